@@ -1,0 +1,18 @@
+// Time as plain numbers with their unit in the name. Pure code gets `now` as an argument.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace postern {
+
+/// Milliseconds of CLOCK_MONOTONIC; never goes back, unrelated to the calendar.
+std::uint64_t monotonic_ms();
+
+/// Microseconds of CLOCK_MONOTONIC, for round-trip times.
+std::uint64_t monotonic_us();
+
+/// "2026-01-31T23:59:59.123Z"
+std::string utc_now_text();
+
+}  // namespace postern

@@ -1,0 +1,122 @@
+// Everything a DNS decision depends on, compiled from the configuration once and then constant:
+// access list, views, and per view the overrides, zones, forwards and edits that hold in it.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/address.h"
+#include "dns/override.h"
+#include "dns/special.h"
+#include "dns/suffix_table.h"
+#include "dns/svcb.h"
+#include "dns/zone.h"
+
+namespace postern::dns {
+
+/// [[dns.view]]
+struct ViewSettings {
+  std::string name;
+  std::vector<Network> clients;
+};
+
+/// [[dns.zone]]
+struct ZoneSettings {
+  Name name;
+  std::string file;
+  bool fallthrough = false;
+  std::vector<std::string> views;
+  std::string source;  ///< "FILE:LINE"
+};
+
+/// [dns.canary]
+struct CanarySettings {
+  bool firefox_doh = true;
+  bool private_relay = false;
+};
+
+/// [dns.limits] rebind_protection
+struct RebindSettings {
+  bool enabled = true;
+  std::vector<Name> except;
+};
+
+/// Answers to CH TXT version.bind, version.server, id.server, hostname.bind; nullopt: REFUSED.
+struct IdentitySettings {
+  std::optional<std::string> version;
+  std::optional<std::string> id;
+};
+
+struct ServedZone {
+  std::shared_ptr<const Zone> zone;
+  bool fallthrough = false;
+};
+
+/// What holds for one group of clients.
+struct ViewPolicy {
+  std::string name;      ///< "" for clients that no view matches
+  std::uint64_t id = 0;  ///< same content, same id: part of every cache key
+  OverrideTable overrides;
+  SuffixTable<ServedZone> zones;
+  const SuffixTable<std::uint16_t>* forwards =
+      nullptr;  ///< to an index into the forwards of the configuration
+  const SvcbSettings* svcb = nullptr;
+  const SuffixTable<bool>* svcb_except = nullptr;
+  const SuffixTable<bool>* rebind_except = nullptr;
+  bool rebind_protection = true;
+  SpecialNames special;
+
+  /// Is `name` answered here (override that is no `forward`, or a zone without fallthrough), so
+  /// that a CNAME chain from upstream has to come back to us?
+  bool owns(const LookupName& name) const;
+};
+
+struct View {
+  std::vector<Network> clients;
+  ViewPolicy policy;
+};
+
+struct Policy {
+  std::vector<Network> allow;
+  std::vector<View> views;  ///< in order; first match wins
+  ViewPolicy everyone;      ///< for clients of no view
+  IdentitySettings identity;
+  std::uint16_t udp_payload = 1232;
+  // Storage that the views point into.
+  SuffixTable<std::uint16_t> forwards;
+  SvcbSettings svcb;
+  SuffixTable<bool> svcb_except;
+  SuffixTable<bool> rebind_except;
+
+  Policy() = default;
+  Policy(const Policy&) = delete;
+  Policy& operator=(const Policy&) = delete;
+
+  bool allows(const IpAddress& client) const { return contains(allow, client); }
+  const ViewPolicy& view_of(const IpAddress& client) const;
+};
+
+/// The parts of the configuration that a policy is compiled from.
+struct PolicySettings {
+  std::vector<Network> allow;
+  std::vector<ViewSettings> views;
+  std::vector<OverrideSettings> overrides;
+  std::vector<ZoneSettings> zones;
+  std::vector<Name>
+      forward_names;  ///< [[dns.forward]] name, by index ("." is one of them or absent)
+  SvcbSettings svcb;
+  CanarySettings canary;
+  RebindSettings rebind;
+  IdentitySettings identity;
+  std::uint16_t udp_payload = 1232;
+};
+
+/// `zones`: the loaded zones by index of `settings.zones`; a null one is left out.
+std::unique_ptr<const Policy> compile_policy(const PolicySettings& settings,
+                                             const std::vector<std::shared_ptr<const Zone>>& zones);
+
+}  // namespace postern::dns

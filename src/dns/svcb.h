@@ -1,0 +1,64 @@
+// HTTPS and SVCB records (RFC 9460): checked and edited as bytes, so that no browser learns of h3
+// or ECH for a name that is served inside. What is not edited stays byte for byte, unknown keys
+// too.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "dns/name.h"
+#include "dns/suffix_table.h"
+
+namespace postern::dns {
+
+inline constexpr std::uint16_t kSvcMandatory = 0;
+inline constexpr std::uint16_t kSvcAlpn = 1;
+inline constexpr std::uint16_t kSvcNoDefaultAlpn = 2;
+inline constexpr std::uint16_t kSvcPort = 3;
+inline constexpr std::uint16_t kSvcIpv4Hint = 4;
+inline constexpr std::uint16_t kSvcEch = 5;
+inline constexpr std::uint16_t kSvcIpv6Hint = 6;
+
+enum class SignedAnswers : std::uint8_t {
+  kEdit,      ///< edit, drop the RRSIG, clear AD, say so by EDE
+  kPreserve,  ///< leave a signed RRset to a client with DO=1 as it is
+};
+
+/// [dns.svcb]
+struct SvcbSettings {
+  std::vector<std::string> strip_alpn{"h3", "h3-*"};  ///< a final * matches any rest
+  std::vector<std::uint16_t> drop_keys;
+  std::vector<Name> except;  ///< these names and all under them are left untouched
+  SignedAnswers signed_answers = SignedAnswers::kEdit;
+};
+
+/// "ech", "ipv4hint", "key65400" (RFC 9460 section 14.3.2).
+Result<std::uint16_t> parse_svc_key(std::string_view text);
+std::string svc_key_text(std::uint16_t key);
+
+/// What to take out of a record.
+struct SvcbEdits {
+  const std::vector<std::string>* strip_alpn = nullptr;
+  const std::vector<std::uint16_t>* drop_keys = nullptr;
+  bool drop_ech_and_hints = false;
+};
+
+enum class SvcbOutcome : std::uint8_t {
+  kUnchanged,
+  kEdited,     ///< `out` has the new rdata
+  kWithheld,   ///< nothing usable is left: the record goes
+  kMalformed,  ///< breaks RFC 9460 section 2.2: the record goes
+};
+
+/// Wire errors only (RFC 9460 section 2.2: order, duplicates, lengths; section 7 and 8: values,
+/// mandatory). `why` gets a reason for people when it is not nullptr.
+bool svcb_well_formed(Bytes rdata, std::string* why = nullptr);
+
+/// `rdata` is uncompressed. REQUIRES: out.size() >= rdata.size(). AliasMode records (priority 0)
+/// are never edited. Does not allocate.
+SvcbOutcome edit_svcb(Bytes rdata, const SvcbEdits& edits, MutableBytes out, std::size_t* out_size);
+
+}  // namespace postern::dns
