@@ -90,10 +90,10 @@ class MessageWriter {
 
  private:
   static constexpr std::size_t kKnownNamesMax = 32;
-  bool put_name(NameView name, bool may_be_question);
+  bool put_name(NameView name, bool is_owner);
   bool put_bytes(Bytes bytes);
   bool put_rdata(RrType type, Bytes rdata);
-  bool known_suffix(NameView suffix, std::uint16_t* offset) const;
+  bool known_suffix(NameView suffix, bool from_question, std::uint16_t* offset) const;
   void remember(std::size_t offset);
 
   MutableBytes buffer_;
