@@ -1,0 +1,62 @@
+// Sockets made with plain system calls: non-blocking, closed on exec. libuv 1.44 has no
+// SO_REUSEPORT and no batched datagrams, so it only watches these descriptors. Errors say what was
+// tried, why it failed and where to look next. Any thread.
+#pragma once
+
+#include <cstdint>
+#include <utility>
+
+#include "base/address.h"
+#include "base/result.h"
+
+namespace postern::net {
+
+/// Owns a file descriptor.
+class Fd {
+ public:
+  Fd() = default;
+  explicit Fd(int fd) : fd_(fd) {}
+  ~Fd() { reset(); }
+  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Fd& operator=(Fd&& other) noexcept;
+
+  int get() const { return fd_; }
+  explicit operator bool() const { return fd_ >= 0; }
+  void reset();
+
+ private:
+  int fd_ = -1;
+};
+
+struct UdpBindOptions {
+  int receive_bytes = 4 << 20;  ///< SO_RCVBUF; less when the system's limit is lower
+  int send_bytes = 4 << 20;     ///< SO_SNDBUF
+};
+
+/// SO_REUSEPORT, IPV6_V6ONLY; a wildcard address also gets IP_PKTINFO or IPV6_RECVPKTINFO, so that
+/// replies leave from the address that was asked. Path MTU discovery is off: an ICMP message that
+/// anybody can send must not shape our answers.
+Result<Fd> bind_udp(const Endpoint& local, const UdpBindOptions& options = {});
+
+struct UdpConnectOptions {
+  std::uint16_t source_port = 0;  ///< 0: the kernel takes a random one
+  int receive_bytes = 1 << 20;
+  int send_bytes = 1 << 20;
+};
+
+/// A socket that hears only `peer`; ICMP errors come back as errors of the socket.
+Result<Fd> connect_udp(const Endpoint& peer, const UdpConnectOptions& options = {});
+
+/// SO_REUSEADDR, SO_REUSEPORT, IPV6_V6ONLY, TCP_NODELAY (inherited by accepted connections).
+Result<Fd> listen_tcp(const Endpoint& local, int backlog = 1024);
+
+/// Starts a connection; it is done when the socket turns writable (see tcp.h).
+Result<Fd> start_connect_tcp(const Endpoint& peer);
+
+Result<Endpoint> local_endpoint(const Fd& fd);
+Result<Endpoint> peer_endpoint(const Fd& fd);
+
+/// True when sockets bound like this one have IP_PKTINFO switched on.
+bool has_packet_info(const Fd& fd);
+
+}  // namespace postern::net
