@@ -2,10 +2,12 @@
 // the order in the file; "*.x" covers every depth below x and not x itself.
 #pragma once
 
+#include <bitset>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/address.h"
@@ -39,13 +41,12 @@ struct Override {
   std::vector<std::uint8_t> a;     ///< 4 bytes each
   std::vector<std::uint8_t> aaaa;  ///< 16 bytes each
   std::optional<Name> cname;
-  Name soa_mname;  ///< owner of the SOA in negative answers: the name as configured, without "*."
   std::vector<std::uint8_t> soa;  ///< rdata of that SOA, minimum = ttl
   std::uint32_t ttl_s = 60;
   bool forward = false;
   OverrideHttps https = OverrideHttps::kGateway;
   OverrideOther other = OverrideOther::kForward;
-  std::size_t index = 0;  ///< in the configuration, for `explain`
+  std::string source;  ///< "FILE:LINE", for `explain`
 };
 
 class OverrideTable {
@@ -59,9 +60,10 @@ class OverrideTable {
   struct Match {
     const Override* rule = nullptr;
     bool wildcard = false;
-    bool service_name =
-        false;               ///< an SVCB name such as _443._https.x was asked and x is the override
-    std::size_t labels = 0;  ///< of the configured name, without "*"
+    bool service_name = false;  ///< an SVCB name such as _443._https.x was asked for the override x
+    NameView owner;  ///< as configured, without "*."; owner of the SOA in negative answers
+
+    explicit operator bool() const { return rule != nullptr; }
   };
   /// Most specific match for `name`; `type` matters only for SVCB service names (RFC 9460
   /// section 2.3).
@@ -71,20 +73,20 @@ class OverrideTable {
   std::size_t size() const { return entries_.size(); }
 
  private:
-  struct Entry {
-    std::uint64_t hash;
-    std::string name;  // wire, lower case; for a wildcard without the "*" label
-    bool wildcard;
-    std::uint32_t rule;
+  /// Names without "*." to the rule for the name itself and the rule for all below it.
+  struct Rules {
+    std::uint32_t exact = kNoRule;
+    std::uint32_t below = kNoRule;
   };
-  const Entry* lookup(std::uint64_t hash, NameView name, bool wildcard) const;
+  static constexpr std::uint32_t kNoRule = 0xffffffff;
   Match find_name(const LookupName& name, std::size_t skip) const;
+  void insert(NameView name, std::uint32_t rule);
 
   std::vector<Override> rules_;
-  std::vector<Entry> entries_;
-  std::vector<std::uint32_t> slots_;  // open addressing, entry index + 1
-  std::uint64_t exact_depths_[2] = {0, 0};
-  std::uint64_t wildcard_depths_[2] = {0, 0};
+  std::vector<std::pair<std::string, Rules>> entries_;  // wire form, lower case
+  std::vector<std::uint32_t> slots_;   // open addressing by hash; entry index + 1, 0 = free
+  std::vector<std::uint64_t> hashes_;  // of the entries
+  std::bitset<kLabelsMax + 1> depths_;
 };
 
 }  // namespace postern::dns

@@ -70,9 +70,9 @@ struct ViewPolicy {
   bool rebind_protection = true;
   SpecialNames special;
 
-  /// Is `name` answered here (override that is no `forward`, or a zone without fallthrough), so
+  /// Is `target` answered here (an override that is no `forward`, or a zone), so
   /// that a CNAME chain from upstream has to come back to us?
-  bool owns(const LookupName& name) const;
+  bool owns(const LookupName& target) const;
 };
 
 struct View {

@@ -32,7 +32,8 @@ enum class QueryFault : std::uint8_t {
   kNone,
   kSilence,  ///< shorter than a header, or a response (QR=1): no answer, RFC 8906 would loop
   kFormErr,
-  kNotImp,   ///< an opcode that is not QUERY
+  kRefused,  ///< NOTIFY or UPDATE: known, not served
+  kNotImp,   ///< any other opcode that is not QUERY
   kBadVers,  ///< EDNS version above 0
 };
 
