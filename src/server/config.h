@@ -1,0 +1,86 @@
+// The configuration: one TOML file and what it includes, read into the settings structs of the code
+// that obeys them. Every problem is reported in one run, with file, line and column; a
+// configuration with an error is never served. Cold path; any thread.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/address.h"
+#include "base/log.h"
+#include "dns/cache.h"
+#include "dns/policy.h"
+#include "nameserver/forwarder.h"
+
+namespace postern::server {
+
+inline constexpr const char* kDefaultConfigFile = "/etc/postern/postern.toml";
+
+/// [server]
+struct ServerSettings {
+  unsigned workers = 0;          ///< 0: "auto", the cores this process may use
+  std::string user = "postern";  ///< "": stay as started
+  LogSettings log;
+  std::optional<Endpoint> admin;  ///< nullopt: off
+  std::string state_dir = "/var/lib/postern";
+};
+
+/// [dns.limits]; rebind_protection is in the policy.
+struct DnsLimits {
+  std::uint32_t qps_per_client = 0;  ///< 0: off
+  std::uint32_t tcp_clients = 1000;  ///< of the whole process
+  std::uint32_t tcp_idle_ms = 10'000;
+  std::uint32_t outstanding = 10'000;  ///< fetches under way, of the whole process
+};
+
+struct Config {
+  std::string file;                ///< as the user named it
+  std::vector<std::string> files;  ///< it and what it includes
+  ServerSettings server;
+  std::vector<Endpoint> listen;
+  dns::PolicySettings policy;
+  dns::CacheSettings cache;
+  std::vector<nameserver::ForwardSettings> forwards;  ///< same index as policy.forward_names
+  DnsLimits limits;
+};
+
+/// One thing wrong. Line and column count from 1; line 0: the file as a whole.
+struct ConfigProblem {
+  std::string file;
+  std::uint32_t line = 0;
+  std::uint32_t column = 0;
+  std::string text;  ///< "what is wrong; what is allowed"
+  bool warning = false;
+
+  std::string to_string() const;  ///< "FILE:LINE:COLUMN: text"
+};
+
+struct ConfigResult {
+  Config config;                        ///< to be used only when ok()
+  std::vector<ConfigProblem> problems;  ///< by file, line, column; at most kProblemsMax
+  std::size_t error_count = 0;          ///< all of them
+
+  bool ok() const { return error_count == 0; }
+};
+
+inline constexpr std::size_t kProblemsMax = 500;
+inline constexpr std::size_t kConfigBytesMax = 64U << 20;  ///< one file
+inline constexpr std::size_t kIncludedFilesMax = 1000;
+
+/// What the configuration depends on besides its files.
+struct ConfigSurroundings {
+  std::string resolv_conf = "/etc/resolv.conf";  ///< for "." when no forward names it
+};
+
+ConfigResult load_config(const std::string& path, const ConfigSurroundings& surroundings = {});
+
+/// The same for text that is in no file: `name` stands for it in problems, relative paths are
+/// relative to the directory of `name`.
+ConfigResult load_config_text(std::string_view text, const std::string& name,
+                              const ConfigSurroundings& surroundings = {});
+
+}  // namespace postern::server
