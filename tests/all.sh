@@ -1,0 +1,146 @@
+#!/bin/sh
+# Every test there is, in the order in which a mistake shows soonest. Stops at the first step that
+# fails and shows the end of its log. The last line counts test cases and checks.
+#
+#   FUZZ_SECONDS=60   how long each fuzzer runs
+#   JOBS=2            compilers at a time; default: the processors of this machine
+#   tests/all.sh STEP...   only these steps (names as printed)
+set -u
+cd "$(dirname "$0")/.."
+FUZZ_SECONDS=${FUZZ_SECONDS:-60}
+JOBS=${JOBS:-$(nproc)}
+logs=build-logs
+mkdir -p "$logs"
+passed=0
+failed=0
+only="$*"
+
+# Adds up what a log says of test cases; a log that speaks of none is one check.
+count() {
+  sed 's/\x1b\[[0-9;]*m//g' "$1" | awk '
+    /^\[doctest\] test cases:/ { split($0, f, "|"); p += f[2] + 0; n += f[3] + f[4]; seen = 1 }
+    /^[0-9]+ passed, [0-9]+ failed$/ { p += $1; n += $3; seen = 1 }
+    END { if (seen) print p + 0, n + 0; else print "1 0" }'
+}
+
+finish() {
+  echo "$passed passed, $failed failed"
+  [ "$failed" = 0 ] || exit 1
+  exit 0
+}
+
+# step NAME COMMAND...
+step() {
+  name=$1
+  shift
+  case " $only " in "  " | *" $name "*) ;; *) return ;; esac
+  log=$logs/$name.log
+  began=$(date +%s)
+  printf '%-16s ' "$name"
+  if "$@" >"$log" 2>&1; then status=0; else status=$?; fi
+  seconds=$(($(date +%s) - began))
+  # shellcheck disable=SC2046 # two words
+  set -- $(count "$log")
+  passed=$((passed + $1))
+  failed=$((failed + $2))
+  if [ "$status" = 0 ] && [ "$2" = 0 ]; then
+    printf '%5d passed  %4d s\n' "$1" "$seconds"
+    return
+  fi
+  [ "$2" != 0 ] || { failed=$((failed + 1)); [ "$1 $2" != "1 0" ] || passed=$((passed - 1)); }
+  printf 'FAILED after %d s, exit status %d; the end of %s:\n\n' "$seconds" "$status" "$log"
+  tail -n "${LOG_LINES:-60}" "$log"
+  printf '\nFailed: %s. Alone: sh tests/all.sh %s\n' "$name" "$name"
+  finish
+}
+
+sources() { find src tests -name '*.cpp' -o -name '*.h' | sort; }
+
+check_format() { sources | xargs clang-format-14 --dry-run -Werror; }
+
+check_includes() {
+  (cd tests/tidy && /usr/bin/python3 includes_test.py) && /usr/bin/python3 tests/tidy/includes.py
+}
+
+check_python() { /usr/bin/python3 -m py_compile $(find tests -name '*.py'); }
+
+check_shell() {
+  find . -path './build*' -prune -o -name '*.sh' -print | while read -r file; do
+    sh -n "$file" || exit 1
+  done
+}
+
+# build DIRECTORY TARGET MESON-OPTIONS...
+build() {
+  directory=$1 target=$2
+  shift 2
+  [ -f "$directory/build.ninja" ] || meson setup "$directory" -Dwerror=true "$@" || return
+  ninja -C "$directory" -j "$JOBS" "$target"
+}
+
+build_gcc() { build build-gcc all --buildtype=debugoptimized; }
+
+build_asan() {
+  build build-asan all -Doptimization=1 -Ddebug=true -Db_sanitize=address,undefined
+}
+
+build_tsan() {
+  CXX=clang++-14 build build-tsan all -Doptimization=1 -Ddebug=true -Db_sanitize=thread \
+    -Db_lundef=false
+}
+
+build_release() { build build-release all --buildtype=release -Db_lto=true -Dtests=false; }
+
+build_fuzzers() {
+  CXX=clang++-14 build build-fuzz all -Doptimization=1 -Ddebug=true -Dtests=false -Dfuzz=true \
+    -Db_lundef=false -Db_sanitize=address,undefined
+}
+
+export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1:check_initialization_order=1
+export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+
+unit() {
+  found=0
+  for test in "$1"/tests/unit/unit_*; do
+    [ -f "$test" ] && [ -x "$test" ] || continue
+    found=$((found + 1))
+    echo "== $test"
+    "$test" || return
+  done
+  [ "$found" -gt 0 ] || { echo "no unit tests in $1"; return 1; }
+}
+
+e2e() {
+  directory=$1
+  shift
+  /usr/bin/python3 tests/e2e/run.py "$directory/src/postern" "$@"
+}
+
+clang_tidy() {
+  # The database without the flags that only sanitizers need; -quiet keeps the log to findings.
+  run-clang-tidy-14 -quiet -j "$JOBS" -p build-tsan "$PWD/(src|tests)/.*\.cpp"
+}
+
+fuzz() { sh tests/fuzz/run.sh "$FUZZ_SECONDS"; }
+
+sh packaging/install-packages.sh test || { echo "packages are missing, see above"; exit 1; }
+
+step format check_format
+step includes check_includes
+step scripts check_shell
+step python check_python
+step build-gcc build_gcc
+step unit unit build-gcc
+step e2e e2e build-gcc
+step build-release build_release
+step e2e-release e2e build-release docs_test wire_test
+step build-asan build_asan
+step unit-asan unit build-asan
+step e2e-asan e2e build-asan
+step build-tsan build_tsan
+step unit-tsan unit build-tsan
+step clang-tidy clang_tidy
+step build-fuzzers build_fuzzers
+step fuzz fuzz
+finish

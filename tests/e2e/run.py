@@ -1,0 +1,64 @@
+#!/usr/bin/python3
+"""Runs the end-to-end tests against one binary: run.py BINARY [FILE...], files without ".py".
+
+Each file is a process of its own, a few at a time. A skipped test counts as failed. The last line is
+"N passed, N failed"."""
+
+import concurrent.futures
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+HERE = pathlib.Path(__file__).parent
+AT_A_TIME = 3
+
+
+def is_sanitized(binary):
+    with open(binary, "rb") as file:
+        return re.search(rb"__asan_init|__tsan_init", file.read()) is not None
+
+
+def run_file(path, environment):
+    began = time.monotonic()
+    done = subprocess.run([sys.executable, "-m", "unittest", "-v", path.stem], cwd=HERE, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment,
+                          check=False, timeout=1200)
+    text = done.stdout
+    ran = int((re.findall(r"^Ran (\d+) test", text, re.M) or ["0"])[-1])
+    bad = sum(int(n) for n in re.findall(r"(?:failures|errors|skipped)=(\d+)",
+                                         (re.findall(r"^(?:FAILED|OK).*$", text, re.M) or [""])[-1]))
+    if done.returncode != 0 or ran == 0:
+        bad = max(bad, 1)
+    return path.stem, max(ran - bad, 0), bad, time.monotonic() - began, text
+
+
+def main():
+    binary = pathlib.Path(sys.argv[1]).resolve()
+    names = sys.argv[2:]
+    files = [HERE / f"{name}.py" for name in names] or sorted(HERE.glob("*_test.py"))
+    missing = [str(path) for path in [binary, *files] if not path.exists()]
+    if missing:
+        print(f"not there: {', '.join(missing)}")
+        return 2
+    environment = dict(os.environ, POSTERN=str(binary), PYTHONDONTWRITEBYTECODE="1")
+    if is_sanitized(binary):
+        environment["POSTERN_SLOW"] = "3"
+    passed = failed = 0
+    with concurrent.futures.ThreadPoolExecutor(AT_A_TIME) as pool:
+        jobs = [pool.submit(run_file, path, environment) for path in files]
+        for job in concurrent.futures.as_completed(jobs):
+            name, good, bad, seconds, text = job.result()
+            passed += good
+            failed += bad
+            print(f"{name:24} {good:4} passed {bad:4} failed {seconds:6.1f} s", flush=True)
+            if bad:
+                print(text, flush=True)
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
