@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/address.h"
@@ -36,7 +37,8 @@ struct ForwardSettings {
   std::string source;               ///< "FILE:LINE"
 };
 
-/// Told the outcome of a fetch, once, unless its Ticket was dropped before.
+/// Told the outcome of a fetch, once, from the loop, never from inside ask(); not at all when its
+/// Ticket was dropped before. It may ask again and drop tickets during the call.
 class FetchListener {
  public:
   virtual ~FetchListener() = default;
@@ -45,43 +47,87 @@ class FetchListener {
 };
 
 struct ForwarderCounts {
-  std::uint64_t asked = 0, joined = 0, answered = 0, failed = 0, timeouts = 0, retries = 0, tcp = 0,
-                mismatched = 0, refused_full = 0;
+  std::uint64_t asked = 0;         ///< fetches begun
+  std::uint64_t joined = 0;        ///< questions that joined a fetch under way
+  std::uint64_t answered = 0;      ///< fetches that brought an answer
+  std::uint64_t failed = 0;        ///< fetches that did not
+  std::uint64_t queries = 0;       ///< sent to upstreams, retries included
+  std::uint64_t tcp = 0;           ///< of these, by TCP
+  std::uint64_t timeouts = 0;      ///< queries that got no answer in time
+  std::uint64_t retries = 0;       ///< queries that were not the first of their fetch
+  std::uint64_t mismatched = 0;    ///< packets that answered no question of ours
+  std::uint64_t refused_full = 0;  ///< questions refused because of a limit
   dns::AcceptCounts accept;
 };
 
+/// One upstream as the status page shows it.
+struct UpstreamStatus {
+  std::string text;
+  std::uint32_t rtt_us = 0;  ///< smoothed; 0: not measured yet
+  bool resting = false;      ///< failed several times in a row
+  std::uint32_t rest_left_ms = 0;
+  bool mixed_case = true;  ///< 0x20 in use
+  bool edns = true;
+  std::uint64_t queries = 0, answers = 0, failures = 0;
+};
+
 class Forwarder {
+  struct Impl;
+  struct Waiter;
+
  public:
   struct Settings {
     std::vector<ForwardSettings> forwards;
-    std::uint32_t outstanding_max =
-        10000;  ///< [dns.limits] outstanding, fetches under way in this worker
+    /// [dns.limits] outstanding, fetches under way in this worker; listeners as well.
+    std::uint32_t outstanding_max = 10000;
+  };
+
+  /// The wait of one listener. Dropping it means that the listener is not told; the fetch itself
+  /// goes on and fills the cache. REQUIRES: the forwarder outlives it.
+  class Ticket {
+   public:
+    Ticket() = default;
+    ~Ticket() { drop(); }
+    Ticket(Ticket&& other) noexcept : waiter_(std::exchange(other.waiter_, nullptr)) {}
+    Ticket& operator=(Ticket&& other) noexcept;
+
+    /// False: a limit was hit, nobody will be told anything.
+    explicit operator bool() const { return waiter_ != nullptr; }
+    void drop();
+
+   private:
+    friend class Forwarder;
+    explicit Ticket(Waiter* waiter) : waiter_(waiter) {}
+    Waiter* waiter_ = nullptr;
   };
 
   /// `cache` outlives the forwarder; loop too.
   Forwarder(net::Loop& loop, dns::Cache& cache, Settings settings);
   ~Forwarder();
+  Forwarder(const Forwarder&) = delete;
+  Forwarder& operator=(const Forwarder&) = delete;
 
-  /// Dropping the ticket means the listener is not told; the fetch itself goes on and fills the
-  /// cache.
-  class Ticket;
+  /// `snapshot` keeps `question.view` alive while the fetch is under way. When a limit is hit the
+  /// ticket is empty and full_image() is the outcome. Steady state allocates nothing.
+  [[nodiscard]] Ticket ask(const dns::ForwardQuestion& question,
+                           const std::shared_ptr<const void>& snapshot, FetchListener& listener);
 
-  /// `snapshot` keeps `question.view` alive while the fetch is under way. With nullptr as listener:
-  /// a background refresh. When `outstanding_max` is reached the listener is told a failure at once
-  /// (during this call).
-  [[nodiscard]] std::unique_ptr<Ticket> ask(const dns::ForwardQuestion& question,
-                                            std::shared_ptr<const void> snapshot,
-                                            FetchListener* listener);
+  /// Fetches into the cache with nobody waiting; nothing happens when a limit is hit or when the
+  /// question is under way.
+  void refresh(const dns::ForwardQuestion& question, const std::shared_ptr<const void>& snapshot);
+
+  /// The failure that stands for an empty ticket: too many queries are waiting.
+  dns::ImageView full_image() const;
 
   /// On reload: fetches under way finish with the old settings; RTT and health of upstreams that
-  /// stay are kept.
+  /// stay are kept. From here on `question.forward` is an index into the new forwards.
   void reconfigure(dns::Cache& cache, Settings settings);
 
   const ForwarderCounts& counts() const;
-  std::size_t outstanding() const;
+  std::size_t outstanding() const;  ///< fetches under way
+  std::vector<UpstreamStatus> upstreams() const;
 
  private:
-  struct Impl;
   std::unique_ptr<Impl> impl_;
 };
 
