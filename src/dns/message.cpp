@@ -189,6 +189,16 @@ void MessageWriter::rewind(const Mark& mark) {
   known_names_ = mark.known_names;
 }
 
+bool MessageWriter::adopt(std::size_t bytes, std::uint16_t answers, std::uint16_t authorities,
+                          std::uint16_t additionals) {
+  if (size_ + bytes + reserved_ > limit_) return false;
+  size_ += bytes;
+  counts_[1] = static_cast<std::uint16_t>(counts_[1] + answers);
+  counts_[2] = static_cast<std::uint16_t>(counts_[2] + authorities);
+  counts_[3] = static_cast<std::uint16_t>(counts_[3] + additionals);
+  return true;
+}
+
 Bytes MessageWriter::finish() {
   store_u16(buffer_.data() + 2, flags_);
   for (std::size_t i = 0; i < counts_.size(); ++i)

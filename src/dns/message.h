@@ -78,6 +78,13 @@ class MessageWriter {
   Mark mark() const;
   void rewind(const Mark& mark);
 
+  /// Free bytes behind what is written, regardless of the limit; for a body that is copied there
+  /// and then adopted with its counts (answer, authority, additional). adopt() is false beyond the
+  /// limit.
+  MutableBytes room() { return buffer_.subspan(size_); }
+  bool adopt(std::size_t bytes, std::uint16_t answers, std::uint16_t authorities,
+             std::uint16_t additionals);
+
   void set_flags(std::uint16_t flags) { flags_ = flags; }
   std::uint16_t flags() const { return flags_; }
   std::uint16_t count(Section s) const { return counts_[static_cast<std::size_t>(s)]; }

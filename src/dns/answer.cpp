@@ -1,0 +1,475 @@
+#include "dns/answer.h"
+
+#include <algorithm>
+#include <array>
+#include <memory>
+
+#include "dns/answer_zone.h"
+#include "dns/reply.h"
+
+namespace postern::dns {
+namespace {
+
+constexpr std::size_t kChainMax = 16;  // names in one CNAME chain
+constexpr std::uint32_t kSpecialTtl = 600;
+constexpr std::uint32_t kMinimalAnyTtl = 3600;
+constexpr std::string_view kMinimalAnyHinfo("\7RFC8482\0", 9);  // RFC 8482 section 4.2
+constexpr std::array<std::uint8_t, 4> kLoopback4{127, 0, 0, 1};
+constexpr std::array<std::uint8_t, 16> kLoopback6{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
+
+// localhost. nobody.invalid. 1 3600 1200 604800 600 (RFC 6303 section 3)
+constexpr std::string_view kSpecialSoa(
+    "\x09localhost\0\6nobody\7invalid\0\0\0\0\1\0\0\x0e\x10\0\0\4\xb0\0\x09\x3a\x80\0\0\2\x58", 47);
+
+enum class Step : std::uint8_t {
+  kDone,   ///< the reply, or the question for upstream, stands
+  kChain,  ///< a CNAME led to another name
+  kNext,   ///< not mine
+};
+
+bool is_svcb(RrType type) { return type == RrType::kHttps || type == RrType::kSvcb; }
+
+/// Answers one query: the sources in their order for each name of the CNAME chain.
+class Resolution {
+ public:
+  Resolution(const AnswerInput& input, const ViewPolicy& view, Reply* reply, Decision* out)
+      : in_(input),
+        view_(view),
+        reply_(*reply),
+        query_(reply->query()),
+        out_(*out),
+        name_(&query_.name) {}
+
+  void run() {
+    for (;;) {
+      Step step = by_override();
+      if (step == Step::kNext) step = by_zone();
+      if (step == Step::kNext) step = by_special();
+      if (step == Step::kNext) step = by_upstream();
+      if (step == Step::kDone) return;
+    }
+  }
+
+ private:
+  Step by_override();
+  Step override_address(const OverrideTable::Match& match, RrType type);
+  Step override_any(const OverrideTable::Match& match);
+  Step by_zone();
+  Step by_special();
+  Step by_upstream();
+  Step serve_fetched();
+  Step serve_hit(const CacheHit& hit, Bytes body);
+  Step serve_image(const ImageHead& head, Bytes body, bool in_place);
+  Step fail_with(const ImageHead& head, std::string_view text);
+  Step forward(bool stale_at_hand);
+  Step minimal_any();
+
+  Step done(Source source);
+  Step chain_to(NameView target, Source source);
+  Step negative(const OverrideTable::Match& match);
+  void note_source(Source source);
+  void fill_question();
+  CacheKey key() const;
+  bool is_fetched(const CacheKey& key) const;
+
+  const AnswerInput& in_;
+  const ViewPolicy& view_;
+  Reply& reply_;
+  const Query& query_;
+  Decision& out_;
+  const LookupName* name_;  // where the chain stands
+  LookupName chain_name_;   // storage for it behind the first CNAME
+  std::array<std::uint64_t, kChainMax> seen_;
+  std::size_t hops_ = 0;
+  bool exists_ = false;  // an override or zone of ours has the name: NXDOMAIN would be a lie
+  bool override_edit_ = false;
+  std::uint16_t forward_ = 0;
+  CacheHit hit_;
+};
+
+Step Resolution::done(Source source) {
+  note_source(source);
+  out_.verdict = Decision::Verdict::kReply;
+  out_.rcode = reply_.rcode();
+  out_.reply_size = reply_.finish();
+  return Step::kDone;
+}
+
+// The first name decides what AA says (RFC 1035 section 4.1.1) and what is counted.
+void Resolution::note_source(Source source) {
+  if (out_.source != Source::kNone) return;
+  out_.source = source;
+  if (source == Source::kOverride || source == Source::kZone || source == Source::kSpecial) {
+    reply_.set_flag(kFlagAa);
+  }
+}
+
+Step Resolution::chain_to(NameView target, Source source) {
+  note_source(source);
+  if (reply_.truncated() || query_.type == RrType::kCname) return done(source);
+  seen_[hops_] = name_->hash();
+  LookupName next(target);
+  const bool loop =
+      std::find(seen_.begin(), seen_.begin() + static_cast<std::ptrdiff_t>(hops_) + 1,
+                next.hash()) != seen_.begin() + static_cast<std::ptrdiff_t>(hops_) + 1;
+  if (loop) {
+    reply_.set_ede(Ede::kOther, "the CNAME chain is a loop");
+    return done(source);
+  }
+  if (++hops_ == kChainMax) {
+    reply_.clear();
+    reply_.set_rcode(Rcode::kServFail);
+    reply_.set_ede(Ede::kOther, "the CNAME chain has more than 16 names");
+    return done(Source::kError);
+  }
+  chain_name_ = next;
+  name_ = &chain_name_;
+  exists_ = false;
+  override_edit_ = false;
+  return Step::kChain;
+}
+
+Step Resolution::negative(const OverrideTable::Match& match) {
+  reply_.set_ede(Ede::kForgedAnswer, "dns.override");
+  reply_.add_soa(match.owner, match.rule->ttl_s, match.rule->soa);
+  return done(Source::kOverride);
+}
+
+Step Resolution::override_address(const OverrideTable::Match& match, RrType type) {
+  const Override& rule = *match.rule;
+  const std::vector<std::uint8_t>& addresses = type == RrType::kA ? rule.a : rule.aaaa;
+  if (addresses.empty()) return negative(match);
+  const std::size_t size = type == RrType::kA ? 4 : 16;
+  reply_.set_ede(Ede::kForgedAnswer, "dns.override");
+  for (std::size_t at = 0; at < addresses.size(); at += size) {
+    const bool fits = reply_.add(Section::kAnswer, name_->name(), type, rule.ttl_s,
+                                 Bytes(addresses).subspan(at, size));
+    if (!fits) break;
+  }
+  return done(Source::kOverride);
+}
+
+Step Resolution::override_any(const OverrideTable::Match& match) {
+  if (!match.rule->a.empty()) return override_address(match, RrType::kA);
+  if (!match.rule->aaaa.empty()) return override_address(match, RrType::kAaaa);
+  return minimal_any();
+}
+
+Step Resolution::by_override() {
+  const OverrideTable::Match match = view_.overrides.find(*name_, query_.type);
+  if (!match || match.rule->forward) return Step::kNext;
+  const Override& rule = *match.rule;
+  if (is_svcb(query_.type)) {
+    if (rule.https != OverrideHttps::kEdit || rule.cname) return negative(match);
+    exists_ = !match.service_name;
+    override_edit_ = true;
+    return Step::kNext;
+  }
+  const bool address = query_.type == RrType::kA || query_.type == RrType::kAaaa;
+  if (rule.cname && (address || query_.type == RrType::kCname || query_.type == RrType::kAny)) {
+    reply_.set_ede(Ede::kForgedAnswer, "dns.override");
+    reply_.add(Section::kAnswer, name_->name(), RrType::kCname, rule.ttl_s,
+               rule.cname->view().wire());
+    return query_.type == RrType::kAny ? done(Source::kOverride)
+                                       : chain_to(rule.cname->view(), Source::kOverride);
+  }
+  if (address) return override_address(match, query_.type);
+  if (query_.type == RrType::kAny) return override_any(match);
+  if (query_.type == RrType::kCname || rule.other == OverrideOther::kNone) return negative(match);
+  exists_ = true;
+  return Step::kNext;
+}
+
+Step Resolution::by_zone() {
+  const auto served = view_.zones.find(*name_);
+  if (served.value == nullptr || view_.forwards->find(*name_).labels > served.labels)
+    return Step::kNext;
+  const Zone* zone = served.value->zone.get();
+  bool fallthrough = served.value->fallthrough;
+  if (query_.type == RrType::kDs && served.labels == name_->label_count() && served.labels > 0) {
+    // The DS of a zone stands in its parent (RFC 4035 section 3.1.4.1).
+    const LookupName parent(name_->suffix(1));
+    if (const auto above = view_.zones.find(parent); above.value != nullptr) {
+      zone = above.value->zone.get();
+      fallthrough = above.value->fallthrough;
+    }
+  }
+  const ZoneMatch match = zone->find(*name_, query_.type);
+  if (fallthrough &&
+      (match.kind == ZoneMatch::Kind::kNoData || match.kind == ZoneMatch::Kind::kNxDomain)) {
+    exists_ = exists_ || match.kind == ZoneMatch::Kind::kNoData;
+    return Step::kNext;
+  }
+  std::array<std::uint8_t, kNameBytesMax> target;
+  const std::size_t target_size = answer_from_zone(*zone, *name_, match, &reply_, &target);
+  if (target_size != 0) return chain_to(NameView(Bytes(target.data(), target_size)), Source::kZone);
+  if (match.kind == ZoneMatch::Kind::kReferral && out_.source == Source::kNone) {
+    out_.source = Source::kZone;  // not authoritative: AA stays clear
+  }
+  return done(Source::kZone);
+}
+
+Step Resolution::by_special() {
+  const auto special = view_.special.table.find(*name_);
+  if (special.value == nullptr) return Step::kNext;
+  const auto forward = view_.forwards->find(*name_);
+  if (forward.value != nullptr && forward.labels >= special.labels) return Step::kNext;
+  reply_.set_ede(Ede::kFiltered, "special-use name, not sent upstream");
+  if (*special.value == SpecialAnswer::kLoopback) {
+    if (query_.type == RrType::kA) {
+      reply_.add(Section::kAnswer, name_->name(), RrType::kA, kSpecialTtl, kLoopback4);
+      return done(Source::kSpecial);
+    }
+    if (query_.type == RrType::kAaaa) {
+      reply_.add(Section::kAnswer, name_->name(), RrType::kAaaa, kSpecialTtl, kLoopback6);
+      return done(Source::kSpecial);
+    }
+  }
+  if (*special.value == SpecialAnswer::kNxDomain && !exists_) reply_.set_rcode(Rcode::kNxDomain);
+  const std::size_t skipped = name_->label_count() - special.labels;
+  reply_.add_soa(name_->suffix(skipped), kSpecialTtl, as_bytes(kSpecialSoa));
+  return done(Source::kSpecial);
+}
+
+Step Resolution::minimal_any() {
+  reply_.add(Section::kAnswer, name_->name(), RrType::kHinfo, kMinimalAnyTtl,
+             as_bytes(kMinimalAnyHinfo));
+  return done(Source::kSpecial);
+}
+
+CacheKey Resolution::key() const {
+  return {name_,         query_.type,      query_.klass,
+          view_.id,      query_.dnssec_ok, query_.checking_disabled(),
+          override_edit_};
+}
+
+bool Resolution::is_fetched(const CacheKey& key) const {
+  if (in_.fetched == nullptr) return false;
+  const CacheKey fetched = in_.fetched_question->key();
+  return key.name->hash() == fetched.name->hash() && key.type == fetched.type &&
+         key.klass == fetched.klass && key.policy_id == fetched.policy_id &&
+         key.dnssec_ok == fetched.dnssec_ok && key.checking_disabled == fetched.checking_disabled &&
+         key.override_edit == fetched.override_edit &&
+         equal_bytes(key.name->name().wire(), fetched.name->name().wire());
+}
+
+Step Resolution::by_upstream() {
+  if (query_.type == RrType::kAny) return minimal_any();
+  const auto found = view_.forwards->find(*name_);
+  if (found.value == nullptr) {
+    reply_.clear();
+    reply_.set_rcode(Rcode::kRefused);
+    reply_.set_ede(Ede::kNotAuthoritative, "no dns.forward covers this name");
+    return done(Source::kRefused);
+  }
+  forward_ = *found.value;
+  const CacheKey wanted = key();
+  const bool fetched = is_fetched(wanted);
+  if (fetched && !in_.fetched->head.failure) return serve_fetched();
+  in_.cache->find(wanted, in_.now_s, reply_.body_room(), &hit_);
+  const bool fresh = hit_.state == CacheHit::State::kFresh;
+  const bool stale = hit_.state == CacheHit::State::kStale;
+  if ((fresh && !(fetched && hit_.head.failure)) ||
+      (stale && (in_.allow_stale || !hit_.retry_now))) {
+    if (!hit_.too_large) return serve_hit(hit_, reply_.body_room().first(hit_.head.body_size));
+    thread_local const auto large = std::make_unique<std::array<std::uint8_t, kMessageBytesMax>>();
+    in_.cache->find(wanted, in_.now_s, *large, &hit_);
+    if (hit_.state != CacheHit::State::kMiss)
+      return serve_hit(hit_, Bytes(*large).first(hit_.head.body_size));
+  }
+  if (fetched) return fail_with(in_.fetched->head, in_.fetched->ede_text);
+  return forward(stale);
+}
+
+Step Resolution::serve_fetched() {
+  const ImageView& image = *in_.fetched;
+  const MutableBytes room = reply_.body_room();
+  if (!image.ede_text.empty() || image.head.ede != kNoEde) {
+    reply_.set_ede(static_cast<Ede>(image.head.ede), image.ede_text);
+  }
+  note_source(Source::kUpstream);
+  const bool in_place = hops_ == 0 && image.body.size() <= room.size();
+  if (in_place) std::copy(image.body.begin(), image.body.end(), room.begin());
+  return serve_image(image.head, image.body, in_place);
+}
+
+Step Resolution::serve_hit(const CacheHit& hit, Bytes body) {
+  const std::string_view ede_text(hit.ede_text.data(), hit.head.ede_text_size);
+  if (hit.head.failure) return fail_with(hit.head, ede_text);
+  const bool stale = hit.state == CacheHit::State::kStale;
+  if (stale) {
+    const bool negative = hit.head.rcode() == Rcode::kNxDomain;
+    reply_.set_ede(negative ? Ede::kStaleNxDomain : Ede::kStaleAnswer, "upstream does not answer");
+  } else if (hit.head.ede != kNoEde) {
+    reply_.set_ede(static_cast<Ede>(hit.head.ede), ede_text);
+  }
+  note_source(stale ? Source::kStale : Source::kCache);
+  if (hit.refresh) {
+    out_.refresh = true;
+    fill_question();
+  }
+  return serve_image(hit.head, body, hops_ == 0 && body.data() == reply_.body_room().data());
+}
+
+// `in_place`: the body stands right behind the question already.
+Step Resolution::serve_image(const ImageHead& head, Bytes body, bool in_place) {
+  const bool vouched = (head.flags & kFlagAd) != 0 && hops_ == 0;
+  if (vouched && ((query_.flags & kFlagAd) != 0 || query_.dnssec_ok)) reply_.set_flag(kFlagAd);
+  const bool denied = head.rcode() == Rcode::kNxDomain && exists_ && head.answers == 0;
+  if (!head.continues) {
+    reply_.set_rcode(denied ? Rcode::kNoError : head.rcode());
+    if (!in_place || !reply_.adopt_body(head)) reply_.add_image(*name_, head, body, nullptr);
+    return done(out_.source);
+  }
+  std::array<std::uint8_t, kNameBytesMax> target;
+  const std::size_t size = reply_.add_image(*name_, head, body, &target);
+  if (size == 0) return done(out_.source);
+  return chain_to(NameView(Bytes(target.data(), size)), out_.source);
+}
+
+Step Resolution::fail_with(const ImageHead& head, std::string_view text) {
+  reply_.clear();
+  reply_.set_rcode(Rcode::kServFail);
+  if (head.ede != kNoEde) reply_.set_ede(static_cast<Ede>(head.ede), text);
+  out_.source = Source::kError;
+  return done(Source::kError);
+}
+
+Step Resolution::forward(bool stale_at_hand) {
+  if (!query_.recursion_desired()) {
+    reply_.clear();
+    reply_.set_rcode(Rcode::kRefused);
+    reply_.set_ede(Ede::kNotAuthoritative, "not asked to resolve (RD=0) and not known here");
+    return done(Source::kRefused);
+  }
+  out_.verdict = Decision::Verdict::kForward;
+  out_.stale_at_hand = stale_at_hand;
+  fill_question();
+  return Step::kDone;
+}
+
+void Resolution::fill_question() {
+  ForwardQuestion& q = out_.question;
+  q.name = *name_;
+  q.type = query_.type;
+  q.klass = query_.klass;
+  q.dnssec_ok = query_.dnssec_ok;
+  q.checking_disabled = query_.checking_disabled();
+  q.override_edit = override_edit_;
+  q.forward = forward_;
+  q.view = &view_;
+}
+
+void refuse(Reply* reply, Rcode rcode, Decision* out) {
+  reply->set_rcode(rcode);
+  out->verdict = Decision::Verdict::kReply;
+  out->source = rcode == Rcode::kRefused ? Source::kRefused : Source::kError;
+  out->rcode = rcode;
+  out->reply_size = reply->finish();
+}
+
+bool name_is(const LookupName& name, std::string_view wire) {
+  return equal_bytes(name.name().wire(), as_bytes(wire));
+}
+
+// Class CH: who are you? (RFC 4892 and custom)
+void answer_chaos(const IdentitySettings& identity, Reply* reply, Decision* out) {
+  using namespace std::string_view_literals;
+  const LookupName& name = reply->query().name;
+  const std::optional<std::string>* text = nullptr;
+  if (name_is(name, "\7version\4bind\0"sv) || name_is(name, "\7version\6server\0"sv))
+    text = &identity.version;
+  if (name_is(name, "\x08hostname\4bind\0"sv) || name_is(name, "\2id\6server\0"sv))
+    text = &identity.id;
+  const bool txt = reply->query().type == RrType::kTxt || reply->query().type == RrType::kAny;
+  if (text == nullptr || !text->has_value() || !txt) return refuse(reply, Rcode::kRefused, out);
+  std::array<std::uint8_t, 256> rdata;
+  const std::size_t size = std::min<std::size_t>((*text)->size(), 255);
+  rdata[0] = static_cast<std::uint8_t>(size);
+  std::copy_n((*text)->data(), size, rdata.data() + 1);
+  reply->set_flag(kFlagAa);
+  reply->add(Section::kAnswer, name.name(), RrType::kTxt, 0, Bytes(rdata).first(size + 1),
+             RrClass::kCh);
+  out->verdict = Decision::Verdict::kReply;
+  out->source = Source::kSpecial;
+  out->reply_size = reply->finish();
+}
+
+/// The rcode for types that are no data (RFC 6895 section 3.1) and not answered here.
+std::optional<Rcode> meta_type_rcode(RrType type) {
+  switch (type) {
+    case RrType::kOpt:
+    case RrType::kTsig:
+      return Rcode::kFormErr;
+    case RrType::kAxfr:
+    case RrType::kIxfr:
+    case RrType::kTkey:
+      return Rcode::kRefused;
+    case RrType::kMaila:
+    case RrType::kMailb:
+      return Rcode::kNotImp;
+    default:
+      return std::nullopt;
+  }
+}
+
+std::size_t reply_limit(const Query& query, const Policy& policy, bool stream) {
+  if (stream) return kMessageBytesMax;
+  return std::max<std::size_t>(std::min(query.payload, policy.udp_payload), kUdpPayloadMin);
+}
+
+Rcode fault_rcode(QueryFault fault) {
+  switch (fault) {
+    case QueryFault::kNotImp:
+      return Rcode::kNotImp;
+    case QueryFault::kRefused:
+      return Rcode::kRefused;
+    case QueryFault::kBadVers:
+      return Rcode::kBadVers;
+    default:
+      return Rcode::kFormErr;
+  }
+}
+
+}  // namespace
+
+void answer(const AnswerInput& input, Bytes message, MutableBytes buffer, Decision* out) {
+  out->verdict = Decision::Verdict::kDrop;
+  out->reply_size = 0;
+  out->source = Source::kNone;
+  out->rcode = Rcode::kNoError;
+  out->stale_at_hand = false;
+  out->refresh = false;
+  const Policy& policy = *input.policy;
+  Query query;
+  const QueryFault fault = parse_query(message, &query);
+  if (fault == QueryFault::kSilence) return;
+  Reply reply(query, message, buffer, reply_limit(query, policy, input.stream), policy.udp_payload);
+  if (!policy.allows(input.client)) {
+    reply.set_ede(Ede::kProhibited, "this client is not in dns.allow");
+    return refuse(&reply, Rcode::kRefused, out);
+  }
+  reply.set_flag(kFlagRa);
+  if (fault != QueryFault::kNone) return refuse(&reply, fault_rcode(fault), out);
+  if (query.klass == RrClass::kCh) return answer_chaos(policy.identity, &reply, out);
+  if (query.klass != RrClass::kIn) {
+    reply.set_ede(Ede::kNotSupported, "class");
+    return refuse(&reply, Rcode::kRefused, out);
+  }
+  if (const auto rcode = meta_type_rcode(query.type)) {
+    reply.set_ede(Ede::kNotSupported, "query type");
+    return refuse(&reply, *rcode, out);
+  }
+  out->view = &policy.view_of(input.client);
+  Resolution(input, *out->view, &reply, out).run();
+}
+
+std::size_t truncated_reply(Bytes message, MutableBytes buffer) {
+  Query query;
+  if (parse_query(message, &query) == QueryFault::kSilence) return 0;
+  Reply reply(query, message, buffer, kUdpPayloadMin, kUdpPayloadMin);
+  reply.set_flag(kFlagTc | kFlagRa);
+  return reply.finish();
+}
+
+}  // namespace postern::dns
