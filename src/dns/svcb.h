@@ -44,6 +44,7 @@ struct SvcbEdits {
   const std::vector<std::string>* strip_alpn = nullptr;
   const std::vector<std::uint16_t>* drop_keys = nullptr;
   bool drop_ech_and_hints = false;
+  bool drop_hints = false;  ///< ipv4hint and ipv6hint only
 };
 
 enum class SvcbOutcome : std::uint8_t {
@@ -54,11 +55,24 @@ enum class SvcbOutcome : std::uint8_t {
 };
 
 /// Wire errors only (RFC 9460 section 2.2: order, duplicates, lengths; section 7 and 8: values,
-/// mandatory). `why` gets a reason for people when it is not nullptr.
+/// mandatory). In AliasMode the values of parameters are ignored (section 2.4.2) and only their
+/// framing counts. `why` gets a reason for people when it is not nullptr.
 bool svcb_well_formed(Bytes rdata, std::string* why = nullptr);
 
-/// `rdata` is uncompressed. REQUIRES: out.size() >= rdata.size(). AliasMode records (priority 0)
-/// are never edited. Does not allocate.
+/// `rdata` is uncompressed. REQUIRES: out.size() >= rdata.size(), no overlap. AliasMode records
+/// (priority 0) are never edited. Does not allocate.
+///
+/// A record that loses its last ALPN id loses the alpn key and then stands for the default
+/// protocol; with no-default-alpn nothing is left of it and it is withheld. A mandatory key
+/// (section 8) that goes takes the record along, for its owner says that the endpoint must not be
+/// used without it (a browser then connects by A and AAAA, which is always safe); only address
+/// hints leave the list alone, since A and AAAA say the same (section 7.3).
 SvcbOutcome edit_svcb(Bytes rdata, const SvcbEdits& edits, MutableBytes out, std::size_t* out_size);
+
+inline bool svcb_is_alias(Bytes rdata) { return load_u16(rdata.data()) == 0; }
+/// REQUIRES: svcb_well_formed(rdata). The TargetName; the root stands for the owner's own name.
+NameView svcb_target(Bytes rdata);
+/// REQUIRES: svcb_well_formed(rdata). The value of `key`, empty when it is not there.
+Bytes svcb_value(Bytes rdata, std::uint16_t key);
 
 }  // namespace postern::dns
