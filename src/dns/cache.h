@@ -1,5 +1,7 @@
 // Answers from upstream, shared by all workers: striped locks, held only to copy. The size in bytes
-// is a hard limit that includes the cache's own tables; the least useful entries go first.
+// is a hard limit that includes the cache's own tables; memory is taken as it is used. The oldest
+// entries go first, but one that was asked for since it came or was looked at last gets another
+// turn while it can still be served. Any thread.
 #pragma once
 
 #include <cstddef>
@@ -23,6 +25,10 @@ struct CacheSettings {
   bool prefetch = true;
 };
 
+inline constexpr std::uint32_t kStaleTtlS = 30;        ///< TTL in stale answers, RFC 8767 section 4
+inline constexpr std::uint32_t kFailureRecheckS = 30;  ///< RFC 8767 section 5
+inline constexpr unsigned kPrefetchHitsMin = 4;  ///< hits that make an entry worth prefetching
+
 struct CacheHit {
   enum class State : std::uint8_t { kMiss, kFresh, kStale };
   State state = State::kMiss;
@@ -35,8 +41,9 @@ struct CacheHit {
 };
 
 struct CacheStats {
-  std::uint64_t entries = 0, bytes = 0, hits = 0, stale_hits = 0, misses = 0, insertions = 0,
-                evictions = 0;
+  std::uint64_t entries = 0;
+  std::uint64_t bytes = 0;  ///< memory held, tables included
+  std::uint64_t hits = 0, stale_hits = 0, misses = 0, insertions = 0, evictions = 0;
 };
 
 class Cache {
