@@ -23,4 +23,31 @@ struct HandleDeleter {
 template <class T>
 using Handle = std::unique_ptr<T, HandleDeleter<T>>;
 
+/// Tells a function that calls out whether its object was destroyed meanwhile. The object has a
+/// member `bool* destroyed_ = nullptr` and its destructor calls mark_destroyed(destroyed_).
+class LifeGuard {
+ public:
+  explicit LifeGuard(bool*& member) : member_(&member), outer_(member) { member = &gone_; }
+  ~LifeGuard() {
+    if (!gone_) {
+      *member_ = outer_;
+    } else if (outer_ != nullptr) {
+      *outer_ = true;
+    }
+  }
+  LifeGuard(const LifeGuard&) = delete;
+  LifeGuard& operator=(const LifeGuard&) = delete;
+
+  bool gone() const { return gone_; }
+
+ private:
+  bool** member_;
+  bool* outer_;
+  bool gone_ = false;
+};
+
+inline void mark_destroyed(bool* destroyed) {
+  if (destroyed != nullptr) *destroyed = true;
+}
+
 }  // namespace postern::net

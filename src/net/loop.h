@@ -69,9 +69,12 @@ class Deferred {
 
  private:
   friend class Loop;
+  void run();
+
   Loop& loop_;
   std::function<void()> work_;
   bool scheduled_ = false;
+  bool* destroyed_ = nullptr;
 };
 
 }  // namespace postern::net

@@ -40,7 +40,7 @@ class Stream {
   /// No more writing: the peer sees the end after the last byte. Reading goes on.
   virtual void finish() = 0;
 
-  /// Back-pressure: while paused nothing is read and neither ended() nor failed() may come.
+  /// Back-pressure: while paused nothing is read, so ended() does not come either.
   virtual void pause() = 0;
   virtual void resume() = 0;
 

@@ -55,12 +55,17 @@ class TcpStream final : public Stream {
 
   TcpStream(Loop& loop, Fd fd, const Endpoint& peer, StreamReader& reader,
             const TcpSettings& settings, State state);
-  Result<void> watch();
+  static Result<std::unique_ptr<TcpStream>> make(Loop& loop, Fd fd, const Endpoint& peer,
+                                                 StreamReader& reader, const TcpSettings& settings,
+                                                 State state);
+  void limit_connecting(Loop& loop);
   void update_interest();
   void ready(int status, int events);
   void finish_connecting();
   void read_chunk();
   void write_unsent();
+  void keep(Bytes data);
+  void end_writing_when_sent();
   std::size_t send_now(Bytes data);
   void die(int error_number);
 
@@ -81,12 +86,12 @@ class TcpStream final : public Stream {
   std::uint64_t sent_total_ = 0;
 };
 
-/// Accepts connections and hands them over as they are; limits are the owner's.
+/// Accepts connections and hands them over as they are; limits are the owner's business.
 class TcpListener {
  public:
   using Accepted = std::function<void(Fd fd, const Endpoint& peer)>;
 
-  /// `fd` from listen_tcp(). `accepted` may destroy the listener.
+  /// `fd` from listen_tcp(). `accepted` must not destroy the listener.
   static Result<std::unique_ptr<TcpListener>> open(Loop& loop, Fd fd, Accepted accepted);
   ~TcpListener();
   TcpListener(const TcpListener&) = delete;

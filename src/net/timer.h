@@ -25,6 +25,8 @@ class Timer {
   bool active() const;
 
  private:
+  void fire();
+
   Handle<uv_timer_s> handle_;
   std::function<void()> expired_;
   bool* destroyed_ = nullptr;

@@ -19,6 +19,9 @@
 #include "net/loop.h"
 #include "net/socket.h"
 
+struct mmsghdr;
+struct msghdr;
+
 namespace postern::net {
 
 inline constexpr std::size_t kUdpDatagramMax = 4096;  ///< bytes, received and sent
@@ -45,7 +48,7 @@ class UdpDatagram {
 
  private:
   friend class UdpSocket;
-  const void* header_ = nullptr;
+  const msghdr* header_ = nullptr;
 };
 
 /// What a UdpSocket tells its owner, always from the loop, never from inside queue(). Every call
@@ -101,19 +104,22 @@ class UdpSocket {
   };
 
   UdpSocket(Loop& loop, Fd fd, UdpReader& reader, const UdpSettings& settings);
+  void watch();
   void ready(int status);
-  int receive_batch(bool* destroyed);
+  bool receive_batch(const LifeGuard& guard);
+  bool handle(mmsghdr& message, UdpDatagram& datagram, const LifeGuard& guard);
+  void send_replies();
+  void send(mmsghdr* headers, std::size_t count);
+  void note_error(int error_number);
   void report_error();
-  void add_pending(const UdpReturn& to, Bytes data);
 
-  Loop& loop_;
   UdpBuffers& buffers_;
   UdpReader& reader_;
   UdpSettings settings_;
   Fd fd_;
   Handle<uv_poll_s> poll_;
   UdpCounts counts_;
-  bool connected_ = false, packet_info_ = false, reading_ = true, dirty_ = false;
+  bool connected_ = false, packet_info_ = false, reading_ = true, dirty_ = false, failed_ = false;
   int error_number_ = 0;  // found while sending, not yet reported
   bool* destroyed_ = nullptr;
   std::vector<Pending> pending_;

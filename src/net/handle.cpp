@@ -1,0 +1,20 @@
+#include "net/handle.h"
+
+#include <uv.h>
+
+namespace postern::net {
+
+template <class T>
+void HandleDeleter<T>::operator()(T* handle) const {
+  handle->data = nullptr;
+  uv_close(reinterpret_cast<uv_handle_t*>(handle),
+           [](uv_handle_t* closed) { delete reinterpret_cast<T*>(closed); });
+}
+
+template struct HandleDeleter<uv_async_s>;
+template struct HandleDeleter<uv_check_s>;
+template struct HandleDeleter<uv_poll_s>;
+template struct HandleDeleter<uv_prepare_s>;
+template struct HandleDeleter<uv_timer_s>;
+
+}  // namespace postern::net

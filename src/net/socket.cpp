@@ -1,0 +1,177 @@
+#include "net/socket.h"
+
+#include <cerrno>
+#include <string>
+#include <system_error>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <unistd.h>
+
+namespace postern::net {
+namespace {
+
+bool set_option(int fd, int level, int name, int value) {
+  return setsockopt(fd, level, name, &value, sizeof value) == 0;
+}
+
+bool get_option(int fd, int level, int name) {
+  int value = 0;
+  socklen_t size = sizeof value;
+  return getsockopt(fd, level, name, &value, &size) == 0 && value != 0;
+}
+
+// Root may pass the system's limit (net.core.rmem_max); others get what it allows.
+void set_buffers(int fd, int receive_bytes, int send_bytes) {
+  if (!set_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, receive_bytes)) {
+    set_option(fd, SOL_SOCKET, SO_RCVBUF, receive_bytes);
+  }
+  if (!set_option(fd, SOL_SOCKET, SO_SNDBUFFORCE, send_bytes)) {
+    set_option(fd, SOL_SOCKET, SO_SNDBUF, send_bytes);
+  }
+}
+
+std::string where_to_look(int error_number, const Endpoint& endpoint, bool stream) {
+  switch (error_number) {
+    case EADDRINUSE:
+      return fmt::format("; is another server there? see: ss -l{}np sport = :{}",
+                         stream ? 't' : 'u', endpoint.port);
+    case EACCES:
+    case EPERM:
+      return "; ports below 1024 need root or CAP_NET_BIND_SERVICE";
+    case EADDRNOTAVAIL:
+      return "; this machine does not have that address, see: ip address";
+    case EAFNOSUPPORT:
+      return "; the system has no IPv6, use IPv4 addresses";
+    default:
+      return {};
+  }
+}
+
+tl::unexpected<Error> bind_error(const Endpoint& local, bool stream) {
+  const int number = errno;
+  return fail(Code::kIo, fmt::format("cannot listen on {} ({}): {}{}", local.to_string(),
+                                     stream ? "TCP" : "UDP",
+                                     std::generic_category().message(number),
+                                     where_to_look(number, local, stream)));
+}
+
+tl::unexpected<Error> connect_error(const Endpoint& peer, bool stream) {
+  const int number = errno;
+  return fail(Code::kIo,
+              fmt::format("cannot connect to {} ({}): {}", peer.to_string(), stream ? "TCP" : "UDP",
+                          std::generic_category().message(number)));
+}
+
+Fd new_socket(const Endpoint& endpoint, int type) {
+  return Fd(socket(endpoint.ip.is_v4() ? AF_INET : AF_INET6, type | SOCK_NONBLOCK | SOCK_CLOEXEC,
+                   0));
+}
+
+bool bind_to(int fd, const Endpoint& local) {
+  sockaddr_storage address{};
+  const socklen_t size = local.to_sockaddr(address);
+  return bind(fd, reinterpret_cast<const sockaddr*>(&address), size) == 0;
+}
+
+bool connect_to(int fd, const Endpoint& peer) {
+  sockaddr_storage address{};
+  const socklen_t size = peer.to_sockaddr(address);
+  return connect(fd, reinterpret_cast<const sockaddr*>(&address), size) == 0;
+}
+
+bool prepare_udp_listener(int fd, const Endpoint& local) {
+  const bool v4 = local.ip.is_v4();
+  if (!set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1)) return false;
+  if (!v4 && !set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)) return false;
+  if (v4) {
+    set_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_OMIT);
+  } else {
+    set_option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_OMIT);
+  }
+  if (!local.ip.is_unspecified()) return true;
+  return v4 ? set_option(fd, IPPROTO_IP, IP_PKTINFO, 1)
+            : set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+}
+
+template <class GetName>
+Result<Endpoint> named_endpoint(int fd, GetName get_name) {
+  sockaddr_storage address{};
+  socklen_t size = sizeof address;
+  if (get_name(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
+    return fail(Code::kIo, std::generic_category().message(errno));
+  }
+  return Endpoint::from_sockaddr(address);
+}
+
+}  // namespace
+
+Fd& Fd::operator=(Fd&& other) noexcept {
+  if (this != &other) {
+    reset();
+    fd_ = std::exchange(other.fd_, -1);
+  }
+  return *this;
+}
+
+void Fd::reset() {
+  if (fd_ >= 0) close(fd_);
+  fd_ = -1;
+}
+
+Result<Fd> bind_udp(const Endpoint& local, const UdpBindOptions& options) {
+  Fd fd = new_socket(local, SOCK_DGRAM);
+  if (!fd || !prepare_udp_listener(fd.get(), local)) return bind_error(local, false);
+  set_buffers(fd.get(), options.receive_bytes, options.send_bytes);
+  if (!bind_to(fd.get(), local)) return bind_error(local, false);
+  return fd;
+}
+
+Result<Fd> connect_udp(const Endpoint& peer, const UdpConnectOptions& options) {
+  Fd fd = new_socket(peer, SOCK_DGRAM);
+  if (!fd) return connect_error(peer, false);
+  set_buffers(fd.get(), options.receive_bytes, options.send_bytes);
+  if (options.source_port != 0) {
+    Endpoint source;
+    if (!peer.ip.is_v4()) source.ip = IpAddress::v6(in6addr_any.s6_addr);
+    source.port = options.source_port;
+    if (!bind_to(fd.get(), source)) return connect_error(peer, false);
+  }
+  if (!connect_to(fd.get(), peer)) return connect_error(peer, false);
+  return fd;
+}
+
+Result<Fd> listen_tcp(const Endpoint& local, int backlog) {
+  Fd fd = new_socket(local, SOCK_STREAM);
+  if (!fd || !set_option(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1) ||
+      !set_option(fd.get(), SOL_SOCKET, SO_REUSEPORT, 1) ||
+      !set_option(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1)) {
+    return bind_error(local, true);
+  }
+  if (!local.ip.is_v4() && !set_option(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1)) {
+    return bind_error(local, true);
+  }
+  if (!bind_to(fd.get(), local) || listen(fd.get(), backlog) != 0) return bind_error(local, true);
+  return fd;
+}
+
+Result<Fd> start_connect_tcp(const Endpoint& peer) {
+  Fd fd = new_socket(peer, SOCK_STREAM);
+  if (!fd) return connect_error(peer, true);
+  set_option(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);
+  if (!connect_to(fd.get(), peer) && errno != EINPROGRESS) return connect_error(peer, true);
+  return fd;
+}
+
+Result<Endpoint> local_endpoint(const Fd& fd) { return named_endpoint(fd.get(), getsockname); }
+
+Result<Endpoint> peer_endpoint(const Fd& fd) { return named_endpoint(fd.get(), getpeername); }
+
+bool has_packet_info(const Fd& fd) {
+  return get_option(fd.get(), IPPROTO_IP, IP_PKTINFO) ||
+         get_option(fd.get(), IPPROTO_IPV6, IPV6_RECVPKTINFO);
+}
+
+}  // namespace postern::net
