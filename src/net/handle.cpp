@@ -17,4 +17,14 @@ template struct HandleDeleter<uv_poll_s>;
 template struct HandleDeleter<uv_prepare_s>;
 template struct HandleDeleter<uv_timer_s>;
 
+LifeGuard::LifeGuard(bool*& member) : member_(&member), outer_(member) { member = &gone_; }
+
+LifeGuard::~LifeGuard() {
+  if (!gone_) {
+    *member_ = outer_;
+  } else if (outer_ != nullptr) {
+    *outer_ = true;
+  }
+}
+
 }  // namespace postern::net

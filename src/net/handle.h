@@ -27,14 +27,8 @@ using Handle = std::unique_ptr<T, HandleDeleter<T>>;
 /// member `bool* destroyed_ = nullptr` and its destructor calls mark_destroyed(destroyed_).
 class LifeGuard {
  public:
-  explicit LifeGuard(bool*& member) : member_(&member), outer_(member) { member = &gone_; }
-  ~LifeGuard() {
-    if (!gone_) {
-      *member_ = outer_;
-    } else if (outer_ != nullptr) {
-      *outer_ = true;
-    }
-  }
+  explicit LifeGuard(bool*& member);
+  ~LifeGuard();
   LifeGuard(const LifeGuard&) = delete;
   LifeGuard& operator=(const LifeGuard&) = delete;
 

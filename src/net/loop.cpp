@@ -83,13 +83,13 @@ void Loop::run_deferred() {
   }
 }
 
-Deferred::Deferred(Loop& loop, std::function<void()> work)
-    : loop_(loop), work_(std::move(work)) {}
+Deferred::Deferred(Loop& loop, std::function<void()> work) : loop_(loop), work_(std::move(work)) {}
 
 Deferred::~Deferred() {
   mark_destroyed(destroyed_);
   if (!scheduled_) return;
-  std::replace(loop_.deferred_.begin(), loop_.deferred_.end(), this, static_cast<Deferred*>(nullptr));
+  std::replace(loop_.deferred_.begin(), loop_.deferred_.end(), this,
+               static_cast<Deferred*>(nullptr));
   std::replace(loop_.running_.begin(), loop_.running_.end(), this, static_cast<Deferred*>(nullptr));
 }
 

@@ -20,8 +20,7 @@ Result<Handle<uv_poll_s>> make_poll(Loop& loop, int fd, void* owner) {
 }
 
 void set_poll(uv_poll_s* handle, int events, PollCallback callback) {
-  const int status =
-      events == 0 ? uv_poll_stop(handle) : uv_poll_start(handle, events, callback);
+  const int status = events == 0 ? uv_poll_stop(handle) : uv_poll_start(handle, events, callback);
   assert(status == 0);  // fails only for a handle that is closing
   static_cast<void>(status);
 }

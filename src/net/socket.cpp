@@ -52,10 +52,10 @@ std::string where_to_look(int error_number, const Endpoint& endpoint, bool strea
 
 tl::unexpected<Error> bind_error(const Endpoint& local, bool stream) {
   const int number = errno;
-  return fail(Code::kIo, fmt::format("cannot listen on {} ({}): {}{}", local.to_string(),
-                                     stream ? "TCP" : "UDP",
-                                     std::generic_category().message(number),
-                                     where_to_look(number, local, stream)));
+  return fail(
+      Code::kIo,
+      fmt::format("cannot listen on {} ({}): {}{}", local.to_string(), stream ? "TCP" : "UDP",
+                  std::generic_category().message(number), where_to_look(number, local, stream)));
 }
 
 tl::unexpected<Error> connect_error(const Endpoint& peer, bool stream) {
@@ -66,8 +66,8 @@ tl::unexpected<Error> connect_error(const Endpoint& peer, bool stream) {
 }
 
 Fd new_socket(const Endpoint& endpoint, int type) {
-  return Fd(socket(endpoint.ip.is_v4() ? AF_INET : AF_INET6, type | SOCK_NONBLOCK | SOCK_CLOEXEC,
-                   0));
+  return Fd(
+      socket(endpoint.ip.is_v4() ? AF_INET : AF_INET6, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
 }
 
 bool bind_to(int fd, const Endpoint& local) {

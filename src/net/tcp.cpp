@@ -224,8 +224,7 @@ void TcpStream::die(int error_number) {
 }
 
 Result<std::unique_ptr<TcpListener>> TcpListener::open(Loop& loop, Fd fd, Accepted accepted) {
-  std::unique_ptr<TcpListener> listener(
-      new TcpListener(loop, std::move(fd), std::move(accepted)));
+  std::unique_ptr<TcpListener> listener(new TcpListener(loop, std::move(fd), std::move(accepted)));
   auto poll = make_poll(loop, listener->fd_.get(), listener.get());
   if (!poll) return tl::unexpected(std::move(poll.error()));
   listener->poll_ = std::move(*poll);
@@ -235,8 +234,6 @@ Result<std::unique_ptr<TcpListener>> TcpListener::open(Loop& loop, Fd fd, Accept
 
 TcpListener::TcpListener(Loop& loop, Fd fd, Accepted accepted)
     : fd_(std::move(fd)), accepted_(std::move(accepted)), rest_(loop, [this] { watch(); }) {}
-
-TcpListener::~TcpListener() { mark_destroyed(destroyed_); }
 
 Endpoint TcpListener::local() const { return local_endpoint(fd_).value_or(Endpoint{}); }
 
@@ -249,7 +246,6 @@ void TcpListener::watch() {
 }
 
 void TcpListener::ready() {
-  LifeGuard guard(destroyed_);
   for (int i = 0; i < kAcceptsPerTurnMax; ++i) {
     sockaddr_storage address{};
     socklen_t size = sizeof address;
@@ -257,7 +253,6 @@ void TcpListener::ready() {
                   SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (fd) {
       accepted_(std::move(fd), Endpoint::from_sockaddr(address));
-      if (guard.gone()) return;
       continue;
     }
     if (errno == EAGAIN) return;

@@ -93,7 +93,6 @@ class TcpListener {
 
   /// `fd` from listen_tcp(). `accepted` must not destroy the listener.
   static Result<std::unique_ptr<TcpListener>> open(Loop& loop, Fd fd, Accepted accepted);
-  ~TcpListener();
   TcpListener(const TcpListener&) = delete;
   TcpListener& operator=(const TcpListener&) = delete;
 
@@ -111,7 +110,6 @@ class TcpListener {
   Handle<uv_poll_s> poll_;
   Timer rest_;
   std::uint64_t exhausted_ = 0;
-  bool* destroyed_ = nullptr;
 };
 
 }  // namespace postern::net

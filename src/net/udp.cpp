@@ -145,6 +145,7 @@ bool UdpSocket::receive_batch(const LifeGuard& guard) {
     note_error(errno);
     return false;
   }
+  buffers_.clear_replies();  // a socket destroyed in its batch leaves some behind
   UdpDatagram datagram;
   for (int i = 0; i < count; ++i) {
     if (!handle(headers[i], datagram, guard)) return false;
