@@ -18,7 +18,7 @@ constexpr std::size_t kStripesMax = 64;
 constexpr std::size_t kStripeBytesMin = std::size_t{1} << 20;
 constexpr std::size_t kBytesPerSlot = 112;  // a small entry, and the table's share of it
 constexpr std::size_t kImageShareMax = 8;   // an image takes at most this part of a stripe
-constexpr unsigned kSecondChancesMax = 8;   // entries moved for one put()
+constexpr unsigned kSecondChancesMax = 64;  // entries moved for one put(): some microseconds
 constexpr std::size_t kPrefetchPartOfTtl = 10;
 
 /// One answer as it stands in the ring; behind it: TTL offsets, body, owner name, EDE text.
