@@ -1,0 +1,191 @@
+"""README.md and docs/*.md as a user would follow them: every fenced block runs.
+
+toml   `postern check` passes on it. A block whose first line is "# /etc/postern/postern.toml" is also
+       what the dig lines after it are asked of. Views and zone files that a fragment leaves out are
+       added.
+zone   its first line is "; FILE"; it is served under that name from then on.
+sh     dig lines are run; other lines have to be known to this test.
+text   what the lines of the sh block before it print, in this order; other lines may stand between.
+"""
+
+import fcntl
+import pathlib
+import re
+import shlex
+import subprocess
+import tempfile
+import unittest
+
+from lab import BINARY, SLOW, Case, Postern, Upstream, run
+
+ROOT = pathlib.Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+WHOLE = "# /etc/postern/postern.toml"
+EXAMPLE_PORT = 5300
+
+# What the public DNS says on these pages.
+PUBLIC = """
+    status.vanillax.me.          300 A     203.0.113.80
+    llama.vanillax.me.           300 A     203.0.113.2
+    llama.vanillax.me.           300 HTTPS 1 . alpn="h3,h2" ech="AEX+DQBB"
+    _acme-challenge.vanillax.me. 300 TXT   "a-token-for-the-certificate"
+    www.example.com.             300 HTTPS 1 . alpn="h3,h2"
+    """
+
+ZONE_STUB = "$TTL 60\n@ IN SOA ns admin 1 3600 600 86400 60\n  IN NS ns\nns IN A 192.168.10.2\n"
+
+
+def blocks(page):
+    """[(line number, language, text)] of a page's fenced blocks."""
+    found, language, start, lines = [], None, 0, []
+    for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1):
+        fence = re.match(r"^\s*(```+|~~~+)(.*)$", line)
+        if not fence:
+            lines.append(line)
+        elif language is None:
+            language, start, lines = fence[2].strip(), number, []
+        else:
+            found.append((start, language, "\n".join(lines) + "\n"))
+            language = None
+    assert language is None, f"{page.name}:{start}: the block does not end"
+    return found
+
+
+def squeeze(text):
+    return re.sub(r"\s+", " ", text).strip()
+
+
+class Pages(Case):
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.directory = pathlib.Path(directory.name)
+        self.zones = {}
+        self.whole = None
+        self.where = ""
+
+    def test_the_pages_are_there(self):
+        self.assertGreaterEqual(len(PAGES), 3)
+        opening = PAGES[0].read_text(encoding="utf-8").split("## ")[0].strip().splitlines()
+        self.assertLessEqual(len(opening), 8, "the README opens with five lines")
+
+    def test_links_lead_to_files(self):
+        for page in PAGES:
+            for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+                self.assertTrue((page.parent / target).exists(), f"{page.name}: {target}")
+
+    def test_the_two_commands_are_the_readmes_and_ci_runs_the_second(self):
+        commands = [text.strip() for _, language, text in blocks(PAGES[0]) if language == "sh"][:2]
+        self.assertEqual(commands, ["sh packaging/quickstart.sh", "sh tests/all.sh"])
+        last = (ROOT / ".ci/run").read_text(encoding="utf-8").strip().splitlines()[-1]
+        self.assertEqual(last, f"exec {commands[1]}")
+
+    # Pages.
+
+    def follow(self, page):
+        for number, language, text in blocks(page):
+            self.where = f"{page.name}:{number}"
+            step = {"toml": self.toml, "zone": self.zone, "sh": self.sh, "text": self.text}.get(language)
+            self.assertIsNotNone(step, f"{self.where}: a block of language {language!r}")
+            step(text)
+            if language != "text":
+                self.printed = self.printed if language == "sh" else None
+
+    def toml(self, text):
+        if text.startswith(WHOLE):
+            self.whole = text
+        self.check(text)
+
+    def complete(self, text):
+        """The text with the views and files that it speaks of."""
+        named = set(re.findall(r'"([^"]+)"', " ".join(re.findall(r"^views\s*=\s*\[(.*)\]", text, re.M))))
+        has = set(re.findall(r'\[\[dns\.view\]\]\s*name\s*=\s*"([^"]+)"', text))
+        for view in sorted(named - has):
+            text += f'\n[[dns.view]]\nname = "{view}"\nclients = ["127.0.0.0/8"]\n'
+        for file in re.findall(r'^file\s*=\s*"([^"]+)"', text, re.M):
+            path = self.directory / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(self.zones.get(file, ZONE_STUB), encoding="utf-8")
+        return text
+
+    def check(self, text):
+        path = self.directory / "postern.toml"
+        path.write_text(self.complete(text), encoding="utf-8")
+        status, out, err = run("check", "-c", path)
+        self.assertEqual(status, 0, f"{self.where}\n{out}{err}")
+
+    def zone(self, text):
+        first = re.match(r"^; (\S+)\n", text)
+        self.assertIsNotNone(first, f"{self.where}: the first line of a zone block is '; FILE'")
+        self.zones[first[1]] = text
+        self.check(f'[[dns.zone]]\nname = "home.arpa"\nfile = "{first[1]}"\n')
+
+    def sh(self, text):
+        lines = [line for line in text.strip().splitlines() if line and not line.startswith("#")]
+        self.printed = []
+        if all(line.startswith("sh ") for line in lines):
+            for line in lines:  # the scripts themselves run in CI
+                script = ROOT / line.split()[1]
+                self.assertTrue(script.exists(), f"{self.where}: {script}")
+                subprocess.run(["sh", "-n", str(script)], check=True)
+            return
+        example = any(f"-p {EXAMPLE_PORT} " in line for line in lines)
+        with Upstream(PUBLIC) as up, (self.example() if example else self.own(up)) as postern:
+            for line in lines:
+                self.printed.append(self.command(line, postern))
+
+    def command(self, line, postern):
+        words = shlex.split(line)
+        if words[0] in ("dig", "kdig", "drill"):
+            words = [word for i, word in enumerate(words)
+                     if word != "-p" and words[i - 1] != "-p"]  # the port is the test's
+            words[1:1] = ["-p", str(postern.port)]
+        elif words[0] == "postern":
+            words = [BINARY] + [str(postern.config_path) if word == WHOLE[2:] else word
+                                for word in words[1:]]
+        else:
+            self.fail(f"{self.where}: a command that this test does not know: {line}")
+        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=30 * SLOW)
+        self.assertEqual(done.returncode, 0, f"{self.where}: {line}\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+    def own(self, up):
+        """A server with the page's configuration, on a port of the test and with our upstream."""
+        self.assertIsNotNone(self.whole, f"{self.where}: no block before it starts with {WHOLE}")
+        text = re.sub(r"^listen\s*=.*$", 'listen = ["127.0.0.1:@PORT@"]', self.whole, flags=re.M)
+        text = re.sub(r"^upstreams\s*=.*$", f'upstreams = ["{up.url()}"]', text, flags=re.M)
+        postern = Postern(files=self.zones)
+        text = f'[server]\nadmin = ""\n{text}'.replace("@PORT@", str(postern.port))
+        postern.whole = text
+        return postern
+
+    def example(self):
+        """The built-in example: its port is fixed, so one test at a time."""
+        lock = open("/tmp/postern-example.lock", "w", encoding="utf-8")  # pylint: disable=R1732
+        self.addCleanup(lock.close)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        postern = Postern(arguments=["run"])
+        postern.port = EXAMPLE_PORT
+        return postern
+
+    def text(self, text):
+        self.assertTrue(self.printed, f"{self.where}: a text block follows an sh block that prints")
+        said = [squeeze(line) for output in self.printed for line in output.splitlines()]
+        at = 0
+        for line in map(squeeze, text.strip().splitlines()):
+            found = next((i for i in range(at, len(said)) if line in said[i]), None)
+            self.assertIsNotNone(found, f"{self.where}: {line!r} is not printed (from line {at} on):\n"
+                                 + "\n".join(said))
+            at = found + 1
+
+
+def add_page_tests():
+    for page in PAGES:
+        name = "test_" + re.sub(r"\W+", "_", str(page.relative_to(ROOT))).lower()
+        setattr(Pages, name, lambda self, page=page: self.follow(page))
+
+
+add_page_tests()
+
+if __name__ == "__main__":
+    unittest.main()
