@@ -4,7 +4,7 @@
 
 #include <doctest/doctest.h>
 
-#include "sockets.h"
+#include "../sockets.h"
 
 using postern::Endpoint;
 using postern::net::bind_udp;

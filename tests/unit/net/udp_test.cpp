@@ -6,7 +6,7 @@
 
 #include <doctest/doctest.h>
 
-#include "sockets.h"
+#include "../sockets.h"
 
 using postern::Bytes;
 using postern::Endpoint;
