@@ -31,6 +31,16 @@ bool matches_question(Bytes message, std::uint16_t id, NameView sent_name, RrTyp
                       RrClass klass, bool match_case);
 
 /// REQUIRES: matches_question(). Fills `image`, TTLs within the limits of `cache`.
+///
+/// - Only the chain of CNAMEs from the question and the records at its end are kept, in order; the
+///   proofs of DNSSEC with DO only. NS records and other names go.
+/// - HTTPS and SVCB records are edited as [dns.svcb] says, those in the additional section and at
+///   an AliasMode target too. For an override (`override_edit`) the answer stands at the name asked
+///   for, whatever CNAMEs led there, has no additional section, and a record whose target is
+///   another name, not ours, is withheld: it would lead the browser out of the LAN.
+/// - When nothing is left of an answer it becomes NODATA, with a SOA at the name itself and 60 s if
+///   upstream gave none. NODATA from upstream without a SOA is kept for 1 s (RFC 2308 section 5).
+/// - A private address goes unless the question is under a forward of its own or excepted.
 AcceptOutcome accept(Bytes message, const ForwardQuestion& question, const CacheSettings& cache,
                      ImageBuffer* image, AcceptCounts* counts);
 

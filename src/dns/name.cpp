@@ -203,6 +203,7 @@ std::size_t read_name(Bytes message, std::size_t* position,
   std::size_t size = 0;
   std::size_t lowest = at;  // a pointer has to lead to before everything read so far
   bool jumped = false;
+  std::size_t jumps = 0;
   for (;;) {
     if (at >= message.size()) return 0;
     const std::uint8_t length = message[at];
@@ -211,6 +212,9 @@ std::size_t read_name(Bytes message, std::size_t* position,
       const std::size_t target = load_u16(message.data() + at) & 0x3fffU;
       if (!jumped) *position = at + 2;
       jumped = true;
+      // Pointers to pointers: nobody needs more than one per label, and a long chain of them would
+      // make every name of a message as dear as the whole message.
+      if (++jumps > kLabelsMax) return 0;
       if (target >= lowest || target < kHeaderSize) return 0;
       lowest = target;
       at = target;

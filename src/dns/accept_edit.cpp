@@ -1,0 +1,126 @@
+#include "dns/accept_edit.h"
+
+#include <algorithm>
+#include <string>
+
+#include <fmt/format.h>
+
+#include "dns/rebind.h"
+#include "dns/svcb.h"
+
+namespace postern::dns {
+namespace {
+
+bool is_svcb(RrType type) { return type == RrType::kHttps || type == RrType::kSvcb; }
+
+bool guards_against_rebinding(const ForwardQuestion& question) {
+  const ViewPolicy& view = *question.view;
+  if (!view.rebind_protection) return false;
+  // A forward for a domain is the user's word that its answers are local.
+  if (view.forwards->find(question.name).labels > 0) return false;
+  // The owner of a record is not asked: a public name could point at an excepted one.
+  return !view.rebind_except->contains(question.name);
+}
+
+}  // namespace
+
+RecordEditor::RecordEditor(const ForwardQuestion& question, RecordEditorRoom* room,
+                           AcceptCounts* counts)
+    : question_(question),
+      view_(*question.view),
+      room_(*room),
+      counts_(*counts),
+      rebind_guard_(guards_against_rebinding(question)) {}
+
+bool RecordEditor::left_untouched(NameView owner) {
+  const SuffixTable<bool>& except = *view_.svcb_except;
+  if (question_.override_edit || except.empty()) return false;
+  if (except.contains(question_.name)) return true;
+  room_.lookup.assign(owner);
+  return except.contains(room_.lookup);
+}
+
+// For an override: would a browser that obeys the record connect to another name than the one
+// asked for, and not one of ours?
+bool RecordEditor::leads_away(Bytes rdata) {
+  const NameView target = svcb_target(rdata);
+  if (target.is_root()) return svcb_is_alias(rdata);  // "no such service", section 2.5.1
+  if (equal_names(target, question_.name.name())) return false;
+  room_.lookup.assign(target);
+  return !view_.owns(room_.lookup);
+}
+
+RecordFate RecordEditor::judge_svcb(NameView owner, bool preserve, Bytes* rdata) {
+  const bool untouched = preserve || left_untouched(owner);
+  SvcbEdits edits;
+  if (!untouched) {
+    edits.strip_alpn = &view_.svcb->strip_alpn;
+    edits.drop_keys = &view_.svcb->drop_keys;
+    edits.drop_ech_and_hints = question_.override_edit;
+  }
+  if (svcb_well_formed(*rdata)) {
+    edits.drop_hints = rebind_guard_ && has_private_hint(*rdata);
+  } else if (untouched) {
+    return RecordFate::kKept;
+  }
+  std::size_t size = 0;
+  SvcbOutcome outcome = edit_svcb(*rdata, edits, room_.rdata, &size);
+  if (question_.override_edit && outcome != SvcbOutcome::kMalformed && leads_away(*rdata)) {
+    outcome = SvcbOutcome::kWithheld;
+  }
+  if (outcome == SvcbOutcome::kUnchanged) return RecordFate::kKept;
+  if (outcome == SvcbOutcome::kMalformed) {
+    ++counts_.svcb_malformed;
+    malformed_ = true;
+    return RecordFate::kGone;
+  }
+  if (edits.drop_hints) {
+    ++counts_.rebind_removed;
+    rebind_ = true;
+  }
+  svcb_ = true;
+  if (outcome == SvcbOutcome::kWithheld) {
+    ++counts_.svcb_withheld;
+    return RecordFate::kGone;
+  }
+  ++counts_.svcb_edited;
+  *rdata = Bytes(room_.rdata).first(size);
+  return RecordFate::kReplaced;
+}
+
+RecordFate RecordEditor::judge(RrType type, NameView owner, bool preserve, Bytes* rdata) {
+  if (question_.klass != RrClass::kIn) return RecordFate::kKept;
+  if (is_svcb(type)) return judge_svcb(owner, preserve, rdata);
+  if (type != RrType::kA && type != RrType::kAaaa) return RecordFate::kKept;
+  if (rdata->size() != (type == RrType::kA ? 4U : 16U)) return RecordFate::kMalformed;
+  if (!rebind_guard_ || !is_private_address(*rdata)) return RecordFate::kKept;
+  ++counts_.rebind_removed;
+  rebind_ = true;
+  return RecordFate::kGone;
+}
+
+void RecordEditor::explain(bool none_left, ImageBuffer* image) const {
+  if (!changed_anything()) return;
+  if (rebind_) {
+    return image->set_ede(Ede::kBlocked, "private address removed (dns.limits.rebind_protection)");
+  }
+  const Ede code = none_left ? Ede::kFiltered : Ede::kForgedAnswer;
+  if (!svcb_) {
+    return image->set_ede(code, "malformed HTTPS or SVCB record removed (RFC 9460 section 2.2)");
+  }
+  if (question_.override_edit) {
+    return image->set_ede(code, "HTTPS edited by dns.override https = \"edit\"");
+  }
+  const SvcbSettings& settings = *view_.svcb;
+  if (!settings.drop_keys.empty() || settings.strip_alpn.empty()) {
+    return image->set_ede(code, "HTTPS edited by dns.svcb (strip_alpn, drop_keys)");
+  }
+  std::array<char, kEdeTextMax> text;
+  const auto written =
+      fmt::format_to_n(text.data(), text.size(), "{} withdrawn from HTTPS by dns.svcb.strip_alpn",
+                       settings.strip_alpn.front());
+  const std::size_t size = std::min(written.size, text.size());
+  image->set_ede(code, std::string_view(text.data(), size));
+}
+
+}  // namespace postern::dns
