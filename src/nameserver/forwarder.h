@@ -10,32 +10,13 @@
 #include <utility>
 #include <vector>
 
-#include "base/address.h"
 #include "dns/accept.h"
 #include "dns/answer.h"
 #include "dns/cache.h"
+#include "nameserver/upstream_settings.h"
 #include "net/loop.h"
 
 namespace postern::nameserver {
-
-enum class UpstreamScheme : std::uint8_t { kUdp, kTcp };  // tls and https come with a later version
-enum class UpstreamPolicy : std::uint8_t { kFastest, kSequential, kRoundRobin };
-
-/// udp://192.0.2.1:53, tcp://[2001:db8::1]:53
-struct UpstreamSettings {
-  UpstreamScheme scheme = UpstreamScheme::kUdp;
-  Endpoint endpoint;
-  std::string text;  ///< as configured, for logs and EDE
-};
-
-/// [[dns.forward]]
-struct ForwardSettings {
-  dns::Name name;
-  std::vector<UpstreamSettings> upstreams;
-  UpstreamPolicy policy = UpstreamPolicy::kFastest;
-  std::uint32_t timeout_ms = 2000;  ///< for a client's query, all attempts together
-  std::string source;               ///< "FILE:LINE"
-};
 
 /// Told the outcome of a fetch, once, from the loop, never from inside ask(); not at all when its
 /// Ticket was dropped before. It may ask again and drop tickets during the call.
@@ -58,17 +39,6 @@ struct ForwarderCounts {
   std::uint64_t mismatched = 0;    ///< packets that answered no question of ours
   std::uint64_t refused_full = 0;  ///< questions refused because of a limit
   dns::AcceptCounts accept;
-};
-
-/// One upstream as the status page shows it.
-struct UpstreamStatus {
-  std::string text;
-  std::uint32_t rtt_us = 0;  ///< smoothed; 0: not measured yet
-  bool resting = false;      ///< failed several times in a row
-  std::uint32_t rest_left_ms = 0;
-  bool mixed_case = true;  ///< 0x20 in use
-  bool edns = true;
-  std::uint64_t queries = 0, answers = 0, failures = 0;
 };
 
 class Forwarder {

@@ -52,7 +52,7 @@ class Resolver final : public QueryHandler {
  public:
   static constexpr unsigned kHopsMax = 12;  ///< times that one query may ask upstream
 
-  /// All four outlive the resolver, the forwarder's listeners being in it.
+  /// `loop`, `cache` and `forwarder` outlive the resolver.
   Resolver(net::Loop& loop, dns::Cache& cache, Forwarder& forwarder,
            const ResolverSettings& settings, std::shared_ptr<const ResolverSnapshot> snapshot);
   ~Resolver() override;

@@ -1,0 +1,322 @@
+#include "nameserver/fetch.h"
+
+#include <algorithm>
+
+#include "base/clock.h"
+#include "dns/message.h"
+
+namespace postern::nameserver {
+
+void Fetch::begin(std::uint64_t now_ms) {
+  now_ms_ = now_ms;
+  give_up_ms_ = now_ms + group->timeout_ms;
+  attempt_count_ = 0;
+  current_ = nullptr;
+  done_ = false;
+  ++group->turn;
+  mixed_name_ = mix_case(question.name.name(), host_.random, mixed_bytes_);
+  // When nothing can be sent, the failure comes with the next turn of the loop.
+  while (try_next()) {
+  }
+  set_due();
+}
+
+void Fetch::cancel() {
+  for (std::size_t i = 0; i < attempt_count_; ++i) attempts_[i].forget();
+  attempt_count_ = 0;
+  current_ = nullptr;
+  clear();
+}
+
+void Fetch::due(std::uint64_t now_ms) {
+  now_ms_ = now_ms;
+  if (now_ms >= give_up_ms_ || (!done_ && !anything_under_way())) {
+    give_up();
+    return;
+  }
+  if (current_ != nullptr && now_ms >= attempt_due_ms_) attempt_timed_out(*current_);
+  go_on();
+}
+
+void Fetch::replied(Exchange& exchange, Bytes message) {
+  auto& attempt = static_cast<Attempt&>(exchange);
+  const std::uint64_t now_us = monotonic_us();
+  now_ms_ = now_us / 1000;
+  attempt.upstream->heard(attempt, attempt.by_tcp, now_us);
+  if (attempt.match_case) attempt.upstream->keeps_case.confirmed();
+  if (done_) {
+    late_reply(attempt, message);
+  } else {
+    accept_reply(attempt, message);
+  }
+}
+
+void Fetch::broke(Exchange& exchange, AttemptEnd end) {
+  auto& attempt = static_cast<Attempt&>(exchange);
+  const std::uint64_t now_us = monotonic_us();
+  now_ms_ = now_us / 1000;
+  const bool was_current = &attempt == current_;
+  attempt.end = end;
+  if (was_current) current_ = nullptr;
+  if (done_) {
+    end_if_idle();
+    return;
+  }
+  if (end == AttemptEnd::kClosed && !attempt.reconnected && ask_again(attempt, Again::kReconnect)) {
+    return;
+  }
+  if (attempt.case_doubt && attempt.by_tcp && ask_again(attempt, Again::kPlainCase)) return;
+  attempt.upstream->failed(attempt, now_us);
+  go_on();
+}
+
+void Fetch::case_lost(Exchange& exchange) {
+  auto& attempt = static_cast<Attempt&>(exchange);
+  if (done_ || attempt.end == AttemptEnd::kReplaced) return;
+  now_ms_ = monotonic_ms();
+  // TCP can't be forged by somebody who does not see the packets.
+  if (ask_again(attempt, Again::kTcp)) attempts_[attempt_count_ - 1].case_doubt = true;
+}
+
+void Fetch::accept_reply(Attempt& attempt, Bytes message) {
+  if (&attempt == current_) current_ = nullptr;
+  const dns::AcceptOutcome outcome =
+      dns::accept(message, question, *host_.cache_settings, host_.image, &host_.counts.accept);
+  if (outcome == dns::AcceptOutcome::kAnswer) {
+    attempt.end = AttemptEnd::kReplaced;
+    ++host_.counts.answered;
+    learn_from_answer(attempt);
+    finish();
+    return;
+  }
+  reply_of_no_use(attempt, message, outcome);
+}
+
+void Fetch::reply_of_no_use(Attempt& attempt, Bytes message, dns::AcceptOutcome outcome) {
+  const bool truncated = outcome == dns::AcceptOutcome::kTruncated && !attempt.by_tcp;
+  if (truncated && ask_again(attempt, Again::kTcp)) return;
+  attempt.rcode = static_cast<dns::Rcode>(dns::read_header(message).flags & dns::kRcodeMask);
+  const bool no_edns =
+      attempt.rcode == dns::Rcode::kFormErr || attempt.rcode == dns::Rcode::kNotImp;
+  if (no_edns && attempt.question.edns && ask_again(attempt, Again::kPlainDns)) return;
+  attempt.end =
+      outcome == dns::AcceptOutcome::kFailed ? AttemptEnd::kRcode : AttemptEnd::kMalformed;
+  go_on();
+}
+
+// The fetch is over; what still comes tells how the upstream is.
+void Fetch::late_reply(Attempt& attempt, Bytes message) {
+  attempt.end = AttemptEnd::kReplaced;
+  const auto rcode = static_cast<dns::Rcode>(dns::read_header(message).flags & dns::kRcodeMask);
+  if (rcode == dns::Rcode::kNoError || rcode == dns::Rcode::kNxDomain) attempt.upstream->answered();
+  end_if_idle();
+}
+
+void Fetch::learn_from_answer(const Attempt& winner) {
+  Upstream& upstream = *winner.upstream;
+  upstream.answered();
+  if (winner.case_doubt) upstream.keeps_case.contradicted(now_ms_);
+  if (winner.edns_doubt) upstream.takes_edns.contradicted(now_ms_);
+  // Who said SERVFAIL where another one had the answer is not well, however fast it says so.
+  for (std::size_t i = 0; i < attempt_count_; ++i) {
+    const Attempt& other = attempts_[i];
+    const bool spoke = other.end == AttemptEnd::kRcode || other.end == AttemptEnd::kMalformed;
+    if (spoke && other.upstream != &upstream) other.upstream->failed(other, now_ms_ * 1000);
+  }
+}
+
+// Keeps one attempt in waiting for, as long as there is somebody left to ask.
+void Fetch::go_on() {
+  if (!done_) {
+    while (current_ == nullptr && try_next()) {
+    }
+    if (current_ == nullptr && !anything_under_way()) {
+      give_up();
+      return;
+    }
+  }
+  set_due();
+}
+
+// False when an attempt is under way or nobody is left; true: could not be sent, try another one.
+bool Fetch::try_next() {
+  std::array<Candidate, kAttemptsMax> known;
+  const std::span<const Candidate> all(known.data(), candidates(known));
+  const int chosen = choose_upstream(group->policy, all, group->turn);
+  if (chosen == kNobody || now_ms_ >= give_up_ms_) return false;
+  Attempt* attempt = make_attempt(static_cast<std::size_t>(chosen));
+  if (attempt == nullptr) return false;
+  Upstream& upstream = *attempt->upstream;
+  if (all[static_cast<std::size_t>(chosen)].health == HealthState::kProbeDue) {
+    upstream.health.probe_sent(now_ms_);
+  }
+  const bool first = attempt_count_ == 1;
+  const bool mixed_case = upstream.keeps_case.holds(now_ms_);
+  if (!start(*attempt, upstream.tcp_only(), mixed_case, upstream.takes_edns.holds(now_ms_))) {
+    return true;
+  }
+  current_ = attempt;
+  attempt_due_ms_ = now_ms_ + attempt_time(*attempt);
+  if (first && all.size() > 1) send_probe(all, chosen);
+  return false;
+}
+
+void Fetch::send_probe(std::span<const Candidate> candidates, int chosen) {
+  const int index = choose_probe(group->policy, candidates, chosen, host_.random.u32());
+  if (index == kNobody) return;
+  Attempt* attempt = make_attempt(static_cast<std::size_t>(index));
+  if (attempt == nullptr) return;
+  Upstream& upstream = *attempt->upstream;
+  if (candidates[static_cast<std::size_t>(index)].health == HealthState::kProbeDue) {
+    upstream.health.probe_sent(now_ms_);
+  }
+  attempt->probe = true;
+  start(*attempt, upstream.tcp_only(), upstream.keeps_case.holds(now_ms_),
+        upstream.takes_edns.holds(now_ms_));
+}
+
+// The same question to the same upstream, in another way. The former attempt may go on waiting.
+bool Fetch::ask_again(Attempt& former, Again how) {
+  Attempt* attempt = now_ms_ < give_up_ms_ ? make_attempt(former.index) : nullptr;
+  if (attempt == nullptr) return false;
+  const bool by_tcp = how == Again::kTcp || how == Again::kReconnect ||
+                      (how == Again::kPlainDns && former.by_tcp) || former.upstream->tcp_only();
+  attempt->probe = former.probe;
+  attempt->case_doubt = former.case_doubt;
+  attempt->edns_doubt = former.edns_doubt || how == Again::kPlainDns;
+  attempt->reconnected = former.reconnected || how == Again::kReconnect;
+  const bool edns = former.question.edns && how != Again::kPlainDns;
+  const bool mixed_case = former.match_case && how == Again::kPlainDns;
+  if (!start(*attempt, by_tcp, mixed_case, edns)) return false;
+  former.end = AttemptEnd::kReplaced;
+  if (current_ == nullptr || current_ == &former) {
+    current_ = attempt;
+    attempt_due_ms_ = now_ms_ + attempt_time(*attempt);
+  }
+  set_due();
+  return true;
+}
+
+Fetch::Attempt* Fetch::make_attempt(std::size_t index) {
+  if (attempt_count_ == kAttemptsMax) return nullptr;
+  Attempt& attempt = attempts_[attempt_count_++];
+  attempt.upstream = group->upstreams[index].get();
+  attempt.index = index;
+  attempt.end = AttemptEnd::kUnreachable;  // until it could be sent
+  attempt.probe = attempt.case_doubt = attempt.edns_doubt = attempt.reconnected = false;
+  return &attempt;
+}
+
+bool Fetch::start(Attempt& attempt, bool by_tcp, bool mixed_case, bool edns) {
+  attempt.owner = this;
+  attempt.by_tcp = by_tcp;
+  attempt.match_case = mixed_case && !by_tcp;
+  attempt.question = {attempt.match_case ? mixed_name_ : question.name.name(),
+                      question.type,
+                      question.klass,
+                      question.dnssec_ok,
+                      question.checking_disabled,
+                      edns};
+  attempt.sent_us = now_ms_ * 1000;
+  if (!attempt.upstream->send(attempt, by_tcp)) return false;
+  attempt.end = AttemptEnd::kWaiting;
+  ++host_.counts.queries;
+  if (by_tcp) ++host_.counts.tcp;
+  if (attempt_count_ > 1) ++host_.counts.retries;
+  return true;
+}
+
+void Fetch::attempt_timed_out(Attempt& attempt) {
+  current_ = nullptr;
+  ++host_.counts.timeouts;
+  attempt.end = AttemptEnd::kTimedOut;
+  attempt.upstream->timed_out(attempt, now_ms_ * 1000);
+  attempt.port->timed_out(attempt);
+  if (attempt.case_doubt && attempt.by_tcp) ask_again(attempt, Again::kPlainCase);
+}
+
+std::size_t Fetch::candidates(std::array<Candidate, kAttemptsMax>& out) const {
+  const std::size_t count = std::min(group->upstreams.size(), out.size());
+  for (std::size_t i = 0; i < count; ++i) out[i] = group->upstreams[i]->candidate(now_ms_);
+  for (std::size_t i = 0; i < attempt_count_; ++i) {
+    const Attempt& attempt = attempts_[i];
+    Candidate& candidate = out[attempt.index];
+    ++candidate.times_asked;
+    // Asking again helps against loss only: not who has spoken, nor where nobody is.
+    if (attempt.end != AttemptEnd::kTimedOut && attempt.end != AttemptEnd::kWaiting &&
+        attempt.end != AttemptEnd::kReplaced) {
+      candidate.spoken = true;
+    }
+  }
+  return count;
+}
+
+std::uint32_t Fetch::attempt_time(const Attempt& attempt) const {
+  std::array<Candidate, kAttemptsMax> known;
+  const std::size_t count = candidates(known);
+  AttemptTime time;
+  time.rtt_timeout_ms = attempt.upstream->round_trip.timeout_ms();
+  time.timeout_ms = group->timeout_ms;
+  time.remaining_ms = static_cast<std::uint32_t>(give_up_ms_ - now_ms_);
+  time.times_asked = known[attempt.index].times_asked - 1U;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (i != attempt.index && known[i].times_asked == 0) ++time.others_left;
+  }
+  return attempt_timeout_ms(time);
+}
+
+bool Fetch::anything_under_way() const {
+  return std::any_of(attempts_.begin(), attempts_.begin() + static_cast<long>(attempt_count_),
+                     [](const Attempt& attempt) { return attempt.under_way(); });
+}
+
+void Fetch::set_due() {
+  std::uint64_t due_ms = give_up_ms_;
+  if (current_ != nullptr) due_ms = std::min(due_ms, attempt_due_ms_);
+  if (!done_ && !anything_under_way()) due_ms = now_ms_;
+  host_.deadlines->set(*this, due_ms);
+}
+
+void Fetch::give_up() {
+  for (std::size_t i = 0; i < attempt_count_; ++i) {
+    Attempt& attempt = attempts_[i];
+    if (!attempt.under_way()) continue;
+    if (attempt.end == AttemptEnd::kWaiting) attempt_timed_out(attempt);
+    attempt.forget();
+  }
+  current_ = nullptr;
+  if (!done_) {
+    std::array<AttemptReport, kAttemptsMax> reports;
+    for (std::size_t i = 0; i < attempt_count_; ++i) {
+      const Attempt& attempt = attempts_[i];
+      reports[i] = {attempt.upstream->settings().text, attempt.by_tcp, attempt.end, attempt.rcode};
+    }
+    const FailureReport report = report_failure(std::span(reports).first(attempt_count_));
+    dns::failure_image(report.ede, report.text, kFailureTtlS, host_.image);
+    ++host_.counts.failed;
+  }
+  done_ ? end_if_idle() : finish();
+}
+
+void Fetch::finish() {
+  done_ = true;
+  current_ = nullptr;
+  host_.finished(*this);
+  snapshot.reset();
+  if (!host_.may_linger()) {
+    for (std::size_t i = 0; i < attempt_count_; ++i) attempts_[i].forget();
+  }
+  if (anything_under_way()) {
+    set_due();
+  } else {
+    end_if_idle();
+  }
+}
+
+void Fetch::end_if_idle() {
+  if (anything_under_way()) return;
+  clear();
+  host_.idle(*this);
+}
+
+}  // namespace postern::nameserver

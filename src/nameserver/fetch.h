@@ -1,0 +1,123 @@
+// One question on its way: which upstreams were asked, what became of it, what to try next, until
+// an answer is accepted or the time is over. Pooled; loop thread only.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "dns/accept.h"
+#include "nameserver/deadlines.h"
+#include "nameserver/exchange.h"
+#include "nameserver/forwarder.h"
+#include "nameserver/random.h"
+#include "nameserver/upstream.h"
+
+namespace postern::nameserver {
+
+/// [[dns.forward]] in use. Fetches that began before a reload keep theirs.
+struct ForwardGroup {
+  UpstreamPolicy policy = UpstreamPolicy::kFastest;
+  std::uint32_t timeout_ms = 2000;
+  std::uint32_t turn = 0;  ///< for round_robin
+  std::vector<std::shared_ptr<Upstream>> upstreams;
+};
+
+class Fetch;
+
+/// What all fetches of a forwarder share.
+class FetchHost {
+ public:
+  virtual ~FetchHost() = default;
+  /// The image stands in `image`. The fetch may be begun anew during the call only by its pool.
+  virtual void finished(Fetch& fetch) = 0;
+  /// Nothing is awaited any more, not even late answers: the fetch may go back to the pool.
+  virtual void idle(Fetch& fetch) = 0;
+  /// May this fetch go on listening for late answers, which tell how upstreams are?
+  virtual bool may_linger() const = 0;
+
+  Random random;
+  Deadlines* deadlines = nullptr;
+  const dns::CacheSettings* cache_settings = nullptr;
+  dns::ImageBuffer* image = nullptr;
+  ForwarderCounts counts;
+};
+
+class Fetch final : public Deadline, private ExchangeOwner {
+ public:
+  static constexpr std::size_t kAttemptsMax = 12;   ///< queries sent for one question
+  static constexpr std::uint32_t kFailureTtlS = 5;  ///< RFC 9520 section 3.2
+
+  explicit Fetch(FetchHost& host) : host_(host) {}
+  ~Fetch() override { cancel(); }
+
+  // Kept by the forwarder.
+  dns::ForwardQuestion question;
+  std::shared_ptr<const void> snapshot;
+  std::shared_ptr<ForwardGroup> group;
+  std::uint64_t hash = 0;
+  Ring<Linked> waiters;  ///< Forwarder::Waiter
+  std::uint32_t waiter_count = 0;
+
+  /// REQUIRES: question and group are set. finished() never comes from inside this call.
+  void begin(std::uint64_t now_ms);
+  /// The deadline of this object is due.
+  void due(std::uint64_t now_ms);
+  /// No more events.
+  void cancel();
+  bool lingers() const { return done_; }
+
+ private:
+  struct Attempt : Exchange {
+    Upstream* upstream = nullptr;
+    std::size_t index = 0;  // of the upstream in its group
+    AttemptEnd end = AttemptEnd::kWaiting;
+    dns::Rcode rcode{};
+    bool by_tcp = false;
+    bool probe = false;        // sent along; nobody waits for this one in particular
+    bool case_doubt = false;   // sent because the case of the question was lost
+    bool edns_doubt = false;   // sent because of a FORMERR to EDNS
+    bool reconnected = false;  // sent again after its connection closed
+  };
+  enum class Again : std::uint8_t { kTcp, kPlainCase, kPlainDns, kReconnect };
+
+  void replied(Exchange& exchange, Bytes message) override;
+  void broke(Exchange& exchange, AttemptEnd end) override;
+  void case_lost(Exchange& exchange) override;
+
+  void accept_reply(Attempt& attempt, Bytes message);
+  void reply_of_no_use(Attempt& attempt, Bytes message, dns::AcceptOutcome outcome);
+  void late_reply(Attempt& attempt, Bytes message);
+  void learn_from_answer(const Attempt& winner);
+
+  void go_on();
+  bool try_next();
+  void send_probe(std::span<const Candidate> candidates, int chosen);
+  bool ask_again(Attempt& former, Again how);
+  Attempt* make_attempt(std::size_t index);
+  bool start(Attempt& attempt, bool by_tcp, bool mixed_case, bool edns);
+  void attempt_timed_out(Attempt& attempt);
+
+  std::size_t candidates(std::array<Candidate, kAttemptsMax>& out) const;
+  std::uint32_t attempt_time(const Attempt& attempt) const;
+  bool anything_under_way() const;
+  void set_due();
+  void give_up();
+  void finish();
+  void end_if_idle();
+
+  FetchHost& host_;
+  std::uint64_t now_ms_ = 0;
+  std::uint64_t give_up_ms_ = 0;
+  std::uint64_t attempt_due_ms_ = 0;
+  Attempt* current_ = nullptr;  // the one whose time-out makes us try another
+  bool done_ = false;
+  std::size_t attempt_count_ = 0;
+  std::array<Attempt, kAttemptsMax> attempts_;
+  dns::NameView mixed_name_;
+  std::array<std::uint8_t, dns::kNameBytesMax> mixed_bytes_;
+};
+
+}  // namespace postern::nameserver

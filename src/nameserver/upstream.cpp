@@ -1,0 +1,48 @@
+#include "nameserver/upstream.h"
+
+namespace postern::nameserver {
+
+Upstream::Upstream(net::Loop& loop, Random& random, const UpstreamSettings& settings)
+    : settings_(settings),
+      udp_(loop, random, settings.endpoint),
+      tcp_(loop, random, settings.endpoint) {}
+
+bool Upstream::send(Exchange& exchange, bool by_tcp) {
+  ++queries_;
+  return by_tcp ? tcp_.send(exchange) : udp_.send(exchange);
+}
+
+void Upstream::heard(const Exchange& exchange, bool by_tcp, std::uint64_t now_us) {
+  heard_us_ = now_us;
+  if (by_tcp == tcp_only()) round_trip.sample(now_us - exchange.sent_us);
+}
+
+void Upstream::timed_out(const Exchange& exchange, std::uint64_t now_us) {
+  round_trip.timed_out();
+  if (heard_us_ < exchange.sent_us) failed(exchange, now_us);
+}
+
+void Upstream::failed(const Exchange& exchange, std::uint64_t now_us) {
+  ++failures_;
+  health.failed(exchange.sent_us / 1000, now_us / 1000);
+}
+
+Candidate Upstream::candidate(std::uint64_t now_ms) const {
+  return {round_trip.score_us(), round_trip.measured(), health.state(now_ms), 0, false};
+}
+
+UpstreamStatus Upstream::status(std::uint64_t now_ms) const {
+  UpstreamStatus status;
+  status.text = settings_.text;
+  status.rtt_us = round_trip.smoothed_us();
+  status.resting = health.state(now_ms) != HealthState::kGood;
+  status.rest_left_ms = static_cast<std::uint32_t>(health.rest_left_ms(now_ms));
+  status.mixed_case = keeps_case.holds(now_ms);
+  status.edns = takes_edns.holds(now_ms);
+  status.queries = queries_;
+  status.answers = answers_;
+  status.failures = failures_;
+  return status;
+}
+
+}  // namespace postern::nameserver

@@ -1,0 +1,50 @@
+// Which upstream to ask next, and how long to wait for it. Pure: what is known of each upstream in,
+// an index or a number of milliseconds out.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "nameserver/upstream_health.h"
+#include "nameserver/upstream_settings.h"
+
+namespace postern::nameserver {
+
+/// One upstream as it stands for the question at hand; in the order of the configuration.
+struct Candidate {
+  std::uint64_t score_us = 0;  ///< RoundTrip::score_us()
+  bool measured = false;
+  HealthState health = HealthState::kGood;
+  std::uint8_t times_asked = 0;  ///< for this question
+  bool spoken = false;           ///< has said that it cannot answer this question
+};
+
+inline constexpr int kNobody = -1;
+
+/// Those asked least for this question come first; among them the good before the resting; among
+/// those `fastest` takes the lowest score, `sequential` the first, `round_robin` the next behind
+/// `turn`.
+int choose_upstream(UpstreamPolicy policy, std::span<const Candidate> candidates,
+                    std::uint32_t turn);
+
+/// An upstream to send the same question to at the same time, so that nobody waits for a trial: one
+/// whose rest is over, one that was never measured, or (policy `fastest`) now and then another one.
+inline constexpr std::uint32_t kExploreEvery = 64;  ///< questions
+int choose_probe(UpstreamPolicy policy, std::span<const Candidate> candidates, int chosen,
+                 std::uint32_t random);
+
+struct AttemptTime {
+  std::uint32_t rtt_timeout_ms = 0;  ///< RoundTrip::timeout_ms()
+  std::uint32_t timeout_ms = 0;      ///< for the question, all attempts together
+  std::uint32_t remaining_ms = 0;    ///< of these
+  std::uint32_t times_asked = 0;     ///< this upstream, for this question
+  std::uint32_t others_left = 0;     ///< upstreams not yet asked, this one aside
+};
+
+inline constexpr std::uint32_t kAttemptMinMs = 100;
+
+/// clamp(round-trip timeout, 100 ms, half of the timeout), doubled when the upstream is asked
+/// again, and never so long that the others would get no turn.
+std::uint32_t attempt_timeout_ms(const AttemptTime& time);
+
+}  // namespace postern::nameserver

@@ -1,0 +1,43 @@
+// Where questions go that this server does not answer itself: [[dns.forward]].
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/address.h"
+#include "dns/name.h"
+
+namespace postern::nameserver {
+
+enum class UpstreamScheme : std::uint8_t { kUdp, kTcp };  // tls and https come with a later version
+enum class UpstreamPolicy : std::uint8_t { kFastest, kSequential, kRoundRobin };
+
+/// udp://192.0.2.1:53, tcp://[2001:db8::1]:53
+struct UpstreamSettings {
+  UpstreamScheme scheme = UpstreamScheme::kUdp;
+  Endpoint endpoint;
+  std::string text;  ///< as configured, for logs and EDE
+};
+
+/// [[dns.forward]]
+struct ForwardSettings {
+  dns::Name name;
+  std::vector<UpstreamSettings> upstreams;
+  UpstreamPolicy policy = UpstreamPolicy::kFastest;
+  std::uint32_t timeout_ms = 2000;  ///< for a client's query, all attempts together
+  std::string source;               ///< "FILE:LINE"
+};
+
+/// One upstream as the status page shows it.
+struct UpstreamStatus {
+  std::string text;
+  std::uint32_t rtt_us = 0;  ///< smoothed; 0: not measured yet
+  bool resting = false;      ///< failed several times in a row
+  std::uint32_t rest_left_ms = 0;
+  bool mixed_case = true;  ///< 0x20 in use
+  bool edns = true;
+  std::uint64_t queries = 0, answers = 0, failures = 0;
+};
+
+}  // namespace postern::nameserver

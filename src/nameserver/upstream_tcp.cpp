@@ -1,0 +1,200 @@
+#include "nameserver/upstream_tcp.h"
+
+#include <algorithm>
+#include <array>
+#include <system_error>
+
+#include "base/clock.h"
+#include "dns/accept.h"
+#include "nameserver/flat_table.h"
+
+namespace postern::nameserver {
+namespace {
+
+// A stream says only in words why it could not connect.
+AttemptEnd end_for(const Error& error) {
+  const auto is = [&](std::errc code) {
+    return error.detail == std::make_error_code(code).message();
+  };
+  if (is(std::errc::connection_refused)) return AttemptEnd::kRefused;
+  return is(std::errc::timed_out) ? AttemptEnd::kTimedOut : AttemptEnd::kUnreachable;
+}
+
+}  // namespace
+
+class TcpConnections::Connection final : public net::StreamReader, public ExchangePort {
+ public:
+  explicit Connection(TcpConnections& all)
+      : all_(all), heard_us_(0), idle_from_ms_(all.loop_.now_ms()) {}
+  ~Connection() override {
+    while (Exchange* exchange = waiting_.front()) forget(*exchange);
+  }
+
+  bool open() {
+    auto stream = net::TcpStream::connect(all_.loop_, all_.peer_, *this);
+    if (!stream) return false;
+    stream_ = std::move(*stream);
+    ++all_.counts_.sockets_opened;
+    return true;
+  }
+
+  bool send(Exchange& exchange) {
+    do {
+      exchange.id = all_.random_.u16();
+    } while (find(exchange.id) != nullptr);
+    std::array<std::uint8_t, kUpstreamQueryMax + 2> frame;
+    const std::size_t size =
+        write_upstream_query(exchange.id, exchange.question, MutableBytes(frame).subspan(2));
+    store_u16(frame.data(), static_cast<std::uint16_t>(size));
+    if (!stream_->write(Bytes(frame.data(), size + 2))) return false;
+    exchange.key = exchange.id;
+    exchange.port = this;
+    exchange.sent_us = monotonic_us();
+    exchanges_.insert(exchange.key, &exchange);
+    waiting_.push_back(exchange);
+    return true;
+  }
+
+  void forget(Exchange& exchange) override {
+    exchanges_.erase(exchange.key, &exchange);
+    exchange.unlink();
+    exchange.port = nullptr;
+    idle_from_ms_ = all_.loop_.now_ms();
+    if (ending_ && waiting() == 0) all_.sweep_.schedule();
+  }
+
+  // Silence since the query was sent: the connection may be dead without a word (a router forgot
+  // it), so nothing more is sent on it.
+  void timed_out(Exchange& exchange) override {
+    if (heard_us_ < exchange.sent_us) end();
+  }
+
+  void received(Bytes chunk) override {
+    heard_us_ = monotonic_us();
+    if (!partial_.empty()) {
+      partial_.insert(partial_.end(), chunk.begin(), chunk.end());
+      chunk = partial_;
+    }
+    std::size_t at = 0;
+    while (chunk.size() - at >= 2) {
+      const std::size_t size = load_u16(chunk.data() + at);
+      if (chunk.size() - at - 2 < size) break;
+      message(chunk.subspan(at + 2, size));
+      at += 2 + size;
+    }
+    // `chunk` may be `partial_` itself.
+    const std::vector<std::uint8_t> rest(chunk.begin() + static_cast<std::ptrdiff_t>(at),
+                                         chunk.end());
+    partial_ = rest;
+  }
+
+  void ended() override { lose(AttemptEnd::kClosed); }
+
+  void connected() override { connected_ = true; }
+
+  void failed(const Error& error) override {
+    lose(connected_ ? AttemptEnd::kClosed : end_for(error));
+  }
+
+  std::size_t waiting() const { return exchanges_.size(); }
+  bool ending() const { return ending_; }
+  bool finished(std::uint64_t now_ms) const {
+    return waiting() == 0 && (ending_ || now_ms - idle_from_ms_ >= all_.settings_.idle_ms);
+  }
+
+ private:
+  Exchange* find(std::uint16_t id) const {
+    return exchanges_.find(id, [](const Exchange&) { return true; });
+  }
+
+  void message(Bytes message) {
+    Exchange* exchange =
+        message.size() < dns::kHeaderBytes ? nullptr : find(load_u16(message.data()));
+    if (exchange == nullptr ||
+        !dns::matches_question(message, exchange->id, exchange->question.name,
+                               exchange->question.type, exchange->question.klass, false)) {
+      ++all_.counts_.mismatched;
+      return;
+    }
+    forget(*exchange);
+    exchange->owner->replied(*exchange, message);
+  }
+
+  void end() {
+    ending_ = true;
+    all_.sweep_.schedule();
+  }
+
+  void lose(AttemptEnd reason) {
+    end();
+    Ring<Exchange> lost;
+    lost.take(waiting_);
+    while (Exchange* exchange = lost.front()) {
+      forget(*exchange);
+      exchange->owner->broke(*exchange, reason);
+    }
+  }
+
+  TcpConnections& all_;
+  std::uint64_t heard_us_;      // 0: nothing ever came
+  std::uint64_t idle_from_ms_;  // when nothing is under way
+  bool connected_ = false;
+  bool ending_ = false;  // takes no more queries, goes when the last one has left
+  FlatTable<Exchange> exchanges_;
+  Ring<Exchange> waiting_;
+  std::vector<std::uint8_t>
+      partial_;  // the beginning of a message, at most 65537 bytes and a chunk
+  std::unique_ptr<net::TcpStream> stream_;
+};
+
+TcpConnections::TcpConnections(net::Loop& loop, Random& random, const Endpoint& peer,
+                               const TcpConnectionSettings& settings)
+    : loop_(loop),
+      random_(random),
+      peer_(peer),
+      settings_(settings),
+      sweep_(loop, [this] { sweep(); }),
+      idle_timer_(loop, [this] { sweep(); }) {}
+
+TcpConnections::~TcpConnections() = default;
+
+bool TcpConnections::send(Exchange& exchange) {
+  Connection* connection = pick();
+  return connection != nullptr && connection->send(exchange);
+}
+
+TcpConnections::Connection* TcpConnections::pick() {
+  Connection* best = nullptr;
+  for (const auto& connection : connections_) {
+    if (connection->ending()) continue;
+    if (best == nullptr || connection->waiting() < best->waiting()) best = connection.get();
+  }
+  const bool want_more = best == nullptr || best->waiting() >= settings_.pipeline_min;
+  // Connections that end do not count twice: one that never answers must not use up all places.
+  if (want_more && connections_.size() < settings_.connections_max * (best == nullptr ? 2 : 1)) {
+    if (Connection* fresh = connect()) return fresh;
+  }
+  return best != nullptr && best->waiting() < settings_.pipeline_max ? best : nullptr;
+}
+
+TcpConnections::Connection* TcpConnections::connect() {
+  auto fresh = std::make_unique<Connection>(*this);
+  if (!fresh->open()) return nullptr;
+  connections_.push_back(std::move(fresh));
+  watch_idle();
+  return connections_.back().get();
+}
+
+void TcpConnections::watch_idle() {
+  constexpr std::uint64_t kLooks = 10;  // per idle time
+  if (!idle_timer_.active())
+    idle_timer_.start_every(std::max<std::uint64_t>(settings_.idle_ms / kLooks, 1));
+}
+
+void TcpConnections::sweep() {
+  const std::uint64_t now = loop_.now_ms();
+  std::erase_if(connections_, [now](const auto& connection) { return connection->finished(now); });
+  if (connections_.empty()) idle_timer_.stop();
+}
+
+}  // namespace postern::nameserver
