@@ -206,29 +206,31 @@ Bytes MessageWriter::finish() {
   return {buffer_.data(), size_};
 }
 
+bool MessageWriter::is_question(NameView name) const {
+  if (name.wire().data() == question_alias_) return true;
+  return question_name_size_ > 1 && name.size() == question_name_size_ &&
+         equal_names(name, NameView(Bytes(buffer_.data() + kHeaderBytes, question_name_size_)));
+}
+
 bool MessageWriter::put_name(NameView name, bool is_owner) {
-  if (is_owner && question_name_size_ > 1 && name.size() == question_name_size_ &&
-      equal_names(name, NameView(Bytes(buffer_.data() + kHeaderBytes, question_name_size_)))) {
-    if (size_ + 2 + reserved_ > limit_) return false;
-    store_u16(buffer_.data() + size_, kPointerMark | kHeaderBytes);
-    size_ += 2;
-    return true;
-  }
+  if (is_owner && is_question(name)) return put_pointer(kHeaderBytes);
   NameView rest = name;
   while (!rest.is_root()) {
     std::uint16_t offset = 0;
-    if (known_suffix(rest, is_owner, &offset)) {
-      if (size_ + 2 + reserved_ > limit_) return false;
-      store_u16(buffer_.data() + size_, static_cast<std::uint16_t>(kPointerMark | offset));
-      size_ += 2;
-      return true;
-    }
+    if (known_suffix(rest, is_owner, &offset)) return put_pointer(offset);
     const std::size_t start = size_;
     if (!put_bytes(rest.wire().first(rest.first_label().size() + 1))) return false;
     remember(start);
     rest = rest.parent();
   }
   return put_bytes(rest.wire());
+}
+
+bool MessageWriter::put_pointer(std::size_t offset) {
+  if (size_ + 2 + reserved_ > limit_) return false;
+  store_u16(buffer_.data() + size_, static_cast<std::uint16_t>(kPointerMark | offset));
+  size_ += 2;
+  return true;
 }
 
 bool MessageWriter::put_bytes(Bytes bytes) {

@@ -59,6 +59,8 @@ class MessageWriter {
   /// Writes id, flags and zero counts. Call first.
   void start(std::uint16_t id, std::uint16_t flags);
   bool question(NameView name, RrType type, RrClass klass);
+  /// An owner that is this very view is the question's name: no bytes need be compared.
+  void alias_question(NameView name) { question_alias_ = name.wire().data(); }
 
   /// `rdata` is uncompressed. Names in it are compressed for the types of RFC 1035 only
   /// (RFC 3597 section 4).
@@ -98,7 +100,9 @@ class MessageWriter {
  private:
   static constexpr std::size_t kKnownNamesMax = 32;
   bool put_name(NameView name, bool is_owner);
+  bool put_pointer(std::size_t offset);
   bool put_bytes(Bytes bytes);
+  bool is_question(NameView name) const;
   bool put_rdata(RrType type, Bytes rdata);
   bool known_suffix(NameView suffix, bool from_question, std::uint16_t* offset) const;
   void remember(std::size_t offset);
@@ -110,6 +114,7 @@ class MessageWriter {
   std::size_t last_ttl_offset_ = 0;
   std::uint16_t flags_ = 0;
   std::array<std::uint16_t, 4> counts_{};
+  const std::uint8_t* question_alias_ = nullptr;
   std::uint8_t question_name_size_ = 0;
   std::uint8_t known_names_ = 0;
   std::array<std::uint16_t, kKnownNamesMax> known_{};  // offsets of names that may be pointed at

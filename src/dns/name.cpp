@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::array<std::uint8_t, 1> kRootWire{0};
 constexpr std::uint8_t kPointerBits = 0xc0;
+constexpr std::uint64_t kHashMultiplier = 0xa0761d6478bd642fULL;
 constexpr std::size_t kHeaderSize = 12;  // no name stands in a message's header
 
 bool equal_lower(const std::uint8_t* a, const std::uint8_t* b, std::size_t size) {
@@ -26,15 +27,30 @@ std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
   return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
 }
 
-std::uint64_t load_tail(const std::uint8_t* p, std::size_t size) {
-  std::uint64_t v = 0;
-  std::memcpy(&v, p, size);
-  return v;
+// Lower-cases eight bytes at once. Length bytes are at most 63, below 'A', so a whole wire name can
+// be passed through.
+std::uint64_t lower_word(std::uint64_t word) {
+  constexpr std::uint64_t kOnes = 0x0101010101010101ULL;
+  constexpr std::uint64_t kHigh = 0x80 * kOnes;
+  const std::uint64_t seven_bits = word & ~kHigh;
+  const std::uint64_t above_z = seven_bits + (0x7f - 'Z') * kOnes;
+  const std::uint64_t from_a = seven_bits + (0x80 - 'A') * kOnes;
+  const std::uint64_t upper = ~word & kHigh & (from_a ^ above_z);
+  return word | (upper >> 2);
 }
 
-// Length bytes are at most 63, below 'A', so lower-casing a whole wire name leaves them alone.
-void lower_copy(std::uint8_t* out, const std::uint8_t* in, std::size_t size) {
-  for (std::size_t i = 0; i < size; ++i) out[i] = lower_byte(in[i]);
+// One label into the hash. REQUIRES: seven bytes may be read behind it.
+std::uint64_t extend_hash_padded(std::uint64_t suffix_hash, const std::uint8_t* label,
+                                 std::size_t size) {
+  std::uint64_t h = suffix_hash ^ (size * kHashMultiplier);
+  std::uint64_t word = 0;
+  for (; size >= sizeof(word); label += sizeof(word), size -= sizeof(word)) {
+    std::memcpy(&word, label, sizeof(word));
+    h = mix(h ^ word, kHashMultiplier);
+  }
+  std::memcpy(&word, label, sizeof(word));
+  word &= (std::uint64_t{1} << (size * 8)) - 1;
+  return mix(h ^ word, kHashMultiplier ^ kRootHash);
 }
 
 // Offsets of the labels of `name`; returns how many, without the root.
@@ -91,6 +107,11 @@ Result<std::string> with_origin(std::string wire, bool absolute, NameView origin
                 fmt::format("'{}' is {} bytes long; a name has at most 255", text, wire.size()));
   }
   return wire;
+}
+
+std::uint64_t root_hash() {
+  static const std::uint64_t hash = mix(kRootHash, process_hash_seed());
+  return hash;
 }
 
 }  // namespace
@@ -259,15 +280,24 @@ std::uint64_t process_hash_seed() {
 }
 
 std::uint64_t extend_hash(std::uint64_t suffix_hash, Bytes lower_label) {
-  constexpr std::uint64_t kMultiplier = 0xa0761d6478bd642fULL;
-  std::uint64_t h = suffix_hash ^ (lower_label.size() * kMultiplier);
-  const std::uint8_t* p = lower_label.data();
-  std::size_t left = lower_label.size();
-  for (; left >= 8; p += 8, left -= 8) h = mix(h ^ load_tail(p, 8), kMultiplier);
-  return mix(h ^ load_tail(p, left), kMultiplier ^ kRootHash);
+  std::array<std::uint8_t, kLabelBytesMax + sizeof(std::uint64_t)> padded{};
+  std::uint64_t h = suffix_hash;
+  do {  // texts longer than a label are taken piece by piece
+    const std::size_t size = std::min(lower_label.size(), kLabelBytesMax);
+    if (size != 0) std::memcpy(padded.data(), lower_label.data(), size);
+    h = extend_hash_padded(h, padded.data(), size);
+    lower_label = lower_label.subspan(size);
+  } while (!lower_label.empty());
+  return h;
 }
 
 std::uint64_t hash_name(NameView name) { return LookupName(name).hash(); }
+
+LookupName::LookupName() : size_(1), labels_(0) {
+  lower_[0] = 0;
+  offset_[0] = 0;
+  hash_[0] = root_hash();
+}
 
 LookupName& LookupName::operator=(const LookupName& other) {
   if (this == &other) return *this;
@@ -280,15 +310,43 @@ LookupName& LookupName::operator=(const LookupName& other) {
 }
 
 void LookupName::assign(NameView name) {
-  static const std::uint64_t root = mix(kRootHash, process_hash_seed());
+  labels_ = static_cast<std::uint8_t>(label_offsets(name, offset_));
   size_ = static_cast<std::uint8_t>(name.size());
-  lower_copy(lower_.data(), name.wire().data(), name.size());
-  labels_ =
-      static_cast<std::uint8_t>(label_offsets(NameView(Bytes(lower_.data(), size_)), offset_));
-  hash_[labels_] = root;
+  prepare(name.wire().data());
+}
+
+std::size_t LookupName::read(Bytes message, std::size_t position) {
+  const std::size_t size_max = std::min(message.size() - position, kNameBytesMax);
+  const std::uint8_t* wire = message.data() + position;
+  std::size_t at = 0;
+  std::size_t labels = 0;
+  while (at < size_max && wire[at] != 0) {
+    if (wire[at] > kLabelBytesMax) return 0;
+    offset_[labels++] = static_cast<std::uint8_t>(at);
+    at += wire[at] + 1U;
+  }
+  if (at >= size_max) return 0;
+  offset_[labels] = static_cast<std::uint8_t>(at);
+  labels_ = static_cast<std::uint8_t>(labels);
+  size_ = static_cast<std::uint8_t>(at + 1);
+  prepare(wire);
+  return size_;
+}
+
+void LookupName::prepare(const std::uint8_t* wire) {
+  std::memcpy(lower_.data(), wire, size_);
+  std::uint64_t word = 0;
+  for (std::size_t at = 0; at < size_; at += sizeof(word)) {
+    std::memcpy(&word, lower_.data() + at, sizeof(word));
+    word = lower_word(word);
+    std::memcpy(lower_.data() + at, &word, sizeof(word));
+  }
+  std::uint64_t hash = root_hash();
+  hash_[labels_] = hash;
   for (std::size_t i = labels_; i-- > 0;) {
     const std::uint8_t* label = lower_.data() + offset_[i];
-    hash_[i] = extend_hash(hash_[i + 1], Bytes(label + 1, label[0]));
+    hash = extend_hash_padded(hash, label + 1, label[0]);
+    hash_[i] = hash;
   }
 }
 

@@ -93,12 +93,14 @@ std::uint64_t hash_name(NameView name);
 /// name, suffix i lacks the first i labels, suffix label_count() is the root.
 class LookupName {
  public:
-  LookupName() { assign(NameView()); }
+  LookupName();  ///< the root
   explicit LookupName(NameView name) { assign(name); }
   LookupName(const LookupName& other) { *this = other; }
   LookupName& operator=(const LookupName& other);
 
   void assign(NameView name);
+  /// Reads the uncompressed name at message[position]. Returns its size, 0 when there is none.
+  std::size_t read(Bytes message, std::size_t position);
 
   std::size_t label_count() const { return labels_; }
   NameView suffix(std::size_t skipped_labels) const {
@@ -111,9 +113,12 @@ class LookupName {
   std::uint64_t wildcard_hash(std::size_t skipped_labels) const;
 
  private:
-  std::uint8_t size_;    // bytes used in lower_
-  std::uint8_t labels_;  // without the root
-  std::array<std::uint8_t, kNameBytesMax> lower_;
+  void prepare(const std::uint8_t* wire);  // size_, labels_ and offset_ are set
+
+  static constexpr std::size_t kPadding = 8;  // so that whole words may be read
+  std::uint8_t size_;                         // bytes used in lower_
+  std::uint8_t labels_;                       // without the root
+  std::array<std::uint8_t, kNameBytesMax + kPadding> lower_;
   std::array<std::uint8_t, kLabelsMax + 1> offset_;
   std::array<std::uint64_t, kLabelsMax + 1> hash_;
 };

@@ -64,14 +64,9 @@ QueryFault parse_query(Bytes message, Query* out) {
   }
   if (header.opcode() != Opcode::kQuery) return QueryFault::kNotImp;
   if (header.count(Section::kQuestion) != 1) return QueryFault::kFormErr;  // RFC 9619
-  std::array<std::uint8_t, kNameBytesMax> name;
-  std::size_t at = kHeaderBytes;
-  const std::size_t size = read_name(message, &at, name);
-  const bool compressed = at != kHeaderBytes + size;
-  if (size == 0 || compressed || at + kQuestionFixedBytes > message.size()) {
-    return QueryFault::kFormErr;
-  }
-  out->name.assign(NameView(Bytes(name.data(), size)));
+  const std::size_t size = out->name.read(message, kHeaderBytes);
+  const std::size_t at = kHeaderBytes + size;
+  if (size == 0 || at + kQuestionFixedBytes > message.size()) return QueryFault::kFormErr;
   out->name_size = static_cast<std::uint8_t>(size);
   out->type = static_cast<RrType>(load_u16(message.data() + at));
   out->klass = static_cast<RrClass>(load_u16(message.data() + at + 2));

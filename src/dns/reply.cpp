@@ -94,6 +94,7 @@ Reply::Reply(const Query& query, Bytes message, MutableBytes buffer, std::size_t
   if (query.name_size != 0) {
     writer_.question(NameView(message.subspan(kHeaderBytes, query.name_size)), query.type,
                      query.klass);
+    if (query.name_size > 1) writer_.alias_question(query.name.name());
   }
   empty_ = writer_.mark();
 }
