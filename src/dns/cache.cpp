@@ -20,6 +20,7 @@ constexpr std::size_t kBytesPerSlot = 112;  // a small entry, and the table's sh
 constexpr std::size_t kImageShareMax = 8;   // an image takes at most this part of a stripe
 constexpr unsigned kSecondChancesMax = 64;  // entries moved for one put(): some microseconds
 constexpr std::size_t kPrefetchPartOfTtl = 10;
+constexpr std::size_t kCacheLineBytes = 64;
 
 /// One answer as it stands in the ring; behind it: TTL offsets, body, owner name, EDE text.
 struct Entry {
@@ -126,7 +127,10 @@ struct Cache::Stripe {
 
   Entry* at(std::size_t offset) { return std::launder(reinterpret_cast<Entry*>(ring.at(offset))); }
   std::size_t find(const CacheKey& key, std::uint32_t tag);
-  Life life_of(const Entry& entry, std::uint32_t now_s) const;
+  Life life_at(const Entry& entry, std::uint32_t age) const;
+  Life life_of(const Entry& entry, std::uint32_t now_s) const {
+    return life_at(entry, age_of(entry, now_s));
+  }
   bool is_time_to_refresh(const Entry& entry, std::uint32_t age) const;
   void serve(Entry& entry, std::uint32_t now_s, MutableBytes body_out, CacheHit* out);
   void kill(std::size_t offset);
@@ -144,11 +148,16 @@ struct Cache::Stripe {
 };
 
 std::size_t Cache::Stripe::find(const CacheKey& key, std::uint32_t tag) {
-  return table.find(tag, [&](std::size_t offset) { return has_key(*at(offset), key); });
+  return table.find(tag, [&](std::size_t offset) {
+    // A typical entry stands in three cache lines: fetched together, not one after the other.
+    const std::uint8_t* block = ring.at(offset);
+    __builtin_prefetch(block + kCacheLineBytes);
+    __builtin_prefetch(block + 2 * kCacheLineBytes);
+    return has_key(*at(offset), key);
+  });
 }
 
-Life Cache::Stripe::life_of(const Entry& entry, std::uint32_t now_s) const {
-  const std::uint32_t age = age_of(entry, now_s);
+Life Cache::Stripe::life_at(const Entry& entry, std::uint32_t age) const {
   // TTL 0 lasts for the second it came in, so that those who wait for it find it.
   if (age < std::max(entry.head.ttl_s, 1U)) return Life::kFresh;
   const bool stale =
@@ -163,14 +172,15 @@ bool Cache::Stripe::is_time_to_refresh(const Entry& entry, std::uint32_t age) co
 }
 
 void Cache::Stripe::serve(Entry& entry, std::uint32_t now_s, MutableBytes body_out, CacheHit* out) {
-  const Life life = life_of(entry, now_s);
+  const std::uint32_t age = age_of(entry, now_s);
+  const Life life = life_at(entry, age);
   if (life == Life::kOver) {
     ++stats.misses;
     return;
   }
-  const std::uint32_t age = age_of(entry, now_s);
   out->head = entry.head;
-  std::memcpy(out->ede_text.data(), entry.ede_text(), entry.head.ede_text_size);
+  append(reinterpret_cast<std::uint8_t*>(out->ede_text.data()), entry.ede_text(),
+         entry.head.ede_text_size);
   if (life == Life::kFresh) {
     ++stats.hits;
     out->state = CacheHit::State::kFresh;
