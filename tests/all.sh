@@ -81,18 +81,18 @@ build() {
 build_gcc() { build build-gcc all --buildtype=debugoptimized; }
 
 build_asan() {
-  build build-asan all -Doptimization=1 -Ddebug=true -Db_sanitize=address,undefined
+  build build-asan all --buildtype=debug -Doptimization=1 -Db_sanitize=address,undefined
 }
 
 build_tsan() {
-  CXX=clang++-14 build build-tsan all -Doptimization=1 -Ddebug=true -Db_sanitize=thread \
+  CXX=clang++-14 build build-tsan all --buildtype=debug -Doptimization=1 -Db_sanitize=thread \
     -Db_lundef=false
 }
 
 build_release() { build build-release all --buildtype=release -Db_lto=true -Dtests=false; }
 
 build_fuzzers() {
-  CXX=clang++-14 build build-fuzz all -Doptimization=1 -Ddebug=true -Dtests=false -Dfuzz=true \
+  CXX=clang++-14 build build-fuzz all --buildtype=debug -Doptimization=1 -Dtests=false -Dfuzz=true \
     -Db_lundef=false -Db_sanitize=address,undefined
 }
 

@@ -107,8 +107,10 @@ TEST_CASE("a batch of replies of full size leaves whole, in more calls") {
 }
 
 TEST_CASE("a wildcard socket answers from the address that was asked") {
-  for (const auto& [wildcard, asked] :
+  for (const auto& row :
        {std::pair{"0.0.0.0", "127.0.0.1"}, {"0.0.0.0", "127.0.0.2"}, {"::", "::1"}}) {
+    const char* const wildcard = row.first;
+    const char* const asked = row.second;
     CAPTURE(asked);
     Loop loop;
     Reader reader;
