@@ -102,7 +102,7 @@ export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
 
 unit() {
   found=0
-  for test in "$1"/tests/unit/unit_*; do
+  for test in $(find "$1/tests/unit" -type f -name "unit_*" | sort); do
     [ -f "$test" ] && [ -x "$test" ] || continue
     found=$((found + 1))
     echo "== $test"

@@ -24,6 +24,7 @@ inline constexpr const char* kDefaultConfigFile = "/etc/postern/postern.toml";
 struct ServerSettings {
   unsigned workers = 0;          ///< 0: "auto", the cores this process may use
   std::string user = "postern";  ///< "": stay as started
+  bool user_given = false;       ///< not the default: it has to exist
   LogSettings log;
   std::optional<Endpoint> admin;  ///< nullopt: off
   std::string state_dir = "/var/lib/postern";

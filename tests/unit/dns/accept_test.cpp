@@ -54,7 +54,7 @@ Wire wire_name(const std::string& text) {
 }
 
 constexpr std::uint16_t kA = 1, kNs = 2, kCname = 5, kSoa = 6, kMx = 15, kTxt = 16, kAaaa = 28,
-                        kSrv = 33, kDname = 39, kOpt = 41, kRrsig = 46, kNsec = 47, kSvcb = 64,
+                        kSrv = 33, kDname = 39, kOpt = 41, kRrsig = 46, kNsec = 47,
                         kHttps = 65, kAny = 255;
 enum Part { kAn, kAu, kAd };
 
