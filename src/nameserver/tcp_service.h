@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/address.h"
+#include "base/bytes.h"
 #include "base/result.h"
 #include "nameserver/tcp_connection.h"
 #include "nameserver/transport.h"
@@ -49,8 +50,14 @@ class TcpService {
   void check_timeouts();
   void start_checking();
 
+  struct ByBytes {
+    bool operator()(const IpAddress& a, const IpAddress& b) const {
+      return as_text({a.data(), a.size()}) < as_text({b.data(), b.size()});
+    }
+  };
+
   TcpShared shared_;
-  std::map<IpAddress, std::size_t> clients_by_address_;
+  std::map<IpAddress, std::size_t, ByBytes> clients_by_address_;
   std::vector<std::unique_ptr<net::TcpListener>> listeners_;
   net::Timer check_;
 };
