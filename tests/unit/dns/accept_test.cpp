@@ -495,6 +495,14 @@ TEST_CASE("a record without h3 keeps signature, AD and silence") {
   CHECK(seen.head.ede == kNoEde);
 }
 
+TEST_CASE("SVCB records are edited like HTTPS records") {
+  const Seen seen = plain().accept(
+      Packet("_dns.example.com", kSvcb)
+          .add(kAn, "_dns.example.com", kSvcb, 300, hex("0001 00 0001 0006 026833 026832")));
+  REQUIRE(seen.answer.size() == 1);
+  CHECK(seen.answer[0] == "_dns.example.com. 300 IN SVCB 1 . alpn=h2");
+}
+
 TEST_CASE("when no endpoint is left the answer is NODATA with a SOA of our own") {
   const Seen seen = plain().accept(
       Packet("example.com", kHttps)
