@@ -51,7 +51,7 @@ struct Scratch {
   std::array<std::uint8_t, kMessageBytesMax> message;
 };
 
-thread_local const std::unique_ptr<Scratch> kScratch = std::make_unique<Scratch>();
+thread_local const std::unique_ptr<Scratch> scratch_room = std::make_unique<Scratch>();
 
 bool is_svcb(RrType type) { return type == RrType::kHttps || type == RrType::kSvcb; }
 bool is_proof(RrType type) { return type == RrType::kNsec || type == RrType::kNsec3; }
@@ -507,7 +507,7 @@ bool matches_question(Bytes message, std::uint16_t id, NameView sent_name, RrTyp
 
 AcceptOutcome accept(Bytes message, const ForwardQuestion& question, const CacheSettings& cache,
                      ImageBuffer* image, AcceptCounts* counts) {
-  return Acceptance(question, cache, kScratch.get(), image, counts).run(message);
+  return Acceptance(question, cache, scratch_room.get(), image, counts).run(message);
 }
 
 void failure_image(Ede ede, std::string_view text, std::uint32_t ttl_s, ImageBuffer* image) {

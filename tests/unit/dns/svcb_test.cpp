@@ -38,7 +38,7 @@ struct Edited {
   Wire rdata;  // kEdited only
 };
 
-const std::vector<std::string> kH3{"h3", "h3-*"};
+const std::vector<std::string> h3_patterns{"h3", "h3-*"};
 
 Edited edit(const Wire& rdata, const SvcbEdits& edits) {
   Wire out(rdata.size(), 0xee);
@@ -50,7 +50,7 @@ Edited edit(const Wire& rdata, const SvcbEdits& edits) {
 
 Edited withdraw_h3(std::string_view text) {
   SvcbEdits edits;
-  edits.strip_alpn = &kH3;
+  edits.strip_alpn = &h3_patterns;
   return edit(hex(text), edits);
 }
 
@@ -61,49 +61,49 @@ Edited drop(std::string_view text, const std::vector<std::uint16_t>& keys) {
 }
 
 // foo.example.com., foo.example.org. and example.com. on the wire.
-const std::string kFooCom = "03 666f6f 07 6578616d706c65 03 636f6d 00";
-const std::string kFooOrg = "03 666f6f 07 6578616d706c65 03 6f7267 00";
-const std::string kCom = "07 6578616d706c65 03 636f6d 00";
+const std::string foo_com = "03 666f6f 07 6578616d706c65 03 636f6d 00";
+const std::string foo_org = "03 666f6f 07 6578616d706c65 03 6f7267 00";
+const std::string example_com = "07 6578616d706c65 03 636f6d 00";
 
 }  // namespace
 
 // RFC 9460 appendix D.1 and D.2, as wire bytes.
 TEST_CASE("the good vectors of RFC 9460 appendix D are well formed") {
-  CHECK(fault("0000" + kFooCom) == "none");                           // AliasMode
+  CHECK(fault("0000" + foo_com) == "none");                           // AliasMode
   CHECK(fault("0001 00") == "none");                                  // "."
-  CHECK(fault("0010" + kFooCom + "0003 0002 0035") == "none");        // port=53
-  CHECK(fault("0001" + kFooCom + "029b 0005 68656c6c6f") == "none");  // key667=hello
-  CHECK(fault("0001" + kFooCom + "029b 0009 68656c6c6f d2 716f6f") == "none");
-  CHECK(fault("0001" + kFooCom +
+  CHECK(fault("0010" + foo_com + "0003 0002 0035") == "none");        // port=53
+  CHECK(fault("0001" + foo_com + "029b 0005 68656c6c6f") == "none");  // key667=hello
+  CHECK(fault("0001" + foo_com + "029b 0009 68656c6c6f d2 716f6f") == "none");
+  CHECK(fault("0001" + foo_com +
               "0006 0020 20010db8000000000000000000000001 20010db8000000000000000000530001") ==
         "none");
-  CHECK(fault("0001" + kCom + "0006 0010 20010db80122034400000000c0000221") == "none");
+  CHECK(fault("0001" + example_com + "0006 0010 20010db80122034400000000c0000221") == "none");
   // mandatory=alpn,ipv4hint alpn=h2,h3-19 ipv4hint=192.0.2.1
-  CHECK(fault("0010" + kFooOrg +
+  CHECK(fault("0010" + foo_org +
               "0000 0004 0001 0004  0001 0009 02 6832 05 68332d3139  0004 0004 c0000201") ==
         "none");
   // alpn="f\\oo,bar,h2": a backslash and a comma inside an id
-  CHECK(fault("0010" + kFooOrg + "0001 000c 08 665c6f6f2c626172 02 6832") == "none");
+  CHECK(fault("0010" + foo_org + "0001 000c 08 665c6f6f2c626172 02 6832") == "none");
 }
 
 // RFC 9460 appendix D.3: what a zone file must not say, as the bytes it would have become.
 TEST_CASE("the failure cases of RFC 9460 appendix D are malformed") {
   // key123=abc key123=def
-  CHECK(fault("0001" + kFooCom + "007b 0003 616263 007b 0003 646566") == "a key is there twice");
+  CHECK(fault("0001" + foo_com + "007b 0003 616263 007b 0003 646566") == "a key is there twice");
   // mandatory, alpn, port, ipv4hint, ipv6hint without a value
-  CHECK(fault("0001" + kFooCom + "0000 0000") == "mandatory is not a list of keys");
-  CHECK(fault("0001" + kFooCom + "0001 0000") == "alpn is empty");
-  CHECK(fault("0001" + kFooCom + "0003 0000") == "port is not two bytes");
-  CHECK(fault("0001" + kFooCom + "0004 0000") == "ipv4hint is not a list of IPv4 addresses");
-  CHECK(fault("0001" + kFooCom + "0006 0000") == "ipv6hint is not a list of IPv6 addresses");
+  CHECK(fault("0001" + foo_com + "0000 0000") == "mandatory is not a list of keys");
+  CHECK(fault("0001" + foo_com + "0001 0000") == "alpn is empty");
+  CHECK(fault("0001" + foo_com + "0003 0000") == "port is not two bytes");
+  CHECK(fault("0001" + foo_com + "0004 0000") == "ipv4hint is not a list of IPv4 addresses");
+  CHECK(fault("0001" + foo_com + "0006 0000") == "ipv6hint is not a list of IPv6 addresses");
   // no-default-alpn=abc
-  CHECK(fault("0001" + kFooCom + "0002 0003 616263") == "no-default-alpn has a value");
+  CHECK(fault("0001" + foo_com + "0002 0003 616263") == "no-default-alpn has a value");
   // mandatory=key123 without it
-  CHECK(fault("0001" + kFooCom + "0000 0002 007b") == "a mandatory key is missing");
+  CHECK(fault("0001" + foo_com + "0000 0002 007b") == "a mandatory key is missing");
   // mandatory=mandatory
-  CHECK(fault("0001" + kFooCom + "0000 0002 0000") == "mandatory lists itself");
+  CHECK(fault("0001" + foo_com + "0000 0002 0000") == "mandatory lists itself");
   // mandatory=key123,key123 key123=abc
-  CHECK(fault("0001" + kFooCom + "0000 0004 007b 007b 007b 0003 616263") ==
+  CHECK(fault("0001" + foo_com + "0000 0004 007b 007b 007b 0003 616263") ==
         "mandatory is not in strictly increasing order");
 }
 
@@ -138,7 +138,7 @@ TEST_CASE("keys out of order and broken framing are malformed, in AliasMode too"
 }
 
 TEST_CASE("the values of parameters in AliasMode are ignored") {
-  CHECK(fault("0000" + kFooCom + "0001 0000") == "none");
+  CHECK(fault("0000" + foo_com + "0001 0000") == "none");
 }
 
 TEST_CASE("a target that is no plain name is malformed") {
@@ -159,11 +159,11 @@ TEST_CASE("a target longer than 255 bytes is malformed") {
 }
 
 TEST_CASE("every cut of a record is malformed or well formed, never read past its end") {
-  const Wire whole = hex("0010" + kFooOrg +
+  const Wire whole = hex("0010" + foo_org +
                          "0000 0004 0001 0004  0001 0009 02 6832 05 68332d3139"
                          "0004 0004 c0000201");
   SvcbEdits edits;
-  edits.strip_alpn = &kH3;
+  edits.strip_alpn = &h3_patterns;
   for (std::size_t size = 0; size < whole.size(); ++size) {
     const Wire cut(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size));
     // Only a cut right behind the target leaves a record that says something.
@@ -193,11 +193,11 @@ TEST_CASE("drafts of h3 go by pattern, and ids that only begin alike stay") {
 
 TEST_CASE("the vector of the RFC with h3-19 and mandatory keeps both keys") {
   const Edited got =
-      withdraw_h3("0010" + kFooOrg +
+      withdraw_h3("0010" + foo_org +
                   "0000 0004 0001 0004  0001 0009 02 6832 05 68332d3139  0004 0004 c0000201");
   CHECK(got.outcome == SvcbOutcome::kEdited);
   CHECK(got.rdata ==
-        hex("0010" + kFooOrg + "0000 0004 0001 0004  0001 0003 02 6832  0004 0004 c0000201"));
+        hex("0010" + foo_org + "0000 0004 0001 0004  0001 0003 02 6832  0004 0004 c0000201"));
 }
 
 TEST_CASE("a record without anything to withdraw is unchanged") {
@@ -208,8 +208,8 @@ TEST_CASE("a record without anything to withdraw is unchanged") {
 }
 
 TEST_CASE("AliasMode is never edited, whatever its parameters") {
-  CHECK(withdraw_h3("0000" + kFooCom).outcome == SvcbOutcome::kUnchanged);
-  CHECK(withdraw_h3("0000" + kFooCom + "0001 0003 02 6833").outcome == SvcbOutcome::kUnchanged);
+  CHECK(withdraw_h3("0000" + foo_com).outcome == SvcbOutcome::kUnchanged);
+  CHECK(withdraw_h3("0000" + foo_com + "0001 0003 02 6833").outcome == SvcbOutcome::kUnchanged);
 }
 
 TEST_CASE("an h3-only endpoint with the default protocol keeps its record without alpn") {
@@ -225,7 +225,7 @@ TEST_CASE("an h3-only endpoint is withheld") {
   // Also when the key that says so is dropped with it: http/1.1 was never on offer.
   SvcbEdits edits;
   const std::vector<std::uint16_t> no_default{kSvcNoDefaultAlpn};
-  edits.strip_alpn = &kH3;
+  edits.strip_alpn = &h3_patterns;
   edits.drop_keys = &no_default;
   CHECK(edit(hex("0001 00 0001 0003 02 6833 0002 0000"), edits).outcome == SvcbOutcome::kWithheld);
 }
@@ -262,7 +262,7 @@ TEST_CASE("a mandatory key that is dropped takes the record along, an address hi
 
 TEST_CASE("for an override ech and address hints go too") {
   SvcbEdits edits;
-  edits.strip_alpn = &kH3;
+  edits.strip_alpn = &h3_patterns;
   edits.drop_ech_and_hints = true;
   const Edited got = edit(hex("0001 00 0001 0006 02 6833 02 6832  0004 0004 68101a0e"
                               "0005 0003 fe0d42  0006 0010 26064700000000000000000068101a0e"
@@ -321,7 +321,7 @@ TEST_CASE("keys have the names of the registry, others are numbered") {
 }
 
 TEST_CASE("target and values of a record can be read") {
-  const Wire rdata = hex("0001" + kFooCom + "0003 0002 01bb 0004 0004 c0000201");
+  const Wire rdata = hex("0001" + foo_com + "0003 0002 01bb 0004 0004 c0000201");
   CHECK(name_text(svcb_target(rdata)) == "foo.example.com.");
   CHECK(equal_bytes(svcb_value(rdata, kSvcIpv4Hint), hex("c0000201")));
   CHECK(svcb_value(rdata, kSvcEch).empty());
