@@ -37,6 +37,8 @@ class TestSocket {
     open(v6 ? AF_INET6 : AF_INET, type);
     if (!local_ip.empty()) bind_to(endpoint(local_ip));
   }
+  struct Adopt {};
+  TestSocket(int fd, Adopt) : fd_(fd) { set_timeout(2, 0); }
   ~TestSocket() {
     if (fd_ >= 0) close(fd_);
   }

@@ -1,0 +1,166 @@
+// The TCP side of the forwarder: truncation, pipelining, connections that end.
+#include <doctest/doctest.h>
+
+#include "forwarder_bench.h"
+
+using namespace postern::test;
+namespace dns = postern::dns;
+
+namespace {
+
+FakeUpstream::Answer truncated_by_udp(std::uint8_t last) {
+  return [last](const Asked& asked) {
+    return asked.by_tcp ? a_reply(asked, last) : reply(asked, 0x8380);
+  };
+}
+
+}  // namespace
+
+TEST_CASE("a truncated answer is fetched by TCP, on one connection for many") {
+  ForwarderBench bench;
+  FakeUpstream& upstream = bench.add_upstream(truncated_by_udp(6));
+  upstream.listen_tcp();
+  bench.start();
+  std::vector<std::unique_ptr<Outcome>> outcomes;
+  for (int i = 0; i < 20; ++i) outcomes.push_back(bench.ask("n" + std::to_string(i) + ".example"));
+  for (const auto& outcome : outcomes) {
+    REQUIRE(bench.wait_for(*outcome));
+    CHECK(outcome->last_byte() == 6);
+  }
+  CHECK(upstream.asked.size() == 40);
+  CHECK(upstream.connections == 1);
+  CHECK(bench.fetch("later.example")->last_byte() == 6);
+  CHECK(upstream.connections == 1);
+}
+
+TEST_CASE("a tcp:// upstream is never asked by UDP") {
+  ForwarderBench bench;
+  FakeUpstream& upstream = bench.add_upstream(address(3), true);
+  upstream.listen_tcp();
+  bench.start();
+  CHECK(bench.fetch("www.example.com")->last_byte() == 3);
+  CHECK(upstream.asked.size() == 1);
+  CHECK(upstream.asked[0].by_tcp);
+}
+
+TEST_CASE("pipelined answers may come in any order and in any pieces") {
+  ForwarderBench bench;
+  std::vector<Asked> held;
+  FakeUpstream& upstream = bench.add_upstream(
+      [&](const Asked& asked) {
+        held.push_back(asked);
+        return held.size() < 3 ? ""s : a_reply(asked, 3);
+      },
+      true);
+  upstream.listen_tcp();
+  bench.start();
+  const auto first = bench.ask("one.example"), second = bench.ask("two.example"),
+             third = bench.ask("three.example");
+  REQUIRE(bench.wait_for(*third));
+  CHECK(third->last_byte() == 3);
+  CHECK(first->times == 0);
+  for (const auto& [asked, last] : {std::pair{held[1], 2}, std::pair{held[0], 1}}) {
+    const std::string bytes = a_reply(asked, static_cast<std::uint8_t>(last));
+    const std::string frame = u16_text(bytes.size()) + bytes;
+    for (const char c : frame) {
+      upstream.send_on_connection(0, std::string(1, c));
+      bench.wait_ms(1);
+    }
+  }
+  REQUIRE(bench.wait_for(*first));
+  CHECK(first->last_byte() == 1);
+  CHECK(second->last_byte() == 2);
+  CHECK(upstream.connections == 1);
+}
+
+TEST_CASE("queries on a connection that ends are asked again on a new one") {
+  ForwarderBench bench;
+  FakeUpstream& upstream = bench.add_upstream(address(3), true);
+  upstream.listen_tcp();
+  upstream.close_after = 1;
+  bench.start();
+  const auto first = bench.ask("one.example"), second = bench.ask("two.example");
+  REQUIRE(bench.wait_for(*first));
+  REQUIRE(bench.wait_for(*second));
+  CHECK_FALSE(first->failure);
+  CHECK_FALSE(second->failure);
+  CHECK(upstream.connections == 2);
+}
+
+TEST_CASE("a connection that is closed while idle costs the next question nothing") {
+  ForwarderBench bench;
+  FakeUpstream& upstream = bench.add_upstream(address(3), true);
+  upstream.listen_tcp();
+  bench.start();
+  bench.fetch("one.example");
+  upstream.close_connections();
+  std::uint64_t took_ms = 0;
+  CHECK(bench.fetch("two.example", &took_ms)->last_byte() == 3);
+  CHECK(took_ms < 90);
+}
+
+TEST_CASE("an upstream that closes every connection at once fails, and the failure says so") {
+  ForwarderBench bench;
+  FakeUpstream* upstream = nullptr;
+  upstream = &bench.add_upstream(
+      [&](const Asked&) {
+        upstream->close_current();
+        return ""s;
+      },
+      true);
+  upstream->listen_tcp();
+  bench.start();
+  const auto outcome = bench.fetch("one.example");
+  CHECK(outcome->failure);
+  CHECK(outcome->ede == 23);
+  CHECK(outcome->ede_text == "tcp://" + upstream->address().to_string() + " closed the connection");
+  CHECK(upstream->connections == 2);  // tried once more
+}
+
+TEST_CASE("refused TCP behind a truncated answer goes to the next upstream") {
+  ForwarderBench bench;
+  bench.add_upstream(truncated_by_udp(1));  // does not listen
+  bench.add_upstream(address(2));
+  bench.start();
+  std::uint64_t took_ms = 0;
+  CHECK(bench.fetch("www.example.com", &took_ms)->last_byte() == 2);
+  CHECK(took_ms < 90);
+}
+
+TEST_CASE("refused TCP is named as such") {
+  ForwarderBench bench;
+  const FakeUpstream& upstream = bench.add_upstream(truncated_by_udp(1));
+  bench.start();
+  const auto outcome = bench.fetch("www.example.com");
+  CHECK(outcome->ede_text == "tcp://" + upstream.address().to_string() + " refused the connection");
+}
+
+TEST_CASE("a connection that fell silent is not used again") {
+  ForwarderBench bench;
+  FakeUpstream& upstream = bench.add_upstream(address(3), true);
+  upstream.listen_tcp();
+  bench.forward.timeout_ms = 300;
+  bench.start();
+  bench.fetch("one.example");
+  upstream.set_answer(
+      [](const Asked& asked) { return asked.connection == 1 ? ""s : a_reply(asked, 4); });
+  CHECK(bench.fetch("two.example")->last_byte() == 4);
+  CHECK(upstream.connections == 2);
+}
+
+TEST_CASE("garbage by TCP is counted and the answer behind it is found") {
+  ForwarderBench bench;
+  FakeUpstream& upstream = bench.add_upstream(silence(), true);
+  upstream.listen_tcp();
+  bench.start();
+  const auto outcome = bench.ask("www.example.com");
+  REQUIRE(bench.wait_for([&] { return !upstream.asked.empty(); }));
+  upstream.send_on_connection(0, "\0\0\0\3abc"s);
+  Asked other = upstream.asked[0];
+  other.bytes[13] = 'x';
+  const std::string wrong = a_reply(other, 66), right = a_reply(upstream.asked[0], 5);
+  upstream.send_on_connection(0, u16_text(wrong.size()) + wrong + u16_text(right.size()) + right);
+  REQUIRE(bench.wait_for(*outcome));
+  CHECK(outcome->last_byte() == 5);
+  CHECK(bench.forwarder->counts().mismatched == 3);
+}
