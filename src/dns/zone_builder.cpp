@@ -220,13 +220,11 @@ std::shared_ptr<const Zone> ZoneBuilder::finish() {
     checker_.check_node(node->name(), gathered_, node->flags);
     pack(node);
   }
+  checker_.check_zone(*zone_);
   nodes.shrink();
   data_->rrsets.shrink();
-  if (problems_->error_count() == 0) {
-    set_soa();
-    checker_.check_zone(*zone_);
-  }
   if (problems_->error_count() != 0) return nullptr;
+  set_soa();
   return std::move(zone_);
 }
 

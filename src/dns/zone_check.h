@@ -1,5 +1,6 @@
-// What a zone has to be besides well-written: RFC 1035 section 5.2, RFC 2181, RFC 6672 and what
-// named-checkzone looks for. Errors keep the zone from being served, warnings do not.
+// What a zone has to be besides well-written: RFC 1034 section 3.6.2, RFC 1912, RFC 2181,
+// RFC 6672 and what named-checkzone looks for. Errors keep the zone from being served, warnings do
+// not; which is which follows named-checkzone where it has an opinion.
 #pragma once
 
 #include <cstdint>
@@ -13,29 +14,61 @@
 
 namespace postern::dns {
 
+/// Of one owner and sorted by type, in order of the file within a type.
 struct PlacedRecord {
   RrType type{};
   std::uint32_t ttl = 0;
   Bytes rdata;
   ZonePlace place;
 };
+using PlacedRecords = std::span<const PlacedRecord>;
+
+/// Those of one type.
+PlacedRecords records_of(PlacedRecords records, RrType type);
 
 class ZoneChecker {
  public:
   ZoneChecker(NameView apex, ZoneProblems* problems) : apex_(Name(apex)), problems_(problems) {}
 
-  /// All records of one owner, sorted by type, in order of the file within a type.
-  void check_node(NameView owner, std::span<const PlacedRecord> records, std::uint8_t node_flags);
+  /// All records of one owner. `node_flags` as in zone_data.h. Owner and rdata have to stay until
+  /// check_zone() is done.
+  void check_node(NameView owner, PlacedRecords records, std::uint8_t node_flags);
   /// What needs the other names; after every node was seen.
   void check_zone(const Zone& zone);
 
  private:
-  void check_apex(std::span<const PlacedRecord> records);
-  void check_alone(NameView owner, std::span<const PlacedRecord> records);
+  /// A host that a record points at, to be looked up when all names are known.
+  struct Target {
+    RrType type{};
+    NameView owner;
+    NameView host;
+    ZonePlace place;
+  };
+  struct Hidden {
+    NameView owner;
+    RrType type{};
+    ZonePlace place;
+  };
+
+  void check_apex(PlacedRecords records);
+  void check_away_from_apex(NameView owner, PlacedRecords records);
+  void check_alone(NameView owner, PlacedRecords records);
+  void check_wildcard(NameView owner, PlacedRecords records);
+  void check_ttls(NameView owner, PlacedRecords records);
+  void check_names(NameView owner, const PlacedRecord& record);
+  void check_service(NameView owner, PlacedRecords records);
+  void note_targets(NameView owner, PlacedRecords records, bool hidden);
+  void check_target(const Zone& zone, const Target& target);
+  void check_hidden(const Zone& zone);
+  void error(const ZonePlace& place, std::string text) { problems_->error(place, std::move(text)); }
+  void warning(const ZonePlace& place, std::string text) {
+    problems_->warning(place, std::move(text));
+  }
 
   Name apex_;
   ZoneProblems* problems_;
-  bool apex_seen_ = false;
+  std::vector<Target> targets_;
+  std::vector<Hidden> hidden_;  // below a cut or a DNAME
 };
 
 }  // namespace postern::dns
