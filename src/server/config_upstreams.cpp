@@ -92,7 +92,7 @@ void add_system_forward(Reader& reader, Config& config, const ConfigSurroundings
   if (forward.upstreams.empty()) {
     reader.warning({},
                    fmt::format("no [[dns.forward]] for \".\", and {} has no server but this one: "
-                               "names that are not served here will get SERVFAIL",
+                               "names that are not served here will be REFUSED",
                                surroundings.resolv_conf));
     return;
   }

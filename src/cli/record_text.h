@@ -1,0 +1,15 @@
+// Records of a reply as people write them. Cold path.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+
+namespace postern::cli {
+
+/// The answer section, one line each: "gw.home.arpa. 3600 IN A 192.168.10.50". Types that have no
+/// simple text come in the form of RFC 3597.
+std::vector<std::string> answer_lines(Bytes message);
+
+}  // namespace postern::cli

@@ -1,0 +1,103 @@
+// The command line: what to do, with which configuration. Exit status: 0 good, 1 bad input or
+// finding, 2 wrong use.
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <unistd.h>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include "cli/check.h"
+#include "cli/explain.h"
+#include "server/config.h"
+#include "server/example.h"
+#include "server/server.h"
+
+namespace {
+
+using postern::server::Example;
+
+constexpr int kWrongUse = 2;
+constexpr std::array<std::string_view, 5> kLaterCommands{"doctor", "status", "reload", "cache",
+                                                         "import"};
+
+/// The configuration at hand: the file named with -c, the default file, or the built-in example.
+struct Chosen {
+  std::string file;
+  std::optional<Example> example;
+};
+
+std::optional<Chosen> choose(const std::string& named) {
+  if (!named.empty()) return Chosen{named, std::nullopt};
+  const char* usual = postern::server::kDefaultConfigFile;
+  if (::access(usual, F_OK) == 0) return Chosen{usual, std::nullopt};
+  auto example = Example::write();
+  if (!example) {
+    fmt::print(stderr, "postern: {}\n", example.error().detail);
+    return std::nullopt;
+  }
+  std::string file = example->config_file();
+  return Chosen{std::move(file), std::move(*example)};
+}
+
+int run(const Chosen& chosen) {
+  return postern::server::run(
+      {chosen.file, chosen.example ? chosen.example->greeting() : std::string()});
+}
+
+void add_config_option(CLI::App* command, std::string* file) {
+  command->add_option(
+      "-c,--config", *file,
+      fmt::format("configuration; without it {} when it is there, else the built-in "
+                  "example",
+                  postern::server::kDefaultConfigFile));
+}
+
+int serve_command_line(int argc, char** argv) {
+  CLI::App app("Postern: the nameserver of a LAN that serves some of its public names itself.",
+               "postern");
+  app.set_version_flag("--version", std::string("postern ") + POSTERN_VERSION);
+  app.require_subcommand(1);
+  std::string file;
+  auto* run_command = app.add_subcommand("run", "serve until SIGTERM; SIGHUP reloads");
+  auto* check_command =
+      app.add_subcommand("check", "read everything that run would, list all problems");
+  auto* explain_command =
+      app.add_subcommand("explain", "say what would be answered, and which line says so");
+  postern::cli::ExplainOptions options;
+  explain_command->add_option("NAME", options.name, "a domain name")->required();
+  explain_command->add_option("TYPE", options.type, "a record type, such as A or HTTPS")
+      ->capture_default_str();
+  explain_command->add_option("--client", options.client, "the address that asks")
+      ->capture_default_str();
+  for (CLI::App* command : {run_command, check_command, explain_command}) {
+    add_config_option(command, &file);
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kWrongUse;
+  }
+  const std::optional<Chosen> chosen = choose(file);
+  if (!chosen) return 1;
+  if (run_command->parsed()) return run(*chosen);
+  if (check_command->parsed()) return postern::cli::check(chosen->file);
+  options.config_file = chosen->file;
+  return postern::cli::explain(options);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc > 1 &&
+      std::find(kLaterCommands.begin(), kLaterCommands.end(), argv[1]) != kLaterCommands.end()) {
+    fmt::print(stderr, "postern {}: not built yet in this version; see postern --help\n", argv[1]);
+    return kWrongUse;
+  }
+  return serve_command_line(argc, argv);
+}

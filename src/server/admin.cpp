@@ -1,0 +1,167 @@
+#include "server/admin.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "net/timer.h"
+
+namespace postern::server {
+namespace {
+
+std::string_view reason(int status) {
+  switch (status) {
+    case 200:
+      return "OK";
+    case 400:
+      return "Bad Request";
+    case 404:
+      return "Not Found";
+    case 405:
+      return "Method Not Allowed";
+    case 431:
+      return "Request Header Fields Too Large";
+    default:
+      return "Service Unavailable";
+  }
+}
+
+std::string_view take_word(std::string_view* line) {
+  const std::string_view word = line->substr(0, line->find(' '));
+  line->remove_prefix(std::min(line->size(), word.size() + 1));
+  return word;
+}
+
+bool is_token(std::string_view text) {
+  return !text.empty() && text.size() <= 16 &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
+}
+
+bool is_target(std::string_view text) {
+  return text.starts_with('/') &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7f; });
+}
+
+}  // namespace
+
+Result<AdminRequest> parse_request_line(std::string_view line) {
+  const std::string_view method = take_word(&line);
+  const std::string_view target = take_word(&line);
+  if (!is_token(method) || !is_target(target) || (line != "HTTP/1.1" && line != "HTTP/1.0")) {
+    return fail(Code::kMalformed, "not a request line of HTTP/1.1");
+  }
+  return AdminRequest{std::string(method), std::string(target.substr(0, target.find('?')))};
+}
+
+std::string render_reply(const AdminReply& reply, bool with_body) {
+  return fmt::format(
+      "HTTP/1.1 {} {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nCache-Control: no-store\r\n"
+      "X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n{}",
+      reply.status, reason(reply.status), reply.content_type, reply.body.size(),
+      with_body ? std::string_view(reply.body) : std::string_view());
+}
+
+class AdminServer::Connection final : public net::StreamReader {
+ public:
+  Connection(AdminServer& server, std::uint64_t id)
+      : server_(server), id_(id), timeout_(server.loop_, [this] { server_.close_later(id_); }) {
+    timeout_.start_once(kRequestTimeoutMs);
+  }
+
+  Result<void> open(net::Fd fd, const Endpoint& peer) {
+    net::TcpSettings settings;
+    settings.unsent_bytes_max = 64U << 20;
+    auto stream = net::TcpStream::accepted(server_.loop_, std::move(fd), peer, *this, settings);
+    if (!stream) return tl::unexpected(stream.error());
+    stream_ = std::move(*stream);
+    return {};
+  }
+
+  void respond(const AdminReply& reply) {
+    stream_->write(as_bytes(render_reply(reply, with_body_)));
+    stream_->finish();
+    timeout_.start_once(kRequestTimeoutMs);
+  }
+
+  void received(Bytes chunk) override {
+    if (answered_) return;
+    request_ += as_text(chunk);
+    const std::size_t end = request_.find("\r\n\r\n");
+    if (request_.size() > kRequestBytesMax) return refuse(431, "the request is too long\n");
+    if (end == std::string::npos) return;
+    answer(request_.substr(0, request_.find("\r\n")));
+  }
+  void ended() override {
+    if (!answered_) server_.close_later(id_);
+  }
+  void drained() override {
+    if (answered_) timeout_.start_once(500);  // the client closes; if not, we do
+  }
+  void failed(const Error&) override { server_.close_later(id_); }
+
+ private:
+  void refuse(int status, std::string text) {
+    answered_ = true;
+    respond({status, "text/plain; charset=utf-8", std::move(text)});
+  }
+
+  void answer(const std::string& line) {
+    const auto request = parse_request_line(line);
+    if (!request) return refuse(400, request.error().detail + "\n");
+    with_body_ = request->method != "HEAD";
+    if (request->method != "GET" && request->method != "HEAD") {
+      return refuse(405, "only GET and HEAD\n");
+    }
+    answered_ = true;
+    server_.handler_(request->path, [alive = std::weak_ptr<bool>(server_.alive_), &server = server_,
+                                     id = id_](const AdminReply& reply) {
+      if (alive.expired()) return;
+      const auto connection = server.connections_.find(id);
+      if (connection != server.connections_.end()) connection->second->respond(reply);
+    });
+  }
+
+  AdminServer& server_;
+  std::uint64_t id_;
+  net::Timer timeout_;
+  std::unique_ptr<net::TcpStream> stream_;
+  std::string request_;
+  bool answered_ = false;
+  bool with_body_ = true;
+};
+
+AdminServer::AdminServer(net::Loop& loop, Handler handler)
+    : loop_(loop), handler_(std::move(handler)), close_(loop, [this] {
+        for (const std::uint64_t id : std::exchange(closing_, {})) connections_.erase(id);
+      }) {}
+
+AdminServer::~AdminServer() = default;
+
+Result<std::unique_ptr<AdminServer>> AdminServer::open(net::Loop& loop, const Endpoint& endpoint,
+                                                       Handler handler) {
+  auto fd = net::listen_tcp(endpoint, 16);
+  if (!fd) return tl::unexpected(fd.error());
+  std::unique_ptr<AdminServer> server(new AdminServer(loop, std::move(handler)));
+  auto listener = net::TcpListener::open(
+      loop, std::move(*fd), [self = server.get()](net::Fd accepted, const Endpoint& peer) {
+        self->accept(std::move(accepted), peer);
+      });
+  if (!listener) return tl::unexpected(listener.error());
+  server->listener_ = std::move(*listener);
+  return server;
+}
+
+void AdminServer::accept(net::Fd fd, const Endpoint& peer) {
+  if (connections_.size() >= kConnectionsMax) return;  // closes it
+  const std::uint64_t id = next_id_++;
+  auto connection = std::make_unique<Connection>(*this, id);
+  if (connection->open(std::move(fd), peer)) connections_.emplace(id, std::move(connection));
+}
+
+void AdminServer::close_later(std::uint64_t id) {
+  closing_.push_back(id);
+  close_.schedule();
+}
+
+}  // namespace postern::server

@@ -1,0 +1,26 @@
+// What GET /metrics says: the sums of the workers' counters in the text format of Prometheus.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "dns/cache.h"
+#include "server/counts.h"
+#include "server/snapshot.h"
+
+namespace postern::server {
+
+/// Things that only the main thread knows.
+struct ServerState {
+  const Snapshot* snapshot = nullptr;
+  const std::vector<ZoneRejection>* rejected = nullptr;
+  dns::CacheStats cache;
+  unsigned workers = 0;
+  std::uint64_t started_s = 0;  ///< seconds since 1970
+  std::uint64_t reloads = 0, reloads_refused = 0, zone_reloads = 0, zone_edits_refused = 0;
+  bool last_reload_good = true;
+};
+
+std::string metrics_text(const WorkerCounts& counts, const ServerState& state);
+
+}  // namespace postern::server

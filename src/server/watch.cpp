@@ -1,0 +1,142 @@
+#include "server/watch.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+#include <utility>
+
+#include <sys/stat.h>
+#include <uv.h>
+
+namespace postern::server {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kSymlinksMax = 40;
+
+std::int64_t nanoseconds(const timespec& time) {
+  return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+}
+
+}  // namespace
+
+FileSignature look_at(const std::string& path) {
+  struct stat status {};
+  FileSignature signature;
+  if (::stat(path.c_str(), &status) != 0) {
+    signature.error_number = errno;
+    return signature;
+  }
+  signature.device = status.st_dev;
+  signature.inode = status.st_ino;
+  signature.size = static_cast<std::uint64_t>(status.st_size);
+  signature.modified_ns = nanoseconds(status.st_mtim);
+  signature.changed_ns = nanoseconds(status.st_ctim);
+  return signature;
+}
+
+std::vector<std::string> directories_to_watch(const std::string& path) {
+  std::set<std::string> directories;
+  std::error_code error;
+  fs::path todo = fs::absolute(path, error).lexically_normal();
+  for (int links = 0; links < kSymlinksMax; ++links) {
+    fs::path walked;
+    bool is_link = false;
+    for (auto part = todo.begin(); part != todo.end() && !is_link; ++part) {
+      const fs::path parent = walked;
+      walked /= *part;
+      if (!fs::is_symlink(walked, error)) continue;
+      is_link = true;
+      directories.insert(parent.string());
+      fs::path next = parent / fs::read_symlink(walked, error);
+      while (++part != todo.end()) next /= *part;
+      todo = next.lexically_normal();
+      break;
+    }
+    if (!is_link) break;
+  }
+  directories.insert(todo.parent_path().string());
+  return {directories.begin(), directories.end()};
+}
+
+struct Watcher::Directory {
+  Directory(Watcher& watcher, const std::string& path) : event(new uv_fs_event_t) {
+    event->data = &watcher;
+    uv_fs_event_init(watcher.loop_.raw(), event);
+    const auto notify = [](uv_fs_event_t* handle, const char*, int, int) {
+      if (handle->data != nullptr) static_cast<Watcher*>(handle->data)->note_event();
+    };
+    // Without events (no inotify watch left, no such directory) looking again has to do.
+    uv_fs_event_start(event, notify, path.c_str(), 0);
+  }
+  ~Directory() {
+    event->data = nullptr;
+    uv_close(reinterpret_cast<uv_handle_t*>(event),
+             [](uv_handle_t* handle) { delete reinterpret_cast<uv_fs_event_t*>(handle); });
+  }
+  Directory(const Directory&) = delete;
+  Directory& operator=(const Directory&) = delete;
+
+  uv_fs_event_t* event;  // owned, freed in the close callback
+};
+
+Watcher::Watcher(net::Loop& loop, std::function<void()> changed, const Settings& settings)
+    : loop_(loop),
+      changed_(std::move(changed)),
+      settings_(settings),
+      settle_(loop, [this] { look(); }),
+      look_again_(loop, [this] { look(); }) {
+  look_again_.start_every(settings_.look_again_ms);
+}
+
+Watcher::~Watcher() = default;
+
+void Watcher::watch(const std::vector<std::string>& files) {
+  std::map<std::string, FileSignature> next;
+  for (const std::string& file : files) {
+    // Between the reading of a new file and this look at it there may have been an edit.
+    if (files_.count(file) == 0) unsure_ = true;
+    const auto known = files_.find(file);
+    next.emplace(file, known == files_.end() ? look_at(file) : known->second);
+  }
+  files_ = std::move(next);
+  watch_directories();
+  if (unsure_) note_event();
+}
+
+void Watcher::watch_directories() {
+  std::map<std::string, std::unique_ptr<Directory>> next;
+  for (const auto& [file, signature] : files_) {
+    for (const std::string& path : directories_to_watch(file)) {
+      if (next.count(path) != 0) continue;
+      const auto known = directories_.find(path);
+      next.emplace(path, known == directories_.end() ? std::make_unique<Directory>(*this, path)
+                                                     : std::move(known->second));
+    }
+  }
+  directories_ = std::move(next);
+}
+
+void Watcher::note_event() {
+  const std::uint64_t now = loop_.now_ms();
+  if (first_event_ms_ == 0) first_event_ms_ = now;
+  const std::uint64_t latest = first_event_ms_ + settings_.settle_max_ms;
+  settle_.start_once(now >= latest ? 1 : std::min(settings_.settle_ms, latest - now));
+}
+
+void Watcher::look() {
+  first_event_ms_ = 0;
+  bool changed = std::exchange(unsure_, false);
+  for (auto& [file, signature] : files_) {
+    const FileSignature now = look_at(file);
+    changed = changed || !(now == signature);
+    signature = now;
+  }
+  if (!changed) return;
+  directories_.clear();  // symlinks may lead elsewhere now, a directory may be another
+  watch_directories();
+  changed_();
+}
+
+}  // namespace postern::server

@@ -1,0 +1,186 @@
+#include "server/worker.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include <csignal>
+
+#include "base/log.h"
+
+namespace postern::server {
+namespace {
+
+constexpr std::uint64_t kTickMs = 1000;
+constexpr std::uint64_t kDrainTickMs = 10;
+
+// A limit of the process, as this worker's share.
+template <class T>
+T share(T whole, unsigned workers) {
+  return std::max<T>(1, (whole + workers - 1) / workers);
+}
+
+// Signals are the main thread's.
+void block_signals() {
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_BLOCK, &all, nullptr);
+}
+
+}  // namespace
+
+Worker::Worker(const WorkerPlan& plan, Sockets sockets)
+    : plan_(plan),
+      sockets_(std::move(sockets)),
+      forwarder_(loop_, *plan.cache, forwarder_settings()),
+      resolver_(loop_, *plan.cache, forwarder_, resolver_settings(), plan.snapshot->resolver),
+      tcp_(std::make_unique<nameserver::TcpService>(loop_, resolver_, tcp_settings())),
+      tick_(loop_, [this] { drop_retired(); }),
+      mailbox_(loop_) {
+  tick_.start_every(kTickMs);
+}
+
+Worker::~Worker() = default;
+
+nameserver::ResolverSettings Worker::resolver_settings() const {
+  const Config& config = plan_.snapshot->config;
+  nameserver::ResolverSettings settings;
+  settings.qps_per_client = config.limits.qps_per_client;
+  settings.workers = plan_.workers;
+  settings.pending_max = share(config.limits.outstanding, plan_.workers);
+  settings.log_queries = config.server.log.queries;
+  return settings;
+}
+
+nameserver::Forwarder::Settings Worker::forwarder_settings() const {
+  const Config& config = plan_.snapshot->config;
+  return {config.forwards, share(config.limits.outstanding, plan_.workers)};
+}
+
+nameserver::TcpServiceSettings Worker::tcp_settings() const {
+  const Config& config = plan_.snapshot->config;
+  nameserver::TcpServiceSettings settings;
+  settings.clients_max = share(config.limits.tcp_clients, plan_.workers);
+  settings.clients_per_address_max = std::max<std::size_t>(1, settings.clients_max / 4);
+  settings.idle_timeout_ms = config.limits.tcp_idle_ms;
+  return settings;
+}
+
+Result<void> Worker::open() { return serve(std::move(sockets_)); }
+
+Result<void> Worker::serve(Sockets sockets) {
+  for (net::Fd& fd : sockets.udp) {
+    auto service = nameserver::UdpService::open(loop_, std::move(fd), resolver_);
+    if (!service) return tl::unexpected(service.error());
+    udp_.push_back(std::move(*service));
+  }
+  for (net::Fd& fd : sockets.tcp) {
+    if (auto listening = tcp_->listen(std::move(fd)); !listening) return listening;
+  }
+  return {};
+}
+
+void Worker::start(std::function<void()> ended) {
+  thread_ = std::thread([this, ended = std::move(ended)] {
+    block_signals();
+    loop_.run();
+    ended();
+  });
+}
+
+void Worker::reload(WorkerPlan plan) {
+  mailbox_.post([this, plan = std::move(plan)] { apply(plan); });
+}
+
+void Worker::change_listeners(ListenChange change) {
+  auto shared = std::make_shared<ListenChange>(std::move(change));  // a message can be copied
+  mailbox_.post([this, shared] { apply(std::move(*shared)); });
+}
+
+void Worker::collect(std::function<void(WorkerCounts)> take) {
+  mailbox_.post([this, take = std::move(take)] { take(counts()); });
+}
+
+void Worker::drain(std::uint64_t limit_ms) {
+  mailbox_.post([this, limit_ms] {
+    for (const auto& service : udp_) service->drain();
+    tcp_->drain();
+    drain_until_ms_ = loop_.now_ms() + limit_ms;
+    tick_.start_every(kDrainTickMs);
+  });
+}
+
+void Worker::apply(WorkerPlan plan) {
+  const std::shared_ptr<dns::Cache> old_cache = plan_.cache;  // until nobody points to it any more
+  plan_ = std::move(plan);
+  forwarder_.reconfigure(*plan_.cache, forwarder_settings());
+  resolver_.reconfigure(*plan_.cache, resolver_settings());
+  resolver_.swap_snapshot(plan_.snapshot->resolver);
+  tcp_->configure(tcp_settings());
+}
+
+void Worker::apply(ListenChange change) {
+  const auto is_removed = [&](const std::unique_ptr<nameserver::UdpService>& service) {
+    const auto& gone = change.removed;
+    return std::find(gone.begin(), gone.end(), service->local()) != gone.end();
+  };
+  const auto kept = std::stable_partition(udp_.begin(), udp_.end(), std::not_fn(is_removed));
+  for (auto service = kept; service != udp_.end(); ++service) {
+    (*service)->drain();
+    retired_udp_.push_back(std::move(*service));
+  }
+  udp_.erase(kept, udp_.end());
+  if (change.replace_tcp) {
+    tcp_->drain();
+    retired_tcp_.push_back(std::exchange(
+        tcp_, std::make_unique<nameserver::TcpService>(loop_, resolver_, tcp_settings())));
+  }
+  if (auto served = serve(std::move(change.added)); !served) {
+    log_error("listen_failed", "{}", served.error().detail);
+  }
+}
+
+// Services that are no longer listened on go when their last reply has left.
+void Worker::drop_retired() {
+  std::erase_if(retired_udp_, [&](const auto& service) {
+    if (service->waiting() != 0) return false;
+    add(&past_udp_, service->counts());
+    return true;
+  });
+  std::erase_if(retired_tcp_, [&](const auto& service) {
+    if (!service->drained()) return false;
+    add(&past_tcp_, service->counts());
+    return true;
+  });
+  if (drain_until_ms_ != 0 && (is_drained() || loop_.now_ms() >= drain_until_ms_)) loop_.stop();
+}
+
+bool Worker::is_drained() const {
+  const bool udp_done = std::all_of(udp_.begin(), udp_.end(),
+                                    [](const auto& service) { return service->waiting() == 0; });
+  return udp_done && tcp_->drained() && resolver_.pending() == 0 && retired_udp_.empty() &&
+         retired_tcp_.empty();
+}
+
+WorkerCounts Worker::counts() const {
+  WorkerCounts counts;
+  counts.resolver = resolver_.counts();
+  counts.forwarder = forwarder_.counts();
+  counts.upstreams = forwarder_.upstreams();
+  counts.pending = resolver_.pending();
+  counts.outstanding = forwarder_.outstanding();
+  counts.udp = past_udp_;
+  counts.tcp = past_tcp_;
+  for (const auto* services : {&udp_, &retired_udp_}) {
+    for (const auto& service : *services) add(&counts.udp, service->counts());
+  }
+  add(&counts.tcp, tcp_->counts());
+  counts.tcp_clients = tcp_->clients();
+  for (const auto& service : retired_tcp_) {
+    add(&counts.tcp, service->counts());
+    counts.tcp_clients += service->clients();
+  }
+  return counts;
+}
+
+}  // namespace postern::server

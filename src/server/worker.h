@@ -1,0 +1,90 @@
+// One event loop on its own thread, with everything that serves queries there: its own sockets,
+// resolver and forwarder. Shares constant snapshots and the cache with the other workers; all else
+// comes and goes as messages.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "dns/cache.h"
+#include "nameserver/forwarder.h"
+#include "nameserver/resolver.h"
+#include "nameserver/tcp_service.h"
+#include "nameserver/udp_service.h"
+#include "net/loop.h"
+#include "net/mailbox.h"
+#include "net/timer.h"
+#include "server/counts.h"
+#include "server/listen.h"
+#include "server/snapshot.h"
+
+namespace postern::server {
+
+/// What a worker serves from: at start, and again with each reload.
+struct WorkerPlan {
+  std::shared_ptr<const Snapshot> snapshot;
+  std::shared_ptr<dns::Cache> cache;
+  unsigned workers = 1;  ///< limits of the whole process are shared by so many
+};
+
+/// How the listeners change on reload.
+struct ListenChange {
+  Sockets added;
+  std::vector<Endpoint> removed;
+  bool replace_tcp = false;  ///< `added.tcp` are all TCP listeners from now on
+};
+
+class Worker {
+ public:
+  /// Main thread. The sockets are served from start() on.
+  Worker(const WorkerPlan& plan, Sockets sockets);
+  /// REQUIRES: never started, or joined.
+  ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  Result<void> open();  ///< main thread, before start()
+  /// `ended` is called on the worker's thread as the last thing it does.
+  void start(std::function<void()> ended);
+
+  /// Any thread; done by the worker between two events.
+  void reload(WorkerPlan plan);
+  void change_listeners(ListenChange change);
+  /// `take` is called on the worker's thread.
+  void collect(std::function<void(WorkerCounts)> take);
+  /// No new queries; the loop ends when all replies have left, `limit_ms` later at most.
+  void drain(std::uint64_t limit_ms);
+
+  void join() { thread_.join(); }
+
+ private:
+  nameserver::ResolverSettings resolver_settings() const;
+  nameserver::Forwarder::Settings forwarder_settings() const;
+  nameserver::TcpServiceSettings tcp_settings() const;
+  Result<void> serve(Sockets sockets);
+  void apply(WorkerPlan plan);
+  void apply(ListenChange change);
+  void drop_retired();
+  WorkerCounts counts() const;
+  bool is_drained() const;
+
+  WorkerPlan plan_;
+  Sockets sockets_;  // until open()
+  net::Loop loop_;
+  nameserver::Forwarder forwarder_;
+  nameserver::Resolver resolver_;
+  std::vector<std::unique_ptr<nameserver::UdpService>> udp_, retired_udp_;
+  std::unique_ptr<nameserver::TcpService> tcp_;
+  std::vector<std::unique_ptr<nameserver::TcpService>> retired_tcp_;
+  nameserver::UdpServiceCounts past_udp_;  // of services that are gone
+  nameserver::TcpServiceCounts past_tcp_;
+  net::Timer tick_;  // also keeps the loop running when nothing is listened on
+  std::uint64_t drain_until_ms_ = 0;
+  net::Mailbox mailbox_;
+  std::thread thread_;
+};
+
+}  // namespace postern::server
