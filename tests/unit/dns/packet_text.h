@@ -55,11 +55,14 @@ inline std::string rr_lines(const char* section, const ldns_rr_list* list) {
   return text;
 }
 
-inline std::string flag(bool set, const char* name) { return set ? std::string(" ") + name : std::string(); }
+inline std::string flag(bool set, const char* name) {
+  return set ? std::string(" ") + name : std::string();
+}
 
 }  // namespace packet_text_detail
 
-/// "NOERROR aa ra\nAN www.example. 60 IN A 192.0.2.1\n..." ; "unreadable" when ldns cannot parse it.
+/// "NOERROR aa ra\nAN www.example. 60 IN A 192.0.2.1\n..." ; "unreadable" when ldns cannot parse
+/// it.
 inline std::string packet_text(Bytes message) {
   using namespace packet_text_detail;
   ldns_pkt* packet = nullptr;
@@ -67,8 +70,8 @@ inline std::string packet_text(Bytes message) {
   char* rcode = ldns_pkt_rcode2str(ldns_pkt_get_rcode(packet));
   std::string text = rcode;
   std::free(rcode);
-  text += flag(ldns_pkt_aa(packet), "aa") + flag(ldns_pkt_tc(packet), "tc") + flag(ldns_pkt_ra(packet), "ra") +
-          flag(ldns_pkt_ad(packet), "ad") + "\n";
+  text += flag(ldns_pkt_aa(packet), "aa") + flag(ldns_pkt_tc(packet), "tc") +
+          flag(ldns_pkt_ra(packet), "ra") + flag(ldns_pkt_ad(packet), "ad") + "\n";
   text += rr_lines("AN", ldns_pkt_answer(packet));
   text += rr_lines("NS", ldns_pkt_authority(packet));
   text += rr_lines("AR", ldns_pkt_additional(packet));
