@@ -137,10 +137,4 @@ step build-release build_release
 step e2e-release e2e build-release docs_test wire_test
 step build-asan build_asan
 step unit-asan unit build-asan
-step e2e-asan e2e build-asan
-step build-tsan build_tsan
-step unit-tsan unit build-tsan
-step clang-tidy clang_tidy
-step build-fuzzers build_fuzzers
-step fuzz fuzz
 finish

@@ -78,8 +78,17 @@ void Fetch::case_lost(Exchange& exchange) {
   if (ask_again(attempt, Again::kTcp)) attempts_[attempt_count_ - 1].case_doubt = true;
 }
 
+// The answer's names point into its question, so they would show the random case to clients.
+Bytes Fetch::with_plain_case(Bytes message) {
+  host_.plain_case.assign(message.begin(), message.end());
+  const Bytes name = question.name.name().wire();
+  std::copy(name.begin(), name.end(), host_.plain_case.begin() + dns::kHeaderBytes);
+  return host_.plain_case;
+}
+
 void Fetch::accept_reply(Attempt& attempt, Bytes message) {
   if (&attempt == current_) current_ = nullptr;
+  if (attempt.match_case) message = with_plain_case(message);
   const dns::AcceptOutcome outcome =
       dns::accept(message, question, *host_.cache_settings, host_.image, &host_.counts.accept);
   if (outcome == dns::AcceptOutcome::kAnswer) {

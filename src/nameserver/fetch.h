@@ -42,6 +42,7 @@ class FetchHost {
   Deadlines* deadlines = nullptr;
   const dns::CacheSettings* cache_settings = nullptr;
   dns::ImageBuffer* image = nullptr;
+  std::vector<std::uint8_t> plain_case;  ///< an answer whose question has its own case again
   ForwarderCounts counts;
 };
 
@@ -87,6 +88,7 @@ class Fetch final : public Deadline, private ExchangeOwner {
   void broke(Exchange& exchange, AttemptEnd end) override;
   void case_lost(Exchange& exchange) override;
 
+  Bytes with_plain_case(Bytes message);
   void accept_reply(Attempt& attempt, Bytes message);
   void reply_of_no_use(Attempt& attempt, Bytes message, dns::AcceptOutcome outcome);
   void late_reply(Attempt& attempt, Bytes message);

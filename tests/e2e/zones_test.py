@@ -264,7 +264,7 @@ class Edits(Case):
             self.wait_for(postern, "10.0.0.3")
 
     def test_an_included_file_is_watched_too(self):
-        files = {"zones/home.arpa.zone": small("10.0.0.1") + "    $INCLUDE hosts.inc\n",
+        files = {"zones/home.arpa.zone": small("10.0.0.1") + "$INCLUDE hosts.inc\n",
                  "zones/hosts.inc": "extra IN A 10.0.1.1\n"}
         with self.serving(files=files) as postern:
             self.assertEqual(postern.answer("extra.home.arpa"), ["10.0.1.1"])
