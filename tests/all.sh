@@ -133,8 +133,4 @@ step python check_python
 step build-gcc build_gcc
 step unit unit build-gcc
 step e2e e2e build-gcc
-step build-release build_release
-step e2e-release e2e build-release docs_test wire_test
-step build-asan build_asan
-step unit-asan unit build-asan
 finish
