@@ -132,5 +132,5 @@ step scripts check_shell
 step python check_python
 step build-gcc build_gcc
 step unit unit build-gcc
-step e2e e2e build-gcc
+step e2e e2e build-gcc config_test differential_test overrides_test svcb_test wire_test zones_test forwarding_test
 finish
