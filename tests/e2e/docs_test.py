@@ -62,6 +62,7 @@ class Pages(Case):
         self.directory = pathlib.Path(directory.name)
         self.zones = {}
         self.whole = None
+        self.lock = None
         self.where = ""
 
     def test_the_pages_are_there(self):
@@ -102,6 +103,8 @@ class Pages(Case):
         has = set(re.findall(r'\[\[dns\.view\]\]\s*name\s*=\s*"([^"]+)"', text))
         for view in sorted(named - has):
             text += f'\n[[dns.view]]\nname = "{view}"\nclients = ["127.0.0.0/8"]\n'
+        for pattern in re.findall(r'^include\s*=\s*\["([^"]+)"\]', text, re.M):
+            (self.directory / pattern).parent.mkdir(parents=True, exist_ok=True)
         for file in re.findall(r'^file\s*=\s*"([^"]+)"', text, re.M):
             path = self.directory / file
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -161,9 +164,10 @@ class Pages(Case):
 
     def example(self):
         """The built-in example: its port is fixed, so one test at a time."""
-        lock = open("/tmp/postern-example.lock", "w", encoding="utf-8")  # pylint: disable=R1732
-        self.addCleanup(lock.close)
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        if self.lock is None:  # a second lock of the same test would wait for the first
+            self.lock = open("/tmp/postern-example.lock", "w", encoding="utf-8")
+            self.addCleanup(self.lock.close)
+            fcntl.flock(self.lock, fcntl.LOCK_EX)
         postern = Postern(arguments=["run"])
         postern.port = EXAMPLE_PORT
         return postern

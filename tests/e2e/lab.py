@@ -200,7 +200,7 @@ class Postern:
             wait_until("the first answer", self._answers, READY_S)
 
     def _collect(self, stream):
-        with contextlib.suppress(ValueError):
+        with stream, contextlib.suppress(ValueError):
             for line in stream:
                 self.log.append(line.rstrip("\n"))
 
