@@ -73,4 +73,7 @@ void bench_accept(Bench& bench);
 void bench_svcb(Bench& bench);
 void bench_zone(Bench& bench);
 
+/// A master file for "example." with so many hosts; its path, to be removed by the caller.
+std::string write_zone(unsigned hosts);
+
 }  // namespace postern::bench
