@@ -60,7 +60,7 @@ TEST_CASE("a rest doubles with every failed probe and ends at a minute") {
   Health health;
   for (int i = 0; i < 3; ++i) health.failed(1, 10);
   std::uint64_t now = 10;
-  for (const std::uint64_t rest : {1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000}) {
+  for (const std::uint64_t rest : {1000U, 2000U, 4000U, 8000U, 16000U, 32000U, 60000U, 60000U}) {
     CHECK(health.rest_left_ms(now) == rest);
     now += rest;
     REQUIRE(health.state(now) == HealthState::kProbeDue);
