@@ -17,10 +17,7 @@ struct Scratch {
   std::array<std::uint8_t, kMessageBytesMax + 1> rdata;
 };
 
-Scratch& scratch() {
-  thread_local const std::unique_ptr<Scratch> room = std::make_unique<Scratch>();
-  return *room;
-}
+thread_local const std::unique_ptr<Scratch> scratch_room = std::make_unique<Scratch>();
 
 bool same_rrset(Bytes message, const RecordPosition& a, const RecordPosition& b) {
   if (a.type != b.type) return false;
@@ -138,7 +135,7 @@ bool Reply::adopt_body(const ImageHead& head) {
 
 std::size_t Reply::add_image(const LookupName& name, const ImageHead& head, Bytes body,
                              std::array<std::uint8_t, kNameBytesMax>* chain_end) {
-  Scratch& room = scratch();
+  Scratch& room = *scratch_room;
   const std::size_t start = kHeaderBytes + name.name().size() + 4;
   std::memcpy(room.message.data() + kHeaderBytes, name.name().wire().data(), name.name().size());
   std::memcpy(room.message.data() + start, body.data(), body.size());

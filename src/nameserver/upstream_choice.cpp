@@ -61,10 +61,11 @@ int choose_probe(UpstreamPolicy policy, std::span<const Candidate> candidates, i
 }
 
 std::uint32_t attempt_timeout_ms(const AttemptTime& time) {
-  const std::uint32_t half = std::max(time.timeout_ms / 2, kAttemptMinMs);
-  const std::uint32_t base = std::clamp(time.rtt_timeout_ms, kAttemptMinMs, half);
+  const std::uint32_t half = std::max(time.timeout_ms / 2, 1U);
+  const std::uint32_t least = std::min(time.others_left > 0 ? kSwitchMinMs : kRepeatMinMs, half);
+  const std::uint32_t base = std::clamp(time.rtt_timeout_ms, least, half);
   const std::uint32_t wanted = base << std::min(time.times_asked, 4U);
-  const std::uint32_t share = std::max(time.remaining_ms / (time.others_left + 1), kAttemptMinMs);
+  const std::uint32_t share = std::max(time.remaining_ms / (time.others_left + 1), 1U);
   return std::min({wanted, share, time.remaining_ms});
 }
 

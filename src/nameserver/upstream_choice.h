@@ -41,10 +41,14 @@ struct AttemptTime {
   std::uint32_t others_left = 0;     ///< upstreams not yet asked, this one aside
 };
 
-inline constexpr std::uint32_t kAttemptMinMs = 100;
+/// Upstreams are mostly resolvers, which know one name at once and take hundreds of milliseconds to
+/// find the next: however fast it was so far, an upstream is given this long before another one is
+/// asked, or the same once more.
+inline constexpr std::uint32_t kSwitchMinMs = 200;
+inline constexpr std::uint32_t kRepeatMinMs = 400;
 
-/// clamp(round-trip timeout, 100 ms, half of the timeout), doubled when the upstream is asked
-/// again, and never so long that the others would get no turn.
+/// The round-trip time-out, kSwitchMinMs or kRepeatMinMs at least, half of the timeout at most;
+/// doubled when the upstream is asked again, and never so long that the others would get no turn.
 std::uint32_t attempt_timeout_ms(const AttemptTime& time);
 
 }  // namespace postern::nameserver

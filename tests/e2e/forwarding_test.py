@@ -38,7 +38,13 @@ class Cached(Shared):
         dnssec.example.com. 300 A   203.0.113.6
         long.example.com.  999999 A 203.0.113.7
         zero.example.com.  0   A    203.0.113.8
+        often.example.com. 300 A    203.0.113.9
         """
+
+    def test_the_second_question_is_answered_from_the_cache(self):
+        for _ in range(3):
+            self.assertEqual(self.answer("often.example.com"), ["203.0.113.9"])
+        self.assertEqual(self.up.count("often.example.com"), 1)
 
     def test_the_cache_knows_a_name_in_any_case(self):
         self.answer("flags.example.com")

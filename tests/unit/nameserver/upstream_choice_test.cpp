@@ -85,24 +85,28 @@ TEST_CASE("fastest measures who was never measured, and looks at others now and 
   CHECK(choose_probe(UpstreamPolicy::kFastest, all, 0, 1) == 1);
 }
 
-TEST_CASE("an attempt takes its round-trip time-out, at least 100 ms, at most half of the time") {
+TEST_CASE("an attempt takes its round-trip time-out, at least 200 ms, at most half of the time") {
   const auto timeout = [](std::uint32_t rtt_timeout_ms) {
     return attempt_timeout_ms({rtt_timeout_ms, 2000, 2000, 0, 1});
   };
-  CHECK(timeout(10) == 100);
+  CHECK(timeout(10) == 200);
   CHECK(timeout(250) == 250);
   CHECK(timeout(5000) == 1000);
+}
+
+TEST_CASE("the only upstream gets 400 ms before it is asked again, or half of a short timeout") {
+  CHECK(attempt_timeout_ms({10, 2000, 2000, 0, 0}) == 400);
+  CHECK(attempt_timeout_ms({10, 500, 500, 0, 0}) == 250);
 }
 
 TEST_CASE("an attempt leaves time for the upstreams not yet asked") {
   CHECK(attempt_timeout_ms({1000, 2000, 2000, 0, 3}) == 500);
   CHECK(attempt_timeout_ms({1000, 2000, 500, 0, 3}) == 125);
-  CHECK(attempt_timeout_ms({1000, 2000, 150, 0, 3}) == 100);
-  CHECK(attempt_timeout_ms({1000, 2000, 60, 0, 3}) == 60);
+  CHECK(attempt_timeout_ms({1000, 2000, 60, 0, 3}) == 15);
 }
 
 TEST_CASE("asking the same upstream again waits twice as long") {
-  CHECK(attempt_timeout_ms({100, 2000, 1900, 1, 0}) == 200);
-  CHECK(attempt_timeout_ms({100, 2000, 1700, 2, 0}) == 400);
+  CHECK(attempt_timeout_ms({100, 2000, 1600, 1, 0}) == 800);
+  CHECK(attempt_timeout_ms({100, 2000, 800, 2, 0}) == 800);
   CHECK(attempt_timeout_ms({100, 2000, 300, 3, 0}) == 300);
 }
