@@ -1,5 +1,6 @@
 #include "cli/explain.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <vector>
@@ -105,12 +106,17 @@ void say_edits(const Question& question, const dns::ForwardQuestion& asked) {
   } else if (svcb) {
     std::vector<std::string> keys;
     for (const std::uint16_t key : view.svcb->drop_keys) keys.push_back(dns::svc_key_text(key));
-    if (asked.override_edit) keys.insert(keys.end(), {"ech", "ipv4hint", "ipv6hint"});
+    if (asked.owned) {
+      for (const char* key : {"ech", "ipv4hint", "ipv6hint"}) {
+        if (std::find(keys.begin(), keys.end(), key) == keys.end()) keys.emplace_back(key);
+      }
+    }
     say("edits", fmt::format("alpn without {}{}{}", fmt::join(view.svcb->strip_alpn, ", "),
                              keys.empty() ? "" : "; dropped: ", fmt::join(keys, ", ")));
   }
-  if (address && view.rebind_protection && !view.rebind_except->contains(asked.name)) {
-    say("edits", "private addresses are taken out (dns.limits.rebind_protection)");
+  if ((address || svcb) && view.guards(asked.name)) {
+    say("edits", fmt::format("private {} are taken out (dns.limits.rebind_protection)",
+                             address ? "addresses" : "address hints"));
   }
 }
 

@@ -19,7 +19,9 @@ constexpr std::size_t kChainHopsMax = 16;    // CNAMEs followed
 constexpr std::size_t kTargetsMax = 32;      // names looked for in the additional section
 constexpr std::size_t kProofRrsetsMax = 32;  // NSEC and NSEC3 RRsets kept
 constexpr std::size_t kAnyRrsetsMax = 64;    // RRsets kept of an answer to ANY
+constexpr std::size_t kDnamesMax = 16;       // DNAMEs looked at in one answer
 constexpr std::size_t kSoaBytesMin = 22;
+constexpr std::uint32_t kTtlMax = 0x7fffffff;  // RFC 2181 section 8
 constexpr std::uint32_t kNoSoaTtl = 1;
 constexpr std::uint32_t kMadeSoaTtl = 60;
 constexpr std::uint32_t kFailureTtlMax = 300;
@@ -61,12 +63,14 @@ bool is_singleton(RrType type) {
   return type == RrType::kCname || type == RrType::kDname || type == RrType::kSoa;
 }
 
-// RFC 2181 section 8: a TTL with the top bit set is 0.
-std::uint32_t sane_ttl(std::uint32_t ttl) { return (ttl & 0x80000000U) != 0 ? 0 : ttl; }
+// RFC 8767 section 4: a TTL with the top bit set is long, not 0.
+std::uint32_t sane_ttl(std::uint32_t ttl) { return std::min(ttl, kTtlMax); }
 
+// YXDOMAIN: a DNAME makes the name too long (RFC 6672 section 2.2).
 bool is_answer(std::uint16_t rcode) {
   return rcode == static_cast<std::uint16_t>(Rcode::kNoError) ||
-         rcode == static_cast<std::uint16_t>(Rcode::kNxDomain);
+         rcode == static_cast<std::uint16_t>(Rcode::kNxDomain) ||
+         rcode == static_cast<std::uint16_t>(Rcode::kYxDomain);
 }
 
 // What makes an RRset.
@@ -101,9 +105,11 @@ class Acceptance {
   bool go_on();
 
   void write_answer();
+  bool is_referral();
   bool write_negative();
   const ResponseRecord* find_soa(OwnerName* owner);
   void write_made_soa();
+  void write_override_soa();
   void write_proofs(std::uint32_t ttl_cap);
   void write_additional();
 
@@ -120,10 +126,15 @@ class Acceptance {
   std::uint32_t clamp_ttl(std::uint32_t ttl) const {
     return std::clamp(ttl, cache_.min_ttl_s, std::max(cache_.min_ttl_s, cache_.max_ttl_s));
   }
-  /// Where a negative answer stands.
-  const LookupName& denied_name() const {
-    return question_.override_edit ? question_.name : *chain_end_;
+  bool edits_for_override() const { return question_.owned && is_svcb(question_.type); }
+  /// The answer stands at another name than it does upstream, or is to be edited.
+  bool hoists() const { return edits_for_override() || (question_.owned && hops_ > 0); }
+  /// Upstream says that a name of ours does not exist.
+  bool denies_ours() const {
+    return question_.owned && response_.rcode() == static_cast<std::uint16_t>(Rcode::kNxDomain);
   }
+  /// Where a negative answer stands.
+  const LookupName& denied_name() const { return question_.owned ? question_.name : *chain_end_; }
   void finish();
   void count_strays();
 
@@ -143,7 +154,9 @@ class Acceptance {
   std::uint32_t least_ttl_ = kNoCap;
   bool found_ = false;      // upstream has the type asked for at the end of the chain
   bool negative_ = false;   // nothing of it is in the image
-  bool continues_ = false;  // the chain ends at a name of ours
+  bool continues_ = false;  // the chain goes on elsewhere, at a name of ours for example
+  bool too_long_ = false;   // the chain has too many names
+  bool circle_ = false;     // the chain comes back to one of its names
   bool overflow_ = false;
   bool malformed_ = false;
 };
@@ -220,7 +233,7 @@ bool Acceptance::put(Section to, NameView owner, RrType type, std::uint32_t ttl,
   }
   const std::size_t offset = writer_.last_ttl_offset() - body_start_;
   image_.ttl_offsets[ttl_count_++] = static_cast<std::uint16_t>(offset);
-  if (to == Section::kAnswer) least_ttl_ = std::min(least_ttl_, ttl);
+  least_ttl_ = std::min(least_ttl_, ttl);
   return true;
 }
 
@@ -232,7 +245,7 @@ bool Acceptance::write_record(const ResponseRecord& record, Section to, std::uin
     malformed_ = true;
     return false;
   }
-  const bool at_question = question_.override_edit && to == Section::kAnswer;
+  const bool at_question = question_.owned && to == Section::kAnswer;
   const NameView owner =
       at_question ? question_.name.name() : response_.read_owner(record, room_.owner);
   Bytes rdata = Bytes(room_.rdata).first(static_cast<std::size_t>(size));
@@ -253,12 +266,12 @@ std::size_t Acceptance::write_rrset(const Wanted& wanted, std::uint32_t ttl_cap)
   std::uint32_t ttl = kNoCap;
   const std::size_t data = pick(wanted, &signatures, &ttl);
   ttl = std::min(clamp_ttl(ttl), ttl_cap);
-  const bool preserve = signatures != 0 && !question_.override_edit &&
+  const bool preserve = signatures != 0 && !hoists() &&
                         question_.view->svcb->signed_answers == SignedAnswers::kPreserve;
   const std::span<ResponseRecord> records = response_.records();
-  bool changed = question_.override_edit;  // its owner may be another one now
+  bool changed = hoists();
   std::size_t written = 0;
-  for (std::size_t i = 0; i < data; ++i) {
+  for (std::size_t i = 0; i < data && !overflow_ && !malformed_; ++i) {
     const ResponseRecord& record = records[room_.picked[i]];
     if (write_record(record, wanted.section, ttl, preserve, &changed)) ++written;
   }
@@ -281,12 +294,14 @@ bool Acceptance::read_target(const ResponseRecord& cname) {
 
 // The DNAME above the end of the chain, if any (RFC 6672); it is written.
 const ResponseRecord* Acceptance::write_dname() {
+  std::size_t dnames = 0;
   for (const ResponseRecord& record : response_.records()) {
     if (record.at.type != RrType::kDname || record.section != Section::kAnswer) continue;
+    if (++dnames > kDnamesMax) break;
     for (std::size_t skip = 1; skip <= chain_end_->label_count(); ++skip) {
       const Wanted wanted{owner_at(*chain_end_, skip), RrType::kDname};
       if (record.used || !belongs(record, wanted)) continue;
-      if (!question_.override_edit) write_rrset(wanted);
+      if (!question_.owned) write_rrset(wanted);
       return &record;
     }
   }
@@ -307,18 +322,27 @@ bool Acceptance::write_synthesized(const ResponseRecord& dname) {
             name.begin() + static_cast<std::ptrdiff_t>(cut));
   const Bytes whole(name.data(), cut + target.size());
   room_.next.assign(NameView(whole));
-  if (question_.override_edit) return true;
+  if (question_.owned) return true;
   return put(Section::kAnswer, chain_end_->name(), RrType::kCname,
              clamp_ttl(sane_ttl(dname.at.ttl)), whole);
 }
 
-// Moves the end of the chain to room_.next. False when it stops where it is: at a name of ours, in
-// a loop, or at its longest.
+// Moves the end of the chain to room_.next. False when it stops where it is: at a name that this
+// upstream is not the one to ask about, in a loop, or at its longest. What an override leaves to
+// upstream (TXT, MX, ...) is taken from the end of upstream's chain, wherever that leads.
 bool Acceptance::go_on() {
-  continues_ = question_.view->owns(room_.next);
-  if (continues_ || hops_ == kChainHopsMax) return false;
+  const ViewPolicy& view = *question_.view;
+  if (edits_for_override()) {
+    if (view.owns(room_.next, question_.type)) return false;
+  } else if (!question_.owned) {
+    continues_ = view.is_answered_elsewhere(room_.next, question_.type, question_.forward);
+  }
+  if (continues_) return false;
+  too_long_ = hops_ == kChainHopsMax;
+  if (too_long_) return false;
   const auto end = room_.seen.begin() + static_cast<std::ptrdiff_t>(++hops_);
-  if (std::find(room_.seen.begin(), end, room_.next.hash()) != end) return false;
+  circle_ = std::find(room_.seen.begin(), end, room_.next.hash()) != end;
+  if (circle_) return false;
   *end = room_.next.hash();
   room_.chain_name = room_.next;
   chain_end_ = &room_.chain_name;
@@ -329,9 +353,15 @@ bool Acceptance::follow_link() {
   const ResponseRecord* const dname = write_dname();
   const Wanted wanted{owner_at(*chain_end_), RrType::kCname};
   const ResponseRecord* const cname = find(wanted);
-  if (cname == nullptr) return dname != nullptr && write_synthesized(*dname) && go_on();
-  if (!read_target(*cname)) return false;
-  if (!question_.override_edit) write_rrset(wanted);
+  if (dname != nullptr) {
+    // Upstream's CNAME has the random case of the question in its target; ours is as good.
+    std::size_t signatures = 0;
+    std::uint32_t ttl = 0;
+    pick(wanted, &signatures, &ttl);
+    return write_synthesized(*dname) && go_on();
+  }
+  if (cname == nullptr || !read_target(*cname)) return false;
+  if (!question_.owned) write_rrset(wanted);
   return go_on();
 }
 
@@ -340,6 +370,14 @@ void Acceptance::follow_chain() {
   do {
     found_ = find({owner_at(*chain_end_), question_.type}) != nullptr;
   } while (!found_ && question_.type != RrType::kCname && follow_link());
+  // A server that does not follow chains: nothing is said about the last name, so it is asked for.
+  const bool bare = !found_ && !continues_ && !circle_ && hops_ > 0 && !question_.owned &&
+                    response_.rcode() == static_cast<std::uint16_t>(Rcode::kNoError);
+  if (!bare) return;
+  const std::span<ResponseRecord> records = response_.records();
+  continues_ = std::none_of(records.begin(), records.end(), [](const ResponseRecord& record) {
+    return record.section == Section::kAuthority && record.at.type == RrType::kSoa;
+  });
 }
 
 void Acceptance::write_answer() {
@@ -374,11 +412,10 @@ const ResponseRecord* Acceptance::find_soa(OwnerName* owner) {
 void Acceptance::write_made_soa() {
   const std::uint32_t ttl = std::min(kMadeSoaTtl, cache_.negative_ttl_s);
   put(Section::kAuthority, denied_name().name(), RrType::kSoa, ttl, as_bytes(kMadeSoa));
-  least_ttl_ = std::min(least_ttl_, ttl);
 }
 
 void Acceptance::write_proofs(std::uint32_t ttl_cap) {
-  if (!question_.dnssec_ok || question_.override_edit || editor_.changed_anything()) return;
+  if (!question_.dnssec_ok || hoists() || denies_ours() || editor_.changed_anything()) return;
   std::size_t rrsets = 0;
   for (const ResponseRecord& record : response_.records()) {
     if (record.section != Section::kAuthority || record.used || !is_proof(record.at.type)) continue;
@@ -388,9 +425,29 @@ void Acceptance::write_proofs(std::uint32_t ttl_cap) {
   }
 }
 
-// False when upstream did not answer but pointed elsewhere.
+// What an override says is negative lasts as long as it says (RFC 2308 section 5).
+void Acceptance::write_override_soa() {
+  const OverrideTable::Match match = question_.view->overrides.find(question_.name, question_.type);
+  if (!match) return write_made_soa();
+  put(Section::kAuthority, match.owner, RrType::kSoa, match.rule->ttl_s, match.rule->soa);
+}
+
+// Upstream did not answer but pointed elsewhere.
+bool Acceptance::is_referral() {
+  if (writer_.count(Section::kAnswer) != 0 || found_ || response_.rcode() != 0) return false;
+  const std::span<ResponseRecord> records = response_.records();
+  return std::any_of(records.begin(), records.end(), [](const ResponseRecord& record) {
+    return record.section == Section::kAuthority && record.at.type == RrType::kNs;
+  });
+}
+
+// False when upstream did not answer.
 bool Acceptance::write_negative() {
   OwnerName owner;
+  if (edits_for_override() && !is_referral()) {
+    write_override_soa();
+    return true;
+  }
   if (const ResponseRecord* const soa = find_soa(&owner); soa != nullptr) {
     // RFC 2308 section 5: the lesser of the SOA's TTL and its last number.
     const std::uint32_t minimum = load_u32(response_.message().data() + soa->at.end - 4);
@@ -399,29 +456,24 @@ bool Acceptance::write_negative() {
                  cache_.negative_ttl_s);
     write_rrset({owner, RrType::kSoa, Section::kAuthority}, ttl);
     write_proofs(ttl);
-    least_ttl_ = std::min(least_ttl_, ttl);
     return true;
   }
-  if (found_ || question_.override_edit) {
+  if (is_referral()) return false;
+  if (found_ || question_.owned) {
     write_made_soa();
     return true;
   }
   least_ttl_ = std::min(least_ttl_, kNoSoaTtl);
-  const std::span<ResponseRecord> records = response_.records();
-  const bool referral =
-      writer_.count(Section::kAnswer) == 0 && response_.rcode() == 0 &&
-      std::any_of(records.begin(), records.end(), [](const ResponseRecord& record) {
-        return record.section == Section::kAuthority && record.at.type == RrType::kNs;
-      });
-  return !referral;
+  image_.head.no_stale = true;
+  return true;
 }
 
 void Acceptance::write_additional() {
   for (std::size_t i = 0; i < targets_; ++i) {  // grows when an alias leads to further ones
     const StoredName& name = room_.targets[i];
     room_.target.assign(NameView(Bytes(name.wire).first(name.size)));
-    if (question_.view->owns(room_.target)) continue;
     for (const RrType type : {RrType::kHttps, RrType::kSvcb, RrType::kA, RrType::kAaaa}) {
+      if (question_.view->owns(room_.target, type)) continue;
       write_rrset({owner_at(room_.target), type, Section::kAdditional});
     }
   }
@@ -430,7 +482,8 @@ void Acceptance::write_additional() {
 void Acceptance::count_strays() {
   if (continues_) return;  // what stands behind a name of ours is not a stray
   for (const ResponseRecord& record : response_.records()) {
-    const bool link = question_.override_edit && record.at.type == RrType::kCname;
+    const bool link =
+        question_.owned && (record.at.type == RrType::kCname || record.at.type == RrType::kDname);
     const bool data = record.at.type != RrType::kRrsig && !link;
     if (data && !record.used && record.section == Section::kAnswer) ++counts_.out_of_bailiwick;
   }
@@ -440,18 +493,20 @@ void Acceptance::finish() {
   const Bytes body = writer_.finish().subspan(body_start_);
   std::copy(body.begin(), body.end(), image_.body.begin());
   ImageHead& head = image_.head;
-  const bool as_upstream_says = negative_ && !found_ && !question_.override_edit;
-  const bool vouched = (response_.header().flags & kFlagAd) != 0 && !continues_ &&
-                       !question_.override_edit && !editor_.changed_anything();
+  const bool as_upstream_says = negative_ && !found_ && !question_.owned;
+  const bool vouched = (response_.header().flags & kFlagAd) != 0 && !continues_ && !hoists() &&
+                       !denies_ours() && !editor_.changed_anything();
   head.flags = static_cast<std::uint16_t>((as_upstream_says ? response_.rcode() : 0) |
                                           (vouched ? kFlagAd : 0));
   head.ttl_s = least_ttl_;
+  head.no_stale = head.no_stale || least_ttl_ == 0;
   head.answers = writer_.count(Section::kAnswer);
   head.authorities = writer_.count(Section::kAuthority);
   head.additionals = writer_.count(Section::kAdditional);
   head.body_size = static_cast<std::uint16_t>(body.size());
   head.ttl_count = ttl_count_;
   head.continues = continues_;
+  if (denies_ours()) image_.set_ede(Ede::kForgedAnswer, "not NXDOMAIN: dns.override has the name");
   editor_.explain(found_ && negative_, &image_);
 }
 
@@ -466,15 +521,14 @@ AcceptOutcome Acceptance::run(Bytes message) {
   writer_.question(question_.name.name(), question_.type, question_.klass);
   body_start_ = writer_.size();
   follow_chain();
-  // For an override a chain to another name of ours means that upstream has nothing to edit.
-  if (question_.override_edit) continues_ = false;
+  if (too_long_) return AcceptOutcome::kFailed;
   if (!continues_) {
     write_answer();
     if (negative_) {
       if (!write_negative()) return AcceptOutcome::kFailed;
     } else {
       write_proofs(kNoCap);
-      if (!question_.override_edit) write_additional();
+      if (!hoists()) write_additional();
     }
   }
   if (malformed_ || overflow_) return AcceptOutcome::kMalformed;

@@ -35,7 +35,7 @@ bool matches_question(Bytes message, std::uint16_t id, NameView sent_name, RrTyp
 /// - Only the chain of CNAMEs from the question and the records at its end are kept, in order; the
 ///   proofs of DNSSEC with DO only. NS records and other names go.
 /// - HTTPS and SVCB records are edited as [dns.svcb] says, those in the additional section and at
-///   an AliasMode target too. For an override (`override_edit`) the answer stands at the name asked
+///   an AliasMode target too. For an override (`owned`) the answer stands at the name asked
 ///   for, whatever CNAMEs led there, has no additional section, and a record whose target is
 ///   another name, not ours, is withheld: it would lead the browser out of the LAN.
 /// - When nothing is left of an answer it becomes NODATA, with a SOA at the name itself and 60 s if

@@ -13,13 +13,10 @@ namespace {
 
 bool is_svcb(RrType type) { return type == RrType::kHttps || type == RrType::kSvcb; }
 
+// The owner of a record is not asked: a public name could point at an excepted one.
 bool guards_against_rebinding(const ForwardQuestion& question) {
-  const ViewPolicy& view = *question.view;
-  if (!view.rebind_protection) return false;
-  // A forward for a domain is the user's word that its answers are local.
-  if (view.forwards->find(question.name).labels > 0) return false;
-  // The owner of a record is not asked: a public name could point at an excepted one.
-  return !view.rebind_except->contains(question.name);
+  return question.view->guards(question.name) ||
+         (question.guarded && question.view->rebind_protection);
 }
 
 }  // namespace
@@ -30,11 +27,12 @@ RecordEditor::RecordEditor(const ForwardQuestion& question, RecordEditorRoom* ro
       view_(*question.view),
       room_(*room),
       counts_(*counts),
+      owned_(question.owned && is_svcb(question.type)),
       rebind_guard_(guards_against_rebinding(question)) {}
 
 bool RecordEditor::left_untouched(NameView owner) {
   const SuffixTable<bool>& except = *view_.svcb_except;
-  if (question_.override_edit || except.empty()) return false;
+  if (owned_ || except.empty()) return false;
   if (except.contains(question_.name)) return true;
   room_.lookup.assign(owner);
   return except.contains(room_.lookup);
@@ -44,10 +42,18 @@ bool RecordEditor::left_untouched(NameView owner) {
 // asked for, and not one of ours?
 bool RecordEditor::leads_away(Bytes rdata) {
   const NameView target = svcb_target(rdata);
-  if (target.is_root()) return svcb_is_alias(rdata);  // "no such service", section 2.5.1
-  if (equal_names(target, question_.name.name())) return false;
+  if (target.is_root() && svcb_is_alias(rdata)) return true;  // "no such service", section 2.5.1
+  // The root stands for the owner, which as a service name need not be ours as a host.
+  room_.lookup.assign(target.is_root() ? question_.name.name() : target);
+  return !view_.owns(room_.lookup, RrType::kA);
+}
+
+// Hints are addresses of the target (section 7.3), and we say where that is.
+bool RecordEditor::leads_inside(Bytes rdata) {
+  const NameView target = svcb_target(rdata);
+  if (target.is_root() || svcb_is_alias(rdata)) return false;
   room_.lookup.assign(target);
-  return !view_.owns(room_.lookup);
+  return view_.owns(room_.lookup, RrType::kA);
 }
 
 RecordFate RecordEditor::judge_svcb(NameView owner, bool preserve, Bytes* rdata) {
@@ -56,16 +62,18 @@ RecordFate RecordEditor::judge_svcb(NameView owner, bool preserve, Bytes* rdata)
   if (!untouched) {
     edits.strip_alpn = &view_.svcb->strip_alpn;
     edits.drop_keys = &view_.svcb->drop_keys;
-    edits.drop_ech_and_hints = question_.override_edit;
   }
   if (svcb_well_formed(*rdata)) {
     edits.drop_hints = rebind_guard_ && has_private_hint(*rdata);
+    const bool inside = leads_inside(*rdata);
+    edits.drop_ech_and_hints = owned_ || inside;
+    inside_ = inside_ || inside;
   } else if (untouched) {
     return RecordFate::kKept;
   }
   std::size_t size = 0;
   SvcbOutcome outcome = edit_svcb(*rdata, edits, room_.rdata, &size);
-  if (question_.override_edit && outcome != SvcbOutcome::kMalformed && leads_away(*rdata)) {
+  if (owned_ && outcome != SvcbOutcome::kMalformed && leads_away(*rdata)) {
     outcome = SvcbOutcome::kWithheld;
   }
   if (outcome == SvcbOutcome::kUnchanged) return RecordFate::kKept;
@@ -108,8 +116,11 @@ void RecordEditor::explain(bool none_left, ImageBuffer* image) const {
   if (!svcb_) {
     return image->set_ede(code, "malformed HTTPS or SVCB record removed (RFC 9460 section 2.2)");
   }
-  if (question_.override_edit) {
+  if (owned_) {
     return image->set_ede(code, "HTTPS edited by dns.override https = \"edit\"");
+  }
+  if (inside_) {
+    return image->set_ede(code, "HTTPS edited: its target is the name of a dns.override or zone");
   }
   const SvcbSettings& settings = *view_.svcb;
   if (!settings.drop_keys.empty() || settings.strip_alpn.empty()) {

@@ -40,15 +40,18 @@ class RecordEditor {
   RecordFate judge_svcb(NameView owner, bool preserve, Bytes* rdata);
   bool left_untouched(NameView owner);
   bool leads_away(Bytes rdata);
+  bool leads_inside(Bytes rdata);
 
   const ForwardQuestion& question_;
   const ViewPolicy& view_;
   RecordEditorRoom& room_;
   AcceptCounts& counts_;
+  bool owned_;  // a question for HTTPS or SVCB of an overridden name
   bool rebind_guard_;
   bool svcb_ = false;       // a record was edited or withheld
   bool malformed_ = false;  // a record was malformed and went
   bool rebind_ = false;     // a private address went
+  bool inside_ = false;     // a record had a name of ours as target
 };
 
 }  // namespace postern::dns

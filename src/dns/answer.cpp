@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "dns/answer_zone.h"
+#include "dns/rebind.h"
 #include "dns/reply.h"
 
 namespace postern::dns {
@@ -42,6 +43,7 @@ class Resolution {
 
   void run() {
     for (;;) {
+      match_ = view_.overrides.find(*name_, query_.type);
       Step step = by_override();
       if (step == Step::kNext) step = by_zone();
       if (step == Step::kNext) step = by_special();
@@ -62,7 +64,11 @@ class Resolution {
   Step serve_image(const ImageHead& head, Bytes body, bool in_place);
   Step fail_with(const ImageHead& head, std::string_view text);
   Step forward(bool stale_at_hand);
-  Step minimal_any();
+  Step minimal_any(Source source);
+  bool falls_through(ZoneMatch::Kind kind) const;
+  bool asks_for_delegation() const;
+  bool is_there() const;
+  bool is_private(const RrsetView& rrset) const;
 
   Step done(Source source);
   Step chain_to(NameView target, Source source);
@@ -77,12 +83,13 @@ class Resolution {
   Reply& reply_;
   const Query& query_;
   Decision& out_;
-  const LookupName* name_;  // where the chain stands
-  LookupName chain_name_;   // storage for it behind the first CNAME
+  const LookupName* name_;      // where the chain stands
+  OverrideTable::Match match_;  // of this name
+  LookupName chain_name_;       // storage for it behind the first CNAME
   std::array<std::uint64_t, kChainMax> seen_;
   std::size_t hops_ = 0;
-  bool exists_ = false;  // an override or zone of ours has the name: NXDOMAIN would be a lie
-  bool override_edit_ = false;
+  bool owned_ = false;    // see ForwardQuestion
+  bool guarded_ = false;  // a public name led here
   std::uint16_t forward_ = 0;
   CacheHit hit_;
 };
@@ -124,8 +131,7 @@ Step Resolution::chain_to(NameView target, Source source) {
   }
   chain_name_ = next;
   name_ = &chain_name_;
-  exists_ = false;
-  override_edit_ = false;
+  owned_ = false;
   return Step::kChain;
 }
 
@@ -152,17 +158,16 @@ Step Resolution::override_address(const OverrideTable::Match& match, RrType type
 Step Resolution::override_any(const OverrideTable::Match& match) {
   if (!match.rule->a.empty()) return override_address(match, RrType::kA);
   if (!match.rule->aaaa.empty()) return override_address(match, RrType::kAaaa);
-  return minimal_any();
+  return minimal_any(Source::kOverride);
 }
 
 Step Resolution::by_override() {
-  const OverrideTable::Match match = view_.overrides.find(*name_, query_.type);
+  const OverrideTable::Match& match = match_;
   if (!match || match.rule->forward) return Step::kNext;
   const Override& rule = *match.rule;
   if (is_svcb(query_.type)) {
     if (rule.https != OverrideHttps::kEdit || rule.cname) return negative(match);
-    exists_ = !match.service_name;
-    override_edit_ = true;
+    owned_ = true;
     return Step::kNext;
   }
   const bool address = query_.type == RrType::kA || query_.type == RrType::kAaaa;
@@ -175,33 +180,68 @@ Step Resolution::by_override() {
   }
   if (address) return override_address(match, query_.type);
   if (query_.type == RrType::kAny) return override_any(match);
-  if (query_.type == RrType::kCname || rule.other == OverrideOther::kNone) return negative(match);
-  exists_ = true;
+  if (rule.other == OverrideOther::kNone) return negative(match);
+  // _acme-challenge and its like are no hosts: they may be CNAMEs to where the records are kept,
+  // and those who write the records ask for the CNAME.
+  if (match.wildcard && name_->name().first_label()[0] == '_') return Step::kNext;
+  if (query_.type == RrType::kCname) return negative(match);
+  owned_ = true;
   return Step::kNext;
+}
+
+bool Resolution::falls_through(ZoneMatch::Kind kind) const {
+  // A client that asks to have the name resolved can do nothing with a referral.
+  return kind == ZoneMatch::Kind::kNoData || kind == ZoneMatch::Kind::kNxDomain ||
+         (kind == ZoneMatch::Kind::kReferral && query_.recursion_desired());
+}
+
+// Whoever validates needs the proof from the parent that our zone is not signed (RFC 8375 section
+// 4): the one question about such a zone that upstream is asked.
+bool Resolution::asks_for_delegation() const {
+  return query_.type == RrType::kDs && query_.dnssec_ok && query_.recursion_desired();
+}
+
+// NXDOMAIN would deny the override at the name, or what is served below it.
+bool Resolution::is_there() const { return owned_ || view_.ancestors.contains(name_->hash()); }
+
+bool Resolution::is_private(const RrsetView& rrset) const {
+  if (rrset.type != RrType::kA && rrset.type != RrType::kAaaa) return false;
+  return !rrset.for_each([](Bytes address) { return !is_private_address(address); });
 }
 
 Step Resolution::by_zone() {
   const auto served = view_.zones.find(*name_);
-  if (served.value == nullptr || view_.forwards->find(*name_).labels > served.labels)
+  if (served.value == nullptr || view_.is_exception(match_, served.labels) ||
+      view_.forwards->find(*name_).labels > served.labels) {
     return Step::kNext;
-  const Zone* zone = served.value->zone.get();
-  bool fallthrough = served.value->fallthrough;
+  }
+  const ServedZone* source = served.value;
   if (query_.type == RrType::kDs && served.labels == name_->label_count() && served.labels > 0) {
     // The DS of a zone stands in its parent (RFC 4035 section 3.1.4.1).
     const LookupName parent(name_->suffix(1));
     if (const auto above = view_.zones.find(parent); above.value != nullptr) {
-      zone = above.value->zone.get();
-      fallthrough = above.value->fallthrough;
+      source = above.value;
+    } else if (asks_for_delegation()) {
+      return by_upstream();
     }
   }
-  const ZoneMatch match = zone->find(*name_, query_.type);
-  if (fallthrough &&
-      (match.kind == ZoneMatch::Kind::kNoData || match.kind == ZoneMatch::Kind::kNxDomain)) {
-    exists_ = exists_ || match.kind == ZoneMatch::Kind::kNoData;
+  const Zone& zone = *source->zone;
+  ZoneMatch match = zone.find(*name_, query_.type);
+  using Kind = ZoneMatch::Kind;
+  if (source->fallthrough && falls_through(match.kind)) {
+    owned_ = owned_ || match.kind == Kind::kNoData;
     return Step::kNext;
   }
+  if (match.kind == Kind::kNxDomain && is_there()) match.kind = Kind::kNoData;
+  // What an override leaves of a name does not lead away from it.
+  if (match.kind == Kind::kCname && owned_) match.kind = Kind::kNoData;
+  if (match.kind == Kind::kAnswer && guarded_ && is_private(match.rrset)) {
+    reply_.set_ede(Ede::kBlocked, "a public name leads here (dns.limits.rebind_protection)");
+    match.kind = Kind::kNoData;
+  }
   std::array<std::uint8_t, kNameBytesMax> target;
-  const std::size_t target_size = answer_from_zone(*zone, *name_, match, &reply_, &target);
+  const std::size_t target_size =
+      answer_from_zone(zone, view_.overrides, *name_, match, &reply_, &target);
   if (target_size != 0) return chain_to(NameView(Bytes(target.data(), target_size)), Source::kZone);
   if (match.kind == ZoneMatch::Kind::kReferral && out_.source == Source::kNone) {
     out_.source = Source::kZone;  // not authoritative: AA stays clear
@@ -212,8 +252,11 @@ Step Resolution::by_zone() {
 Step Resolution::by_special() {
   const auto special = view_.special.table.find(*name_);
   if (special.value == nullptr) return Step::kNext;
-  const auto forward = view_.forwards->find(*name_);
-  if (forward.value != nullptr && forward.labels >= special.labels) return Step::kNext;
+  if (view_.forwards->find(*name_).labels > 0) return Step::kNext;
+  if (view_.is_exception(match_, special.labels)) return Step::kNext;
+  const bool apex = special.labels == name_->label_count();
+  const bool empty_zone = *special.value == SpecialAnswer::kEmptyZone;
+  if (empty_zone && apex && asks_for_delegation()) return Step::kNext;
   reply_.set_ede(Ede::kFiltered, "special-use name, not sent upstream");
   if (*special.value == SpecialAnswer::kLoopback) {
     if (query_.type == RrType::kA) {
@@ -225,22 +268,32 @@ Step Resolution::by_special() {
       return done(Source::kSpecial);
     }
   }
-  if (*special.value == SpecialAnswer::kNxDomain && !exists_) reply_.set_rcode(Rcode::kNxDomain);
+  if (empty_zone && apex && query_.type == RrType::kSoa) {
+    reply_.add(Section::kAnswer, name_->name(), RrType::kSoa, kSpecialTtl, as_bytes(kSpecialSoa));
+    return done(Source::kSpecial);
+  }
+  const bool denied = *special.value == SpecialAnswer::kNxDomain || (empty_zone && !apex);
+  if (denied && !is_there()) reply_.set_rcode(Rcode::kNxDomain);
   const std::size_t skipped = name_->label_count() - special.labels;
   reply_.add_soa(name_->suffix(skipped), kSpecialTtl, as_bytes(kSpecialSoa));
   return done(Source::kSpecial);
 }
 
-Step Resolution::minimal_any() {
+Step Resolution::minimal_any(Source source) {
   reply_.add(Section::kAnswer, name_->name(), RrType::kHinfo, kMinimalAnyTtl,
              as_bytes(kMinimalAnyHinfo));
-  return done(Source::kSpecial);
+  return done(source);
 }
 
 CacheKey Resolution::key() const {
-  return {name_,         query_.type,      query_.klass,
-          view_.id,      query_.dnssec_ok, query_.checking_disabled(),
-          override_edit_};
+  return {name_,
+          query_.type,
+          query_.klass,
+          view_.id,
+          query_.dnssec_ok,
+          query_.checking_disabled(),
+          owned_,
+          guarded_ && !view_.guards(*name_)};
 }
 
 bool Resolution::is_fetched(const CacheKey& key) const {
@@ -249,14 +302,15 @@ bool Resolution::is_fetched(const CacheKey& key) const {
   return key.name->hash() == fetched.name->hash() && key.type == fetched.type &&
          key.klass == fetched.klass && key.policy_id == fetched.policy_id &&
          key.dnssec_ok == fetched.dnssec_ok && key.checking_disabled == fetched.checking_disabled &&
-         key.override_edit == fetched.override_edit &&
+         key.owned == fetched.owned && key.guarded == fetched.guarded &&
          equal_bytes(key.name->name().wire(), fetched.name->name().wire());
 }
 
 Step Resolution::by_upstream() {
-  if (query_.type == RrType::kAny) return minimal_any();
+  if (query_.type == RrType::kAny) return minimal_any(Source::kUpstream);
   const auto found = view_.forwards->find(*name_);
   if (found.value == nullptr) {
+    if (hops_ > 0) return done(out_.source);
     reply_.clear();
     reply_.set_rcode(Rcode::kRefused);
     reply_.set_ede(Ede::kNotAuthoritative, "no dns.forward covers this name");
@@ -273,7 +327,9 @@ Step Resolution::by_upstream() {
       (stale && (in_.allow_stale || !hit_.retry_now))) {
     if (!hit_.too_large) return serve_hit(hit_, reply_.body_room().first(hit_.head.body_size));
     thread_local const auto large = std::make_unique<std::array<std::uint8_t, kMessageBytesMax>>();
+    const bool refresh = hit_.refresh;  // told once
     in_.cache->find(wanted, in_.now_s, *large, &hit_);
+    hit_.refresh = hit_.refresh || refresh;
     if (hit_.state != CacheHit::State::kMiss)
       return serve_hit(hit_, Bytes(*large).first(hit_.head.body_size));
   }
@@ -313,9 +369,10 @@ Step Resolution::serve_hit(const CacheHit& hit, Bytes body) {
 
 // `in_place`: the body stands right behind the question already.
 Step Resolution::serve_image(const ImageHead& head, Bytes body, bool in_place) {
-  const bool vouched = (head.flags & kFlagAd) != 0 && hops_ == 0;
+  const bool denied =
+      head.rcode() == Rcode::kNxDomain && head.answers == 0 && !head.continues && is_there();
+  const bool vouched = (head.flags & kFlagAd) != 0 && hops_ == 0 && !denied;
   if (vouched && ((query_.flags & kFlagAd) != 0 || query_.dnssec_ok)) reply_.set_flag(kFlagAd);
-  const bool denied = head.rcode() == Rcode::kNxDomain && exists_ && head.answers == 0;
   if (!head.continues) {
     reply_.set_rcode(denied ? Rcode::kNoError : head.rcode());
     if (!in_place || !reply_.adopt_body(head)) reply_.add_image(*name_, head, body, nullptr);
@@ -324,6 +381,7 @@ Step Resolution::serve_image(const ImageHead& head, Bytes body, bool in_place) {
   std::array<std::uint8_t, kNameBytesMax> target;
   const std::size_t size = reply_.add_image(*name_, head, body, &target);
   if (size == 0) return done(out_.source);
+  guarded_ = guarded_ || view_.guards(*name_);
   return chain_to(NameView(Bytes(target.data(), size)), out_.source);
 }
 
@@ -337,6 +395,7 @@ Step Resolution::fail_with(const ImageHead& head, std::string_view text) {
 
 Step Resolution::forward(bool stale_at_hand) {
   if (!query_.recursion_desired()) {
+    if (hops_ > 0) return done(out_.source);  // RFC 1034 section 4.3.2: the chain so far
     reply_.clear();
     reply_.set_rcode(Rcode::kRefused);
     reply_.set_ede(Ede::kNotAuthoritative, "not asked to resolve (RD=0) and not known here");
@@ -355,7 +414,8 @@ void Resolution::fill_question() {
   q.klass = query_.klass;
   q.dnssec_ok = query_.dnssec_ok;
   q.checking_disabled = query_.checking_disabled();
-  q.override_edit = override_edit_;
+  q.owned = owned_;
+  q.guarded = guarded_ && !view_.guards(*name_);
   q.forward = forward_;
   q.view = &view_;
 }

@@ -22,12 +22,17 @@ struct ForwardQuestion {
   RrClass klass{};
   bool dnssec_ok = false;
   bool checking_disabled = false;
-  bool override_edit = false;
+  /// An override of ours has the name (or a zone that falls through has it for other types): the
+  /// answer stands at the name itself, without the CNAMEs and DNAMEs that upstream has there, and
+  /// never says that the name does not exist. HTTPS and SVCB lose ech and address hints as well.
+  bool owned = false;
+  /// A public name led here by CNAME: private addresses go even under a forward of its own.
+  bool guarded = false;
   std::uint16_t forward = 0;         ///< index into the configuration's forwards
   const ViewPolicy* view = nullptr;  ///< lives as long as the snapshot of the query
 
   CacheKey key() const {
-    return {&name, type, klass, view->id, dnssec_ok, checking_disabled, override_edit};
+    return {&name, type, klass, view->id, dnssec_ok, checking_disabled, owned, guarded};
   }
 };
 

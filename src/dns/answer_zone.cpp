@@ -42,7 +42,8 @@ bool add_addresses(const Zone& zone, const LookupName& host, Reply* reply) {
 }
 
 // "." as the target of SVCB and HTTPS is the owner itself (RFC 9460 section 2.5).
-void add_targets(const Zone& zone, NameView owner, const RrsetView& rrset, Reply* reply) {
+void add_targets(const Zone& zone, const OverrideTable& overrides, NameView owner,
+                 const RrsetView& rrset, Reply* reply) {
   int left = kAdditionalTargetsMax;
   const bool service = rrset.type == RrType::kSvcb || rrset.type == RrType::kHttps;
   rrset.for_each([&](Bytes rdata) {
@@ -51,7 +52,7 @@ void add_targets(const Zone& zone, NameView owner, const RrsetView& rrset, Reply
     const bool self = wire.size() == 1;
     if (self && !service) return true;
     const LookupName host(self ? owner : NameView(wire));
-    if (!is_at_or_below(host.name(), zone.apex())) return true;
+    if (!is_at_or_below(host.name(), zone.apex()) || overrides.find(host, RrType::kA)) return true;
     const bool alias = service && load_u16(rdata.data()) == 0;
     if (alias && !self) {
       if (const RrsetView more = zone.find_exact(host, rrset.type)) {
@@ -112,12 +113,13 @@ void add_negative(const Zone& zone, Reply* reply) {
 
 }  // namespace
 
-std::size_t answer_from_zone(const Zone& zone, const LookupName& name, const ZoneMatch& match,
-                             Reply* reply, std::array<std::uint8_t, kNameBytesMax>* target) {
+std::size_t answer_from_zone(const Zone& zone, const OverrideTable& overrides,
+                             const LookupName& name, const ZoneMatch& match, Reply* reply,
+                             std::array<std::uint8_t, kNameBytesMax>* target) {
   switch (match.kind) {
     case ZoneMatch::Kind::kAnswer:
       if (reply->add_rrset(Section::kAnswer, name.name(), match.rrset)) {
-        add_targets(zone, name.name(), match.rrset, reply);
+        add_targets(zone, overrides, name.name(), match.rrset, reply);
       }
       return 0;
     case ZoneMatch::Kind::kCname:

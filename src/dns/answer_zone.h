@@ -6,14 +6,17 @@
 #include <cstdint>
 
 #include "dns/name.h"
+#include "dns/override.h"
 #include "dns/reply.h"
 #include "dns/zone.h"
 
 namespace postern::dns {
 
 /// Adds records and rcode for `match`. When the chain goes on (CNAME, DNAME) its next name is put
-/// into `target` and its size returned; else 0.
-std::size_t answer_from_zone(const Zone& zone, const LookupName& name, const ZoneMatch& match,
-                             Reply* reply, std::array<std::uint8_t, kNameBytesMax>* target);
+/// into `target` and its size returned; else 0. The additional section leaves out hosts that have
+/// an override.
+std::size_t answer_from_zone(const Zone& zone, const OverrideTable& overrides,
+                             const LookupName& name, const ZoneMatch& match, Reply* reply,
+                             std::array<std::uint8_t, kNameBytesMax>* target);
 
 }  // namespace postern::dns

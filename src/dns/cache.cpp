@@ -39,7 +39,8 @@ struct Entry {
   bool dead : 1;  // replaced or flushed; the space is still to be collected
   bool dnssec_ok : 1;
   bool checking_disabled : 1;
-  bool override_edit : 1;
+  bool owned : 1;
+  bool guarded : 1;
 
   std::size_t offsets_size() const { return head.ttl_count * sizeof(std::uint16_t); }
   const std::uint8_t* offsets() const { return reinterpret_cast<const std::uint8_t*>(this + 1); }
@@ -70,7 +71,7 @@ bool has_name(const Entry& entry, const LookupName& name) {
 bool has_key(const Entry& entry, const CacheKey& key) {
   return entry.type == key.type && entry.klass == key.klass && entry.policy_id == key.policy_id &&
          entry.dnssec_ok == key.dnssec_ok && entry.checking_disabled == key.checking_disabled &&
-         entry.override_edit == key.override_edit && has_name(entry, *key.name);
+         entry.owned == key.owned && entry.guarded == key.guarded && has_name(entry, *key.name);
 }
 
 std::uint8_t* append(std::uint8_t* to, const void* from, std::size_t size) {
@@ -91,7 +92,8 @@ void write_entry(std::uint8_t* block, std::size_t size, std::uint32_t tag, const
   entry->name_size = static_cast<std::uint8_t>(key.name->name().size());
   entry->dnssec_ok = key.dnssec_ok;
   entry->checking_disabled = key.checking_disabled;
-  entry->override_edit = key.override_edit;
+  entry->owned = key.owned;
+  entry->guarded = key.guarded;
   std::uint8_t* to = block + sizeof(Entry);
   to = append(to, image.ttl_offsets.data(), image.ttl_offsets.size_bytes());
   to = append(to, image.body.data(), image.body.size());
@@ -160,8 +162,8 @@ std::size_t Cache::Stripe::find(const CacheKey& key, std::uint32_t tag) {
 Life Cache::Stripe::life_at(const Entry& entry, std::uint32_t age) const {
   // TTL 0 lasts for the second it came in, so that those who wait for it find it.
   if (age < std::max(entry.head.ttl_s, 1U)) return Life::kFresh;
-  const bool stale =
-      !entry.head.failure && age < std::uint64_t{entry.head.ttl_s} + settings.serve_stale_s;
+  const bool stale = !entry.head.failure && !entry.head.no_stale &&
+                     age < std::uint64_t{entry.head.ttl_s} + settings.serve_stale_s;
   return stale ? Life::kStale : Life::kOver;
 }
 

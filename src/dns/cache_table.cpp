@@ -25,7 +25,8 @@ CacheTable::CacheTable(std::size_t slots_max) : size_max_(std::max(slots_max, kS
 }
 
 std::size_t CacheTable::bytes_max(std::size_t slots_max) {
-  return std::max(slots_max, kSlotsAtStart) * kSlotBytes * 3 / 2;
+  // The last step of growing has two thirds beside the whole, see make_room().
+  return std::max(slots_max, kSlotsAtStart) * kSlotBytes * 5 / 3;
 }
 
 std::size_t CacheTable::slot_of(std::uint32_t tag, std::size_t offset) const {

@@ -30,7 +30,7 @@ std::uint64_t CacheKey::hash() const {
   const std::uint64_t rest = std::uint64_t{static_cast<std::uint16_t>(type)} << 32 |
                              std::uint64_t{static_cast<std::uint16_t>(klass)} << 16 |
                              (dnssec_ok ? 1U : 0U) | (checking_disabled ? 2U : 0U) |
-                             (override_edit ? 4U : 0U);
+                             (owned ? 4U : 0U) | (guarded ? 8U : 0U);
   // The name's hash is seeded; odd constants keep the factors from being 0.
   return mix(name->hash() ^ (policy_id * 0x9e3779b97f4a7c15ULL), rest * 2 + 0xa0761d6478bd642fULL);
 }

@@ -33,6 +33,8 @@ struct ImageHead {
   bool continues = false;
   /// Not an answer: upstream failed (RFC 9520).
   bool failure = false;
+  /// Not to be served when it is over: what may not be cached for long is no stale data either.
+  bool no_stale = false;
 
   Rcode rcode() const { return static_cast<Rcode>(flags & kRcodeMask); }
 };
@@ -69,7 +71,8 @@ struct CacheKey {
   std::uint64_t policy_id = 0;  ///< ViewPolicy::id
   bool dnssec_ok = false;
   bool checking_disabled = false;
-  bool override_edit = false;  ///< asked for an override with https = "edit": ech and hints go too
+  bool owned = false;    ///< an override has the name, see ForwardQuestion
+  bool guarded = false;  ///< private addresses go whatever forward it is, see ForwardQuestion
 
   std::uint64_t hash() const;
 };

@@ -9,6 +9,7 @@ namespace {
 constexpr std::size_t kRecordFixedBytes = 10;  // type, class, ttl, rdlength
 constexpr std::uint16_t kPointerMark = 0xc000;
 constexpr std::size_t kPointerReachMax = 0x3fff;
+constexpr std::size_t kSoaNumbersBytes = 20;  // behind the names of a SOA, RFC 1035 section 3.3.13
 
 /// Where names stand in the rdata of a type: `before` bytes, then `names` names, then the rest.
 struct NameLayout {
@@ -119,6 +120,7 @@ int expand_rdata(Bytes message, const RecordPosition& record, MutableBytes out) 
     written += size;
   }
   const std::size_t rest = record.end - at;
+  if (record.type == RrType::kSoa && rest != kSoaNumbersBytes) return -1;
   if (layout.names != 0 && rest != 0) {
     if (written + rest > out.size()) return -1;
     std::memcpy(out.data() + written, message.data() + at, rest);
@@ -147,7 +149,7 @@ bool MessageWriter::question(NameView name, RrType type, RrClass klass) {
   std::size_t at = size_;
   question_name_size_ = static_cast<std::uint8_t>(name.size());
   while (buffer_[at] != 0) {
-    remember(at);
+    remember(at, end - 4 - at);
     at += buffer_[at] + 1U;
   }
   store_u16(buffer_.data() + end - 4, static_cast<std::uint16_t>(type));
@@ -220,7 +222,7 @@ bool MessageWriter::put_name(NameView name, bool is_owner) {
     if (known_suffix(rest, is_owner, &offset)) return put_pointer(offset);
     const std::size_t start = size_;
     if (!put_bytes(rest.wire().first(rest.first_label().size() + 1))) return false;
-    remember(start);
+    remember(start, rest.size());
     rest = rest.parent();
   }
   return put_bytes(rest.wire());
@@ -254,40 +256,45 @@ bool MessageWriter::put_rdata(RrType type, Bytes rdata) {
   return put_bytes(rest);
 }
 
-bool MessageWriter::known_suffix(NameView suffix, bool from_question, std::uint16_t* offset) const {
-  const Bytes written(buffer_.data(), size_);
-  const Bytes wanted = suffix.wire();
+// Compares label by label with what stands there, through the pointers that we wrote ourselves.
+bool MessageWriter::stands_at(std::size_t offset, Bytes name, bool from_question) const {
   const std::size_t question_end = kHeaderBytes + question_name_size_;
+  std::size_t at = offset;
+  std::size_t matched = 0;
+  while (matched < name.size()) {
+    if (at >= size_ || (!from_question && at < question_end)) return false;
+    if ((buffer_[at] & 0xc0) == 0xc0) {
+      at = load_u16(buffer_.data() + at) & kPointerReachMax;
+      continue;
+    }
+    const std::size_t label = buffer_[at] + 1U;
+    if (matched + label > name.size() ||
+        std::memcmp(buffer_.data() + at, name.data() + matched, label) != 0) {
+      return false;
+    }
+    at += label;
+    matched += label;
+  }
+  return true;
+}
+
+// Names of another length are passed over: otherwise a stranger could make every suffix of a long
+// name be compared with all of many long names.
+bool MessageWriter::known_suffix(NameView suffix, bool from_question, std::uint16_t* offset) const {
   for (std::uint8_t i = 0; i < known_names_; ++i) {
-    // Compare label by label with what stands there, through the pointers that we wrote ourselves.
-    std::size_t at = known_[i];
-    std::size_t matched = 0;
-    while (matched < wanted.size()) {
-      if (at >= size_ || (!from_question && at < question_end)) break;
-      if ((written[at] & 0xc0) == 0xc0) {
-        at = load_u16(written.data() + at) & kPointerReachMax;
-        continue;
-      }
-      const std::size_t label = written[at] + 1U;
-      if (matched + label > wanted.size() ||
-          std::memcmp(written.data() + at, wanted.data() + matched, label) != 0) {
-        break;
-      }
-      at += label;
-      matched += label;
-    }
-    if (matched == wanted.size()) {
-      *offset = known_[i];
-      return true;
-    }
+    if (known_sizes_[i] != suffix.size()) continue;
+    if (!stands_at(known_[i], suffix.wire(), from_question)) continue;
+    *offset = known_[i];
+    return true;
   }
   return false;
 }
 
-void MessageWriter::remember(std::size_t offset) {
-  if (known_names_ < kKnownNamesMax && offset <= kPointerReachMax) {
-    known_[known_names_++] = static_cast<std::uint16_t>(offset);
-  }
+void MessageWriter::remember(std::size_t offset, std::size_t name_size) {
+  if (known_names_ == kKnownNamesMax || offset > kPointerReachMax) return;
+  known_[known_names_] = static_cast<std::uint16_t>(offset);
+  known_sizes_[known_names_] = static_cast<std::uint8_t>(name_size);
+  ++known_names_;
 }
 
 }  // namespace postern::dns

@@ -105,7 +105,8 @@ class MessageWriter {
   bool is_question(NameView name) const;
   bool put_rdata(RrType type, Bytes rdata);
   bool known_suffix(NameView suffix, bool from_question, std::uint16_t* offset) const;
-  void remember(std::size_t offset);
+  bool stands_at(std::size_t offset, Bytes name, bool from_question) const;
+  void remember(std::size_t offset, std::size_t name_size);
 
   MutableBytes buffer_;
   std::size_t limit_;
@@ -118,6 +119,7 @@ class MessageWriter {
   std::uint8_t question_name_size_ = 0;
   std::uint8_t known_names_ = 0;
   std::array<std::uint16_t, kKnownNamesMax> known_{};  // offsets of names that may be pointed at
+  std::array<std::uint8_t, kKnownNamesMax> known_sizes_{};  // of these names, written out in full
 };
 
 }  // namespace postern::dns

@@ -120,7 +120,11 @@ OverrideTable::Match OverrideTable::find(const LookupName& name, RrType type) co
   // _8443._https.x is about x (RFC 9460 section 2.3): whoever owns x owns it, unless the service
   // name itself is configured or x is less specific than what matched.
   if (match && !match.wildcard) return match;
-  Match service = find_name(name, leading_underscore_labels(name));
+  const std::size_t labels = leading_underscore_labels(name);
+  Match service;
+  for (std::size_t skip = 1; skip <= labels && (!service || service.wildcard); ++skip) {
+    service = find_name(name, skip);
+  }
   if (!service || (match && service.owner.size() <= match.owner.size())) return match;
   service.service_name = true;
   return service;

@@ -25,7 +25,7 @@ std::string fingerprint(const PolicySettings& settings,
   std::string text;
   for (const OverrideSettings* o : overrides) {
     for (const Name& name : o->names)
-      text += fmt::format("override {} {}\n", name.text(), o->forward);
+      text += fmt::format("override {} {} {}\n", name.text(), o->forward, o->ttl_s);
   }
   for (const ZoneSettings& zone : settings.zones) {
     if (holds_in(zone.views, view)) text += fmt::format("zone {}\n", zone.name.text());
@@ -37,7 +37,27 @@ std::string fingerprint(const PolicySettings& settings,
   text += fmt::format("signed {}\n", static_cast<int>(settings.svcb.signed_answers));
   text += fmt::format("rebind {}\n", settings.rebind.enabled);
   for (const Name& name : settings.rebind.except) text += fmt::format("rebind {}\n", name.text());
+  for (const OverrideSettings& o : settings.overrides) {
+    if (o.cname) text += fmt::format("rebind {}\n", o.cname->text());
+  }
   return text;
+}
+
+void note_ancestors(const Name& name, ViewPolicy* view) {
+  const LookupName lookup(name.view().is_wildcard() ? name.view().parent() : name.view());
+  // Of "*.x" x itself has something below it, too.
+  for (std::size_t skip = name.view().is_wildcard() ? 0 : 1; skip < lookup.label_count(); ++skip) {
+    view->ancestors.insert(lookup.hash(skip));
+  }
+}
+
+void note_ancestors(const PolicySettings& settings,
+                    const std::vector<const OverrideSettings*>& overrides, ViewPolicy* view) {
+  for (const OverrideSettings* o : overrides) {
+    for (const Name& name : o->names) note_ancestors(name, view);
+  }
+  view->zones.for_each([&](NameView name, const ServedZone&) { note_ancestors(Name(name), view); });
+  for (const Name& name : settings.forward_names) note_ancestors(name, view);
 }
 
 void compile_view(const PolicySettings& settings,
@@ -61,16 +81,34 @@ void compile_view(const PolicySettings& settings,
   view->rebind_except = &storage.rebind_except;
   view->rebind_protection = settings.rebind.enabled;
   view->special = special_names(settings.canary);
+  note_ancestors(settings, overrides, view);
   view->id = extend_hash(kRootHash, as_bytes(fingerprint(settings, overrides, name)));
 }
 
 }  // namespace
 
-bool ViewPolicy::owns(const LookupName& target) const {
-  const OverrideTable::Match match = overrides.find(target, RrType::kA);
+bool ViewPolicy::owns(const LookupName& target, RrType type) const {
+  const OverrideTable::Match match = overrides.find(target, type);
   if (match && !match.rule->forward) return true;
   const auto zone = zones.find(target);
-  return zone.value != nullptr && forwards->find(target).labels <= zone.labels;
+  return zone.value != nullptr && !is_exception(match, zone.labels) &&
+         forwards->find(target).labels <= zone.labels;
+}
+
+bool ViewPolicy::is_answered_elsewhere(const LookupName& target, RrType type,
+                                       std::uint16_t forward) const {
+  if (owns(target, type)) return true;
+  const auto found = forwards->find(target);
+  if (found.value != nullptr && *found.value != forward) return true;
+  const auto special_name = special.table.find(target);
+  return special_name.value != nullptr && found.labels == 0 &&
+         !is_exception(overrides.find(target, type), special_name.labels);
+}
+
+bool ViewPolicy::guards(const LookupName& target) const {
+  // A forward for a domain is the user's word that its answers are local.
+  return rebind_protection && forwards->find(target).labels == 0 &&
+         !rebind_except->contains(target);
 }
 
 const ViewPolicy& Policy::view_of(const IpAddress& client) const {
@@ -92,6 +130,9 @@ std::unique_ptr<const Policy> compile_policy(
   policy->svcb = settings.svcb;
   policy->svcb_except = name_set(settings.svcb.except);
   policy->rebind_except = name_set(settings.rebind.except);
+  for (const OverrideSettings& o : settings.overrides) {
+    if (o.cname) policy->rebind_except.insert(o.cname->view(), true);  // the user named it
+  }
   for (const ViewSettings& view : settings.views) {
     policy->views.emplace_back();
     policy->views.back().clients = view.clients;

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "base/address.h"
@@ -69,10 +70,22 @@ struct ViewPolicy {
   const SuffixTable<bool>* rebind_except = nullptr;
   bool rebind_protection = true;
   SpecialNames special;
+  /// Names above an override, a zone or a forward, by hash: they exist, whatever upstream or the
+  /// zone around them says (RFC 8020: NXDOMAIN would deny what stands below as well).
+  std::unordered_set<std::uint64_t> ancestors;
 
-  /// Is `target` answered here (an override that is no `forward`, or a zone), so
+  /// Is `target` answered here for this type (an override that is no `forward`, or a zone), so
   /// that a CNAME chain from upstream has to come back to us?
-  bool owns(const LookupName& target) const;
+  bool owns(const LookupName& target, RrType type) const;
+  /// REQUIRES: `match` is what `overrides` has for `name`. An exception from what stands above it:
+  /// upstream is asked, whatever zone of ours or special name it is in.
+  bool is_exception(const OverrideTable::Match& match, std::size_t zone_labels) const {
+    return match && match.rule->forward && match.owner.label_count() >= zone_labels;
+  }
+  /// Is a question for `target` answered here, or by another forward than this one?
+  bool is_answered_elsewhere(const LookupName& target, RrType type, std::uint16_t forward) const;
+  /// Does rebinding protection look at what upstream says to a question for `name`?
+  bool guards(const LookupName& target) const;
 };
 
 struct View {

@@ -39,6 +39,7 @@ bool is_private_v6(Bytes a) {
   const Bytes prefix = a.first(12);
   if (equal_bytes(prefix, kCompatible)) return true;  // ::, ::1 and what nobody uses any more
   if (equal_bytes(a.first(6), kLocalNat64)) return true;
+  if (a[0] == 0x20 && a[1] == 0x02) return is_private_v4(a.data() + 2);  // 6to4, RFC 3056
   const bool holds_v4 = equal_bytes(prefix, kMapped) || equal_bytes(prefix, kNat64);
   return holds_v4 && is_private_v4(a.data() + 12);
 }

@@ -147,7 +147,7 @@ std::size_t Reply::add_image(const LookupName& name, const ImageHead& head, Byte
   }
   if (chain_end != nullptr) return last_cname_target(message, start, head.answers, chain_end);
   if (!copy_section(message, &at, head.authorities, Section::kAuthority, room.rdata, &writer_)) {
-    if (head.answers == 0) set_flag(kFlagTc);  // the SOA is the answer of a negative one
+    set_flag(kFlagTc);  // a SOA or a proof (RFC 4035 section 3.1.1) is part of the answer
     return 0;
   }
   copy_section(message, &at, head.additionals, Section::kAdditional, room.rdata, &writer_);

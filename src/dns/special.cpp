@@ -8,13 +8,12 @@ namespace postern::dns {
 namespace {
 
 // RFC 6761 sections 6.2 to 6.4, RFC 7686, RFC 9476, RFC 6762 appendix G (local, found by
-// multicast), RFC 8375 section 4, and the reverse zones of RFC 6303 section 4 and RFC 7793.
+// multicast); then RFC 8375 section 4 and the reverse zones of RFC 6303 section 4 and RFC 7793.
 constexpr std::string_view kNotInPublicDns[] = {
-    "test.",
-    "invalid.",
-    "onion.",
-    "alt.",
-    "local.",
+    "test.", "invalid.", "onion.", "alt.", "local.",
+};
+
+constexpr std::string_view kLocallyServed[] = {
     "home.arpa.",
     "0.in-addr.arpa.",
     "10.in-addr.arpa.",
@@ -48,7 +47,7 @@ void add(SpecialNames& names, std::string_view text, SpecialAnswer answer) {
 // 172.16.0.0/12 and 100.64.0.0/10 (RFC 7793) are cut at octets.
 void add_range(SpecialNames& names, int first, int last, const char* rest) {
   for (int i = first; i <= last; ++i) {
-    add(names, std::to_string(i) + "." + rest + ".in-addr.arpa.", SpecialAnswer::kNxDomain);
+    add(names, std::to_string(i) + "." + rest + ".in-addr.arpa.", SpecialAnswer::kEmptyZone);
   }
 }
 
@@ -58,6 +57,7 @@ SpecialNames special_names(const CanarySettings& canary) {
   SpecialNames names;
   add(names, "localhost.", SpecialAnswer::kLoopback);
   for (const std::string_view name : kNotInPublicDns) add(names, name, SpecialAnswer::kNxDomain);
+  for (const std::string_view name : kLocallyServed) add(names, name, SpecialAnswer::kEmptyZone);
   add_range(names, 16, 31, "172");
   add_range(names, 64, 127, "100");
   add(names, kResolverDiscovery, SpecialAnswer::kNoData);

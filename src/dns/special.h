@@ -12,6 +12,7 @@ namespace postern::dns {
 enum class SpecialAnswer : std::uint8_t {
   kLoopback,  ///< localhost: A 127.0.0.1, AAAA ::1, else NODATA
   kNxDomain,
+  kEmptyZone,  ///< RFC 6303 section 3: SOA at the apex, NXDOMAIN below
   kNoData,
 };
 

@@ -155,7 +155,8 @@ struct Setup {
   PolicySettings settings;
   CacheSettings cache;
   bool dnssec_ok = false;
-  bool override_edit = false;
+  bool owned = false;
+  bool guarded = false;
 
   Seen accept(const Packet& packet, std::size_t cut = 0) const {
     const std::unique_ptr<const Policy> policy = compile_policy(settings, {});
@@ -166,7 +167,8 @@ struct Setup {
     question.type = static_cast<RrType>(load_u16(packet.bytes.data() + at + 1));
     question.klass = RrClass::kIn;
     question.dnssec_ok = dnssec_ok;
-    question.override_edit = override_edit;
+    question.owned = owned;
+    question.guarded = guarded;
     question.view = &policy->everyone;
     const auto image = std::make_unique<ImageBuffer>();
     Seen seen;
@@ -280,7 +282,7 @@ TEST_CASE("a referral is no answer") {
 
 // TTLs
 
-TEST_CASE("TTLs are clamped, made equal within an RRset, and 0 with the top bit set") {
+TEST_CASE("TTLs are clamped, made equal within an RRset, and long with the top bit set") {
   Setup setup = plain();
   setup.cache.min_ttl_s = 30;
   setup.cache.max_ttl_s = 600;
@@ -294,8 +296,8 @@ TEST_CASE("TTLs are clamped, made equal within an RRset, and 0 with the top bit 
   CHECK(ttl(5, 100000) == Lines{"a.b. 30 IN A 192.0.2.1", "a.b. 30 IN A 192.0.2.2"});
   CHECK(ttl(7000, 8000) == Lines{"a.b. 600 IN A 192.0.2.1", "a.b. 600 IN A 192.0.2.2"});
   CHECK(ttl(100, 400) == Lines{"a.b. 100 IN A 192.0.2.1", "a.b. 100 IN A 192.0.2.2"});
-  setup.cache.min_ttl_s = 0;
-  CHECK(ttl(0x80000001, 400) == Lines{"a.b. 0 IN A 192.0.2.1", "a.b. 0 IN A 192.0.2.2"});
+  // RFC 8767 section 4
+  CHECK(ttl(0x80000001, 0xffffffff) == Lines{"a.b. 600 IN A 192.0.2.1", "a.b. 600 IN A 192.0.2.2"});
 }
 
 // The chain
@@ -349,17 +351,44 @@ TEST_CASE("a chain in a circle is cut") {
   CHECK(seen.head.ttl_s == 1);
 }
 
-TEST_CASE("a chain is followed for 16 names") {
-  Packet packet("n0.x", kA);
-  for (int i = 0; i < 20; ++i) {
-    packet.add(kAn, "n" + std::to_string(i) + ".x", kCname, 60,
-               wire_name("n" + std::to_string(i + 1) + ".x"));
-  }
-  packet.add(kAn, "n20.x", kA, 60, some_address);
-  const Seen seen = plain().accept(packet);
-  CHECK(seen.outcome == AcceptOutcome::kAnswer);
-  CHECK(seen.answer.size() == 17);  // the last one leads to where nobody went
-  CHECK(seen.answer.back() == "n16.x. 60 IN CNAME n17.x.");
+TEST_CASE("a chain is followed for 16 names and is no answer beyond") {
+  const auto chain = [](int links) {
+    Packet packet("n0.x", kA);
+    for (int i = 0; i < links; ++i) {
+      packet.add(kAn, "n" + std::to_string(i) + ".x", kCname, 60,
+                 wire_name("n" + std::to_string(i + 1) + ".x"));
+    }
+    packet.add(kAn, "n" + std::to_string(links) + ".x", kA, 60, some_address);
+    return plain().accept(packet);
+  };
+  CHECK(chain(16).answer.size() == 17);
+  CHECK(chain(16).answer.back() == "n16.x. 60 IN A 192.0.2.1");
+  CHECK(chain(17).outcome == AcceptOutcome::kFailed);
+}
+
+TEST_CASE("where upstream's chain ends without a word about the last name, that is asked for") {
+  const Packet bare = Packet("a.b", kA).add(kAn, "a.b", kCname, 60, wire_name("c.d"));
+  CHECK(plain().accept(bare).head.continues);
+  Packet denied = bare;
+  denied.soa("d", 60, 60);
+  CHECK_FALSE(plain().accept(denied).head.continues);
+  Packet nxdomain = bare;
+  nxdomain.bytes[3] = 0x83;
+  CHECK_FALSE(plain().accept(nxdomain).head.continues);
+}
+
+TEST_CASE("a chain into another forward or a special-use name goes on there") {
+  Setup setup = plain();
+  setup.settings.forward_names.push_back(Name::parse("corp").value());
+  const auto accept_to = [&](const char* target) {
+    return setup.accept(Packet("a.b", kA)
+                            .add(kAn, "a.b", kCname, 60, wire_name(target))
+                            .add(kAn, target, kA, 60, some_address));
+  };
+  CHECK(accept_to("in.corp").head.continues);
+  CHECK(accept_to("in.corp").answer == Lines{"a.b. 60 IN CNAME in.corp."});
+  CHECK(accept_to("localhost").head.continues);
+  CHECK_FALSE(accept_to("c.d").head.continues);
 }
 
 TEST_CASE("a DNAME comes before the CNAME that was made from it") {
@@ -372,6 +401,26 @@ TEST_CASE("a DNAME comes before the CNAME that was made from it") {
                              "w.old.example. 60 IN CNAME w.new.example.",
                              "w.new.example. 60 IN A 192.0.2.1"});
   CHECK(seen.counts.out_of_bailiwick == 0);
+}
+
+TEST_CASE("the CNAME of a DNAME is made here, whatever upstream made of it") {
+  const Seen seen =
+      plain().accept(Packet("w.old.example", kA)
+                         .add(kAn, "old.example", kDname, 60, wire_name("new.example"))
+                         .add(kAn, "w.old.example", kCname, 60, wire_name("W.new.example"))
+                         .add(kAn, "w.new.example", kA, 60, some_address));
+  CHECK(seen.answer == Lines{"old.example. 60 IN DNAME new.example.",
+                             "w.old.example. 60 IN CNAME w.new.example.",
+                             "w.new.example. 60 IN A 192.0.2.1"});
+}
+
+TEST_CASE("YXDOMAIN from upstream is passed on with its DNAME") {
+  const Seen seen =
+      plain().accept(Packet("w.old.example", kA, 0x8186)
+                         .add(kAn, "old.example", kDname, 60, wire_name("new.example"))
+                         .add(kAn, "w.old.example", kDname, 60, wire_name("x")));
+  CHECK(seen.outcome == AcceptOutcome::kAnswer);
+  CHECK(seen.head.rcode() == Rcode::kYxDomain);
 }
 
 TEST_CASE("a DNAME without its CNAME is followed all the same") {
@@ -427,6 +476,30 @@ TEST_CASE("NODATA behind a CNAME keeps the chain and the SOA of its end only") {
   REQUIRE(seen.authority.size() == 1);
   CHECK(seen.authority[0].substr(0, 23) == "Example.com. 60 IN SOA ");
   CHECK(seen.head.ttl_s == 40);
+}
+
+TEST_CASE("an answer lasts no longer than the first of its records, wherever that stands") {
+  const Seen seen = plain().accept(Packet("example.com", kHttps)
+                                       .add(kAn, "example.com", kHttps, 300, hex("0001 0373766300"))
+                                       .add(kAd, "svc", kA, 5, some_address));
+  CHECK(seen.additional.size() == 1);
+  CHECK(seen.head.ttl_s == 5);
+}
+
+TEST_CASE("what may not be cached is never stale data") {
+  CHECK(plain().accept(Packet("a.b", kA)).head.no_stale);
+  CHECK(plain().accept(Packet("a.b", kA).add(kAn, "a.b", kA, 0, some_address)).head.no_stale);
+  CHECK_FALSE(plain().accept(Packet("a.b", kA).add(kAn, "a.b", kA, 1, some_address)).head.no_stale);
+  CHECK_FALSE(plain().accept(Packet("a.b", kA).soa("b", 60, 60)).head.no_stale);
+}
+
+TEST_CASE("a SOA that is cut short makes a response malformed") {
+  Packet packet("a.b", kA);
+  Wire rdata = wire_name("n");
+  append(rdata, wire_name("m"));
+  rdata.resize(rdata.size() + 18);
+  packet.add(kAu, "b", kSoa, 60, rdata);
+  CHECK(plain().accept(packet).outcome == AcceptOutcome::kMalformed);
 }
 
 TEST_CASE("NODATA and NXDOMAIN without a SOA are kept for a second") {
@@ -563,7 +636,7 @@ TEST_CASE("a signed RRset is preserved for a client with DO when so configured")
   setup.dnssec_ok = false;
   CHECK(setup.accept(packet).counts.svcb_edited == 1);
   setup.dnssec_ok = true;
-  setup.override_edit = true;
+  setup.owns("example.com").owned = true;
   CHECK(setup.accept(packet).counts.svcb_edited == 1);
 }
 
@@ -585,7 +658,7 @@ TEST_CASE("excepted domains are left untouched, the name asked for as well as th
 
 TEST_CASE("for an override ech and hints go, and the record stands at the name asked for") {
   Setup setup = plain().owns("llama.example.com");
-  setup.override_edit = true;
+  setup.owned = true;
   const Seen seen =
       setup.accept(Packet("llama.example.com", kHttps, 0x81a0)
                        .add(kAn, "llama.example.com", kCname, 300, wire_name("x.cdn.net"))
@@ -604,7 +677,7 @@ TEST_CASE("for an override ech and hints go, and the record stands at the name a
 TEST_CASE("for an override a record that leads to a foreign name is withheld") {
   Setup setup = plain().owns("llama.example.com");
   setup.owns("gw.example.com");
-  setup.override_edit = true;
+  setup.owned = true;
   const auto answers = [&](const std::string& priority, const std::string& target) {
     Wire rdata = hex(priority);
     append(rdata, wire_name(target));
@@ -620,12 +693,17 @@ TEST_CASE("for an override a record that leads to a foreign name is withheld") {
   CHECK(answers("0001", "gw.example.com") == 1);
 }
 
-TEST_CASE("for an override NXDOMAIN from upstream is NODATA with a SOA") {
+TEST_CASE("for an override NXDOMAIN from upstream is NODATA with the SOA of the override") {
   Setup setup = plain().owns("llama.example.com");
-  setup.override_edit = true;
-  const Seen seen = setup.accept(Packet("llama.example.com", kHttps, 0x8183));
+  setup.settings.overrides[0].ttl_s = 45;
+  setup.owned = true;
+  const Seen seen =
+      setup.accept(Packet("llama.example.com", kHttps, 0x8183).soa("example.com", 3600, 250));
   CHECK(seen.head.rcode() == Rcode::kNoError);
-  CHECK(seen.authority.size() == 1);
+  CHECK(seen.authority ==
+        Lines{"llama.example.com. 45 IN SOA localhost. nobody.invalid. 1 3600 600 "
+              "86400 45"});
+  CHECK(seen.head.ttl_s == 45);
   // A chain that leads to another name of ours has nothing to edit either.
   setup.owns("gw.example.com");
   const Seen ours =
@@ -636,7 +714,100 @@ TEST_CASE("for an override NXDOMAIN from upstream is NODATA with a SOA") {
   CHECK_FALSE(ours.head.continues);
 }
 
+TEST_CASE("what an override leaves to upstream stands at the name itself, without a CNAME") {
+  Setup setup = with_dnssec().owns("app.example.com");
+  setup.owned = true;
+  const Seen moved =
+      setup.accept(Packet("app.example.com", kTxt, 0x81a0)
+                       .add(kAn, "app.example.com", kCname, 300, wire_name("t.cdn.net"))
+                       .rrsig(kAn, "app.example.com", kCname, 300)
+                       .add(kAn, "t.cdn.net", kTxt, 300, hex("0178"))
+                       .rrsig(kAn, "t.cdn.net", kTxt, 300));
+  CHECK(moved.answer == Lines{"app.example.com. 300 IN TXT \"x\""});
+  CHECK(moved.head.flags == 0);
+  const Seen below = setup.accept(Packet("app.example.com", kTxt)
+                                      .add(kAn, "example.com", kDname, 300, wire_name("cdn.net"))
+                                      .add(kAn, "app.cdn.net", kTxt, 300, hex("0178")));
+  CHECK(below.answer == Lines{"app.example.com. 300 IN TXT \"x\""});
+  const Seen direct = setup.accept(Packet("app.example.com", kTxt, 0x81a0)
+                                       .add(kAn, "app.example.com", kTxt, 300, hex("0178"))
+                                       .rrsig(kAn, "app.example.com", kTxt, 300));
+  CHECK(direct.answer.size() == 2);
+  CHECK(direct.head.flags == kFlagAd);
+}
+
+TEST_CASE("upstream's NXDOMAIN for a name of ours is NODATA that nobody vouches for") {
+  Setup setup = with_dnssec().owns("app.example.com");
+  setup.owned = true;
+  const Seen seen = setup.accept(Packet("app.example.com", kTxt, 0x81a3)
+                                     .soa("example.com", 300, 60)
+                                     .add(kAu, "a.example.com", kNsec, 300, hex("00 0001 40")));
+  CHECK(seen.head.flags == 0);
+  CHECK(seen.authority.size() == 1);
+  CHECK(seen.head.ede == static_cast<std::uint16_t>(Ede::kForgedAnswer));
+}
+
+TEST_CASE("a service name of an overridden name is ours wherever a chain or an alias leads to it") {
+  const Wire record = hex("0001 00 0001 0006 026833 026832 0004 0004 c0000201 0005 0001 ff");
+  Setup setup = plain().owns("app.example.com");
+  const Seen chain = setup.accept(
+      Packet("www.example", kHttps)
+          .add(kAn, "www.example", kCname, 60, wire_name("_8443._https.app.example.com"))
+          .add(kAn, "_8443._https.app.example.com", kHttps, 60, record));
+  CHECK(chain.head.continues);
+  CHECK(chain.answer.size() == 1);
+  Wire alias = hex("0000");
+  append(alias, wire_name("_8443._https.app.example.com"));
+  const Seen additional =
+      setup.accept(Packet("www.example", kHttps)
+                       .add(kAn, "www.example", kHttps, 60, alias)
+                       .add(kAd, "_8443._https.app.example.com", kHttps, 60, record));
+  CHECK(additional.answer.size() == 1);
+  CHECK(additional.additional.empty());
+}
+
+TEST_CASE("a record whose target is a name of ours loses ech and hints, under except as well") {
+  Setup setup = plain().owns("www.example.com");
+  setup.settings.svcb.except = {Name::parse("example.com").value()};
+  Wire rdata = hex("0001");
+  append(rdata, wire_name("www.example.com"));
+  append(rdata, hex("0001 0003 026832 0004 0004 c0000201 0005 0001 ff"));
+  const Seen seen =
+      setup.accept(Packet("example.com", kHttps).add(kAn, "example.com", kHttps, 60, rdata));
+  REQUIRE(seen.answer.size() == 1);
+  CHECK(seen.answer[0] == "example.com. 60 IN HTTPS 1 www.example.com. alpn=h2");
+}
+
+TEST_CASE("for an override a service name that is its own target leads away") {
+  Setup setup = plain().owns("app.example.com");
+  setup.owned = true;
+  const Seen seen = setup.accept(
+      Packet("_8443._https.app.example.com", kHttps)
+          .add(kAn, "_8443._https.app.example.com", kHttps, 60, hex("0001 00 0001 0003 026832")));
+  CHECK(seen.answer.empty());
+}
+
 // Rebinding
+
+TEST_CASE("a question that a public name led to is guarded under a forward of its own as well") {
+  Setup setup = plain();
+  setup.settings.forward_names.push_back(Name::parse("corp").value());
+  const Packet packet = Packet("in.corp", kA).add(kAn, "in.corp", kA, 60, hex("0a000001"));
+  CHECK(setup.accept(packet).answer.size() == 1);
+  setup.guarded = true;
+  CHECK(setup.accept(packet).answer.empty());
+}
+
+TEST_CASE("the target that a cname override names may have private addresses") {
+  Setup setup = plain();
+  OverrideSettings rule;
+  rule.names = {Name::parse("nas.example.com").value()};
+  rule.cname = Name::parse("nas.tail.net").value();
+  setup.settings.overrides.push_back(rule);
+  const Packet packet =
+      Packet("nas.tail.net", kA).add(kAn, "nas.tail.net", kA, 60, hex("64400001"));
+  CHECK(setup.accept(packet).answer.size() == 1);
+}
 
 TEST_CASE("private addresses of public names are removed and counted") {
   const char* const private4[] = {"0a010203", "ac100001", "ac1fffff", "c0a80101", "7f000001",
@@ -665,7 +836,7 @@ TEST_CASE("private IPv6 addresses, and IPv4 ones inside, make NODATA when they a
       "fd000000000000000000000000000001", "fe800000000000000000000000000001",
       "fec00000000000000000000000000001", "00000000000000000000ffffc0a80101",
       "0064ff9b0000000000000000c0a80101", "0064ff9b0001000000000000c0000201",
-      "00000000000000000000000008080808"};
+      "00000000000000000000000008080808", "2002c0a8010100000000000000000001"};
   for (const char* address : private6) {
     INFO(address);
     const Seen seen = plain().accept(Packet("a.b", kAaaa).add(kAn, "a.b", kAaaa, 60, hex(address)));

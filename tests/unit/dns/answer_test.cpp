@@ -155,7 +155,7 @@ TEST_CASE("an exception inside a wildcard is forwarded in all types") {
   server.settings.overrides.push_back(exception);
   CHECK(server.ask("status.vanillax.me.", "A") == "forward status.vanillax.me. A");
   CHECK(server.ask("status.vanillax.me.", "TYPE65") == "forward status.vanillax.me. HTTPS");
-  CHECK_FALSE(server.decision.question.override_edit);
+  CHECK_FALSE(server.decision.question.owned);
   CHECK(server.ask("_443._https.status.vanillax.me.", "TYPE65") ==
         "forward _443._https.status.vanillax.me. HTTPS");
 }
@@ -165,7 +165,7 @@ TEST_CASE("https = edit asks upstream for a record to be edited") {
   server.settings.overrides.push_back(addresses({"*.vanillax.me"}, {"192.168.10.50"}));
   server.settings.overrides.back().https = OverrideHttps::kEdit;
   CHECK(server.ask("llama.vanillax.me.", "TYPE65") == "forward llama.vanillax.me. HTTPS");
-  CHECK(server.decision.question.override_edit);
+  CHECK(server.decision.question.owned);
 }
 
 TEST_CASE("the target of a cname override is resolved: zone, then upstream") {
@@ -300,6 +300,155 @@ TEST_CASE("special-use names stay here unless a forward says otherwise") {
   CHECK(other.ask("use-application-dns.net.", "A").starts_with("forward"));
 }
 
+TEST_CASE("a locally served zone has a SOA at its apex and nothing else there") {
+  Server server;
+  const std::string soa =
+      "10.in-addr.arpa. 600 IN SOA localhost. nobody.invalid. 1 3600 1200 604800 600\n";
+  CHECK(server.ask("10.in-addr.arpa.", "SOA") == "NOERROR aa ra\nAN " + soa);
+  CHECK(server.ask("10.in-addr.arpa.", "NS") == "NOERROR aa ra\nNS " + soa);
+  CHECK(server.ask("x.10.in-addr.arpa.", "NS") == "NXDOMAIN aa ra\nNS " + soa);
+}
+
+TEST_CASE("upstream is asked for the DS of a local zone by those who validate") {
+  Server server;
+  QueryOptions dnssec;
+  dnssec.dnssec_ok = true;
+  CHECK(server.ask("home.arpa.", "DS", dnssec) == "forward home.arpa. DS");
+  CHECK(server.ask("home.arpa.", "DS").starts_with("NOERROR aa ra\nNS home.arpa."));
+  CHECK(server.ask("x.home.arpa.", "DS", dnssec).starts_with("NXDOMAIN"));
+  Server own;
+  own.zone("home.arpa", "$TTL 300\n@ SOA ns host 1 2 3 4 5\n@ NS ns\nns A 10.0.0.1\n");
+  CHECK(own.ask("home.arpa.", "DS", dnssec) == "forward home.arpa. DS");
+  CHECK(own.ask("home.arpa.", "DS").starts_with("NOERROR aa ra\nNS home.arpa."));
+}
+
+TEST_CASE("names above an override, a zone or a forward are not denied") {
+  Server server;
+  server.settings.overrides.push_back(addresses({"a.ent.pub", "*.w.ent2.pub"}, {"192.168.10.50"}));
+  server.settings.forward_names.push_back(name("in.corp"));
+  server.zone("lab.home.arpa", "$TTL 300\n@ SOA ns host 1 2 3 4 5\n@ NS ns\nns A 10.0.0.1\n");
+  CHECK(server.ask("home.arpa.", "A").starts_with("NOERROR aa ra\nNS home.arpa."));
+  CHECK(server.ask("other.home.arpa.", "A").starts_with("NXDOMAIN"));
+  for (const char* above : {"ent.pub.", "w.ent2.pub.", "ent2.pub.", "corp."}) {
+    CAPTURE(above);
+    const Packet query = make_query(above, "A");
+    REQUIRE(server.send(query).starts_with("forward"));
+    CHECK(server.with_fetched(query, head_of(0, 0, Rcode::kNxDomain), {}) == "NOERROR ra\n");
+  }
+  const Packet beside = make_query("x.ent.pub.", "A");
+  REQUIRE(server.send(beside).starts_with("forward"));
+  CHECK(server.with_fetched(beside, head_of(0, 0, Rcode::kNxDomain), {}) == "NXDOMAIN ra\n");
+}
+
+TEST_CASE("a zone does not deny a name that an override has, nor lead away from it") {
+  Server server;
+  server.settings.overrides.push_back(
+      addresses({"nas.home.arpa", "alias.home.arpa"}, {"192.168.10.50"}));
+  server.zone("home.arpa",
+              "$TTL 300\n@ SOA ns host 1 2 3 4 5\n@ NS ns\nns A 10.0.0.1\nalias CNAME ns\n");
+  const std::string no_data =
+      "NOERROR aa ra\nNS home.arpa. 5 IN SOA ns.home.arpa. host.home.arpa. 1 2 3 4 5\n";
+  CHECK(server.ask("nas.home.arpa.", "TXT") == no_data);
+  CHECK(server.ask("alias.home.arpa.", "TXT") == no_data);
+}
+
+TEST_CASE("an exception goes upstream from inside a zone and a special-use name") {
+  Server server;
+  server.settings.overrides.push_back(addresses({"*.home.arpa"}, {"192.168.10.50"}));
+  OverrideSettings exception;
+  exception.names = {name("pub.vanillax.me"), name("*.deep.vanillax.me"), name("pub.home.arpa")};
+  exception.forward = true;
+  server.settings.overrides.push_back(exception);
+  server.zone("vanillax.me", "$TTL 300\n@ SOA ns host 1 2 3 4 5\n@ NS ns\nns A 10.0.0.1\n");
+  server.zone("z.deep.vanillax.me", "$TTL 300\n@ SOA ns host 1 2 3 4 5\n@ NS ns\nns A 10.0.0.9\n");
+  CHECK(server.ask("pub.vanillax.me.", "A") == "forward pub.vanillax.me. A");
+  CHECK(server.ask("pub.home.arpa.", "A") == "forward pub.home.arpa. A");
+  // The longest name wins here, too.
+  CHECK(server.ask("a.deep.vanillax.me.", "A") == "forward a.deep.vanillax.me. A");
+  CHECK(server.ask("ns.z.deep.vanillax.me.", "A").find("10.0.0.9") != std::string::npos);
+}
+
+TEST_CASE("without RD, or with no forward to go on with, the chain so far is the answer") {
+  Server server;
+  server.settings.forward_names.clear();
+  server.zone(
+      "home.arpa",
+      "$TTL 300\n@ SOA ns host 1 2 3 4 5\n@ NS ns\nns A 10.0.0.1\nwww CNAME ext.example.\n");
+  const char* chain = "NOERROR aa ra\nAN www.home.arpa. 300 IN CNAME ext.example.\n";
+  CHECK(server.ask("www.home.arpa.", "A") == chain);
+  server.settings.forward_names.push_back(name("."));
+  server.policy.reset();
+  CHECK(server.ask("www.home.arpa.", "A") == "forward ext.example. A");
+  QueryOptions no_recursion;
+  no_recursion.recursion_desired = false;
+  CHECK(server.ask("www.home.arpa.", "A", no_recursion) == chain);
+}
+
+TEST_CASE("a public name that leads into a zone of ours gets no private address") {
+  Server server;
+  server.zone("home.arpa", "$TTL 300\n@ SOA ns host 1 2 3 4 5\n@ NS ns\nns A 10.0.0.1\n");
+  const Packet query = make_query("evil.example.", "A");
+  REQUIRE(server.send(query).starts_with("forward"));
+  ImageHead head = head_of(1);
+  head.continues = true;
+  const Packet body = make_body("evil.example.", "A", {"evil.example. 9 IN CNAME ns.home.arpa."});
+  CHECK(server.with_fetched(query, head, body) ==
+        "NOERROR ra\nAN evil.example. 9 IN CNAME ns.home.arpa.\n"
+        "NS home.arpa. 5 IN SOA ns.home.arpa. host.home.arpa. 1 2 3 4 5\n");
+  server.settings.rebind.except.push_back(name("evil.example"));
+  server.policy.reset();
+  REQUIRE(server.send(query).starts_with("forward"));
+  CHECK(server.with_fetched(query, head, body).find("10.0.0.1") != std::string::npos);
+}
+
+TEST_CASE("_acme-challenge below a wildcard may be a CNAME to where the records are kept") {
+  Server server;
+  server.settings.overrides.push_back(addresses({"*.vanillax.me"}, {"192.168.10.50"}));
+  CHECK(server.ask("_acme-challenge.vanillax.me.", "CNAME") ==
+        "forward _acme-challenge.vanillax.me. CNAME");
+  CHECK_FALSE(server.decision.question.owned);
+  CHECK(server.ask("www.vanillax.me.", "CNAME") == std::string("NOERROR aa ra\n") + kOverrideSoa);
+  CHECK(server.ask("www.vanillax.me.", "TXT") == "forward www.vanillax.me. TXT");
+  CHECK(server.decision.question.owned);
+}
+
+TEST_CASE("a proof or a SOA that does not fit is a reason for TCP") {
+  Server server;
+  const Packet query = make_query("big.example.", "TXT");
+  REQUIRE(server.send(query).starts_with("forward"));
+  std::vector<std::string> records;
+  for (int i = 0; i < 2; ++i) {
+    records.push_back("big.example. 60 IN TXT \"" + std::string(200, 'x') + "\"");
+  }
+  const Packet body = make_body("big.example.", "TXT", records,
+                                {"example. 60 IN SOA a-long-name-for-a-server.example. "
+                                 "another-long-name.example. 1 2 3 4 5"});
+  CHECK(server.with_fetched(query, head_of(2, 1), body).starts_with("NOERROR tc ra\n"));
+}
+
+TEST_CASE("a hit on an answer too large for a datagram is prefetched like any other") {
+  Server server;
+  const Packet query = make_query("big.example.", "TXT");
+  REQUIRE(server.send(query).starts_with("forward"));
+  std::vector<std::string> records;
+  for (int i = 0; i < 30; ++i) {
+    records.push_back("big.example. 100 IN TXT \"" + std::string(200, 'x') + "\"");
+  }
+  const Packet body = make_body("big.example.", "TXT", records);
+  ImageHead head = head_of(30);
+  head.ttl_s = 100;
+  head.body_size = static_cast<std::uint16_t>(body.size());
+  server.cache.put(server.decision.question.key(), 100, {head, {}, body, {}});
+  server.buffer.resize(4096);
+  bool told = false;
+  for (unsigned i = 0; i < kPrefetchHitsMin + 1; ++i) {
+    server.input.now_s = 195;
+    REQUIRE(server.send(query).starts_with("NOERROR tc"));
+    told = told || server.decision.refresh;
+  }
+  CHECK(told);
+}
+
 TEST_CASE("the longest of zone and forward wins") {
   Server server;
   server.settings.forward_names.push_back(name("lab.home.arpa"));
@@ -313,7 +462,11 @@ TEST_CASE("the longest of zone and forward wins") {
 
 TEST_CASE("fallthrough resolves what the file does not have as if the zone were not here") {
   Server server;
-  server.zone("vanillax.me", "$TTL 300\n@ SOA ns host 1 2 3 4 5\n@ NS ns\nns A 10.0.0.1\n", true);
+  server.zone("vanillax.me",
+              "$TTL 300\n@ SOA ns host 1 2 3 4 5\n@ NS ns\nns A 10.0.0.1\nsub NS ns.sub\n"
+              "ns.sub A 10.0.0.2\n",
+              true);
+  CHECK(server.ask("x.sub.vanillax.me.", "A") == "forward x.sub.vanillax.me. A");
   CHECK(server.ask("ns.vanillax.me.", "A").starts_with("NOERROR aa ra\nAN ns."));
   const Packet query = make_query("ns.vanillax.me.", "TXT");
   CHECK(server.send(query) == "forward ns.vanillax.me. TXT");
@@ -411,7 +564,7 @@ TEST_CASE("ANY gets one RRset of ours or HINFO, never upstream's") {
   CHECK(server.ask("a.vanillax.me.", "ANY") ==
         "NOERROR aa ra\nAN a.vanillax.me. 60 IN A 192.168.10.50\n");
   CHECK(server.ask("www.example.", "ANY") ==
-        "NOERROR aa ra\nAN www.example. 3600 IN HINFO \"RFC8482\" \"\"\n");
+        "NOERROR ra\nAN www.example. 3600 IN HINFO \"RFC8482\" \"\"\n");
 }
 
 TEST_CASE("class CH tells version and id as configured and nothing else") {
@@ -479,6 +632,9 @@ TEST_CASE("additional addresses come along with MX, SRV and HTTPS of a zone") {
   CHECK(server.ask("home.arpa.", "MX") ==
         std::string("NOERROR aa ra\nAN home.arpa. 300 IN MX 5 ns.home.arpa.\n") + both);
   CHECK(server.ask("_s._tcp.home.arpa.", "SRV").ends_with(both));
+  server.settings.overrides.push_back(addresses({"ns.home.arpa"}, {"192.168.10.50"}));
+  server.policy.reset();
+  CHECK(server.ask("home.arpa.", "MX").ends_with(" IN MX 5 ns.home.arpa.\n"));
   CHECK(server.ask("web.home.arpa.", "TYPE65").ends_with("AR web.home.arpa. 300 IN A 10.0.0.2\n"));
 }
 

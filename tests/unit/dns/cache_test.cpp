@@ -277,7 +277,7 @@ TEST_CASE("every part of the key keeps answers apart") {
   keys[5].policy_id = 2;
   keys[6].dnssec_ok = true;
   keys[7].checking_disabled = true;
-  keys[8].override_edit = true;
+  keys[8].owned = true;
   std::uint8_t number = 0;
   for (const CacheKey& key : keys) {
     CHECK(f.find(key, 0).hit.state == State::kMiss);
