@@ -20,6 +20,8 @@ constexpr std::size_t kTargetsMax = 32;      // names looked for in the addition
 constexpr std::size_t kProofRrsetsMax = 32;  // NSEC and NSEC3 RRsets kept
 constexpr std::size_t kAnyRrsetsMax = 64;    // RRsets kept of an answer to ANY
 constexpr std::size_t kDnamesMax = 16;       // DNAMEs looked at in one answer
+constexpr std::size_t kSvcbComparedMax =
+    32;  // records of one RRset among which equal ones are found
 constexpr std::size_t kSoaBytesMin = 22;
 constexpr std::uint32_t kTtlMax = 0x7fffffff;  // RFC 2181 section 8
 constexpr std::uint32_t kNoSoaTtl = 1;
@@ -47,6 +49,7 @@ struct Scratch {
   LookupName target;
   std::array<std::uint64_t, kChainHopsMax + 1> seen;
   std::array<StoredName, kTargetsMax> targets;
+  std::array<std::uint16_t, kSvcbComparedMax> svcb_written;
   std::array<std::uint16_t, kImageTtlsMax> picked;
   std::array<std::uint8_t, kNameBytesMax> owner;
   std::array<std::uint8_t, kMessageBytesMax> rdata;
@@ -122,6 +125,11 @@ class Acceptance {
   bool put(Section to, NameView owner, RrType type, std::uint32_t ttl, Bytes rdata);
   void note_targets(RrType type, NameView owner, Bytes rdata);
   void note_target(NameView name);
+  bool is_written(Bytes rdata) const;
+  /// Where the rdata of the record written last stands.
+  std::uint16_t rdata_at() const {
+    return static_cast<std::uint16_t>(writer_.last_ttl_offset() + 6);
+  }
 
   std::uint32_t clamp_ttl(std::uint32_t ttl) const {
     return std::clamp(ttl, cache_.min_ttl_s, std::max(cache_.min_ttl_s, cache_.max_ttl_s));
@@ -150,6 +158,7 @@ class Acceptance {
   std::size_t body_start_ = 0;
   std::size_t hops_ = 0;
   std::size_t targets_ = 0;
+  std::size_t svcb_written_ = 0;  // of the RRset at hand
   std::uint16_t ttl_count_ = 0;
   std::uint32_t least_ttl_ = kNoCap;
   bool found_ = false;      // upstream has the type asked for at the end of the chain
@@ -237,6 +246,15 @@ bool Acceptance::put(Section to, NameView owner, RrType type, std::uint32_t ttl,
   return true;
 }
 
+// Two records that differed in what was taken out are one (RFC 2181 section 5).
+bool Acceptance::is_written(Bytes rdata) const {
+  const auto* const begin = room_.svcb_written.data();
+  return std::any_of(begin, begin + svcb_written_, [&](std::uint16_t at) {
+    const std::uint8_t* const there = room_.message.data() + at;
+    return equal_bytes(rdata, Bytes(there, load_u16(there - 2)));
+  });
+}
+
 // Returns whether the record was written; `*changed`: not as upstream gave it.
 bool Acceptance::write_record(const ResponseRecord& record, Section to, std::uint32_t ttl,
                               bool preserve, bool* changed) {
@@ -254,7 +272,11 @@ bool Acceptance::write_record(const ResponseRecord& record, Section to, std::uin
   *changed = *changed || fate != RecordFate::kKept;
   malformed_ = malformed_ || fate == RecordFate::kMalformed;
   if (fate == RecordFate::kGone || fate == RecordFate::kMalformed) return false;
+  if (is_svcb(record.at.type) && is_written(rdata)) return true;
   if (!put(to, owner, record.at.type, ttl, rdata)) return false;
+  if (is_svcb(record.at.type) && svcb_written_ < room_.svcb_written.size()) {
+    room_.svcb_written[svcb_written_++] = rdata_at();
+  }
   note_targets(record.at.type, owner, rdata);
   return true;
 }
@@ -269,6 +291,7 @@ std::size_t Acceptance::write_rrset(const Wanted& wanted, std::uint32_t ttl_cap)
   const bool preserve = signatures != 0 && !hoists() &&
                         question_.view->svcb->signed_answers == SignedAnswers::kPreserve;
   const std::span<ResponseRecord> records = response_.records();
+  svcb_written_ = 0;
   bool changed = hoists();
   std::size_t written = 0;
   for (std::size_t i = 0; i < data && !overflow_ && !malformed_; ++i) {

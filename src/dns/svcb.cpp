@@ -198,7 +198,8 @@ class Edit {
     Param alpn;
     Param other;
     if (find_param(params_, kSvcAlpn, &alpn) && goes(alpn) &&
-        find_param(params_, kSvcNoDefaultAlpn, &other)) {
+        (find_param(params_, kSvcNoDefaultAlpn, &other) ||
+         find_param(params_, kSvcDohPath, &other))) {
       return true;
     }
     if (!find_param(params_, kSvcMandatory, &other) || goes(other)) return false;

@@ -21,6 +21,7 @@ inline constexpr std::uint16_t kSvcPort = 3;
 inline constexpr std::uint16_t kSvcIpv4Hint = 4;
 inline constexpr std::uint16_t kSvcEch = 5;
 inline constexpr std::uint16_t kSvcIpv6Hint = 6;
+inline constexpr std::uint16_t kSvcDohPath = 7;
 
 enum class SignedAnswers : std::uint8_t {
   kEdit,      ///< edit, drop the RRSIG, clear AD, say so by EDE
@@ -63,7 +64,8 @@ bool svcb_well_formed(Bytes rdata, std::string* why = nullptr);
 /// (priority 0) are never edited. Does not allocate.
 ///
 /// A record that loses its last ALPN id loses the alpn key and then stands for the default
-/// protocol; with no-default-alpn nothing is left of it and it is withheld. A mandatory key
+/// protocol; with no-default-alpn nothing is left of it and it is withheld, and so is one with
+/// dohpath, since DNS servers have no default protocol (RFC 9461 section 4.1). A mandatory key
 /// (section 8) that goes takes the record along, for its owner says that the endpoint must not be
 /// used without it (a browser then connects by A and AAAA, which is always safe); only address
 /// hints leave the list alone, since A and AAAA say the same (section 7.3).

@@ -12,7 +12,6 @@
 namespace postern::dns {
 namespace {
 
-constexpr std::uint16_t kSvcDohPath = 7;
 constexpr std::uint16_t kSvcInvalidKey = 65535;
 
 // Appendix A.1: items of a list that was already decoded once; \, and \\ inside of an item.

@@ -640,6 +640,15 @@ TEST_CASE("a signed RRset is preserved for a client with DO when so configured")
   CHECK(setup.accept(packet).counts.svcb_edited == 1);
 }
 
+TEST_CASE("records that are equal once they were edited are one record") {
+  const Seen seen =
+      plain().accept(Packet("a.b", kHttps)
+                         .add(kAn, "a.b", kHttps, 9, hex("0001 00 0001 0006 026833 026832"))
+                         .add(kAn, "a.b", kHttps, 9, hex("0001 00 0001 0003 026832"))
+                         .add(kAn, "a.b", kHttps, 9, hex("0002 00 0001 0003 026832")));
+  CHECK(seen.answer.size() == 2);
+}
+
 TEST_CASE("excepted domains are left untouched, the name asked for as well as the owner") {
   Setup setup = plain();
   setup.settings.svcb.except = {Name::parse("example.com").value()};

@@ -230,6 +230,11 @@ TEST_CASE("an h3-only endpoint is withheld") {
   CHECK(edit(hex("0001 00 0001 0003 02 6833 0002 0000"), edits).outcome == SvcbOutcome::kWithheld);
 }
 
+TEST_CASE("a DNS server that offers h3 alone is withheld: there is no default protocol") {
+  CHECK(withdraw_h3("0001 00 0001 0003 02 6833 0007 0006 2f717b3f 6e7d").outcome ==
+        SvcbOutcome::kWithheld);
+}
+
 TEST_CASE("h3 beside h2 and no-default-alpn leaves h2 alone") {
   const Edited got = withdraw_h3("0001 00 0001 0006 02 6833 02 6832 0002 0000");
   CHECK(got.outcome == SvcbOutcome::kEdited);
