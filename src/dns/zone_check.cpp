@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <string_view>
-#include <unordered_set>
 
 #include <fmt/format.h>
 
@@ -243,6 +242,7 @@ void ZoneChecker::check_service(NameView owner, PlacedRecords records) {
 void ZoneChecker::note_targets(NameView owner, PlacedRecords records, bool hidden) {
   for (const PlacedRecord& record : records) {
     if (hidden) {
+      if (record.type == RrType::kNs) servers_.insert(hash_name(name_in(record.rdata, 0)));
       if (!is_quiet_below_cut(record.type)) {
         hidden_.push_back({owner, record.type, record.place});
       }
@@ -253,6 +253,7 @@ void ZoneChecker::note_targets(NameView owner, PlacedRecords records, bool hidde
     const NameView host = name_in(record.rdata, static_cast<std::size_t>(offset));
     if (is_at_or_below(host, apex_.view())) {
       if (!host.is_root()) targets_.push_back({record.type, owner, host, record.place});
+      if (record.type == RrType::kNs) servers_.insert(hash_name(host));
     } else if (record.type != RrType::kCname && host.label_count() == 4 &&
                looks_like_address(host)) {
       error(record.place, fmt::format("{}: {} is an address, a name has to stand here",
@@ -336,16 +337,11 @@ void ZoneChecker::check_target(const Zone& zone, const Target& target) {
 // Below a cut only addresses of name servers are of use (RFC 1034 section 4.2.1); below a DNAME
 // nothing is (RFC 6672 section 2.4).
 void ZoneChecker::check_hidden(const Zone& zone) {
-  if (hidden_.empty()) return;
-  std::unordered_set<std::uint64_t> servers;
-  for (const Target& target : targets_) {
-    if (target.type == RrType::kNs) servers.insert(hash_name(target.host));
-  }
   for (const Hidden& record : hidden_) {
     const LookupName name(record.owner);
     const ZoneMatch above = zone.find(name, RrType::kAny);
     const bool dname = above.kind == ZoneMatch::Kind::kDname;
-    if (!dname && is_address(record.type) && servers.count(name.hash()) != 0) continue;
+    if (!dname && is_address(record.type) && servers_.count(name.hash()) != 0) continue;
     warning(record.place,
             fmt::format("{} {} is never served: {} {}", name_text(record.owner),
                         type_text(record.type), name_text(above.owner),

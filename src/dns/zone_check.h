@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <span>
+#include <unordered_set>
 #include <vector>
 
 #include "base/bytes.h"
@@ -74,7 +75,8 @@ class ZoneChecker {
   ZoneProblems* problems_;
   bool incomplete_ = false;
   std::vector<Target> targets_;
-  std::vector<Hidden> hidden_;  // below a cut or a DNAME
+  std::vector<Hidden> hidden_;                 // below a cut or a DNAME
+  std::unordered_set<std::uint64_t> servers_;  // hashes of what NS records point at
 };
 
 }  // namespace postern::dns

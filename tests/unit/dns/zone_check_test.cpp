@@ -118,6 +118,7 @@ TEST_CASE("a cut has glue for servers below it, and nothing else there") {
         "5:5: warning: NS: ns.cut.example. needs its address here as glue\n");
   CHECK(said("cut NS ns.cut\nns.cut A 192.0.2.2\ncut NS ns.other\nother NS ns\n"
              "ns.other AAAA 2001:db8::1\n") == "");
+  CHECK(said("cut NS ns\ndeep.cut NS ns.deep.cut\nns.deep.cut A 192.0.2.2\n") == "");
   CHECK(said("cut NS ns\nx.cut A 192.0.2.2\n")
             .starts_with("6:7: warning: x.cut.example. A is never"));
   CHECK(
