@@ -231,6 +231,15 @@ TEST_CASE("CRLF, a byte order mark and a missing last newline are accepted") {
   CHECK(problems_text(load_text("example.", "\xef\xbb\xbf$TTL x\r\n")).starts_with("1:6: "));
 }
 
+TEST_CASE("NUL bytes, as in UTF-16, are told and not taken for text") {
+  using namespace std::string_view_literals;
+  CHECK(said("a\0b A 192.0.2.2\n"sv) == "5:2: a NUL byte; a zone is text in ASCII or UTF-8\n");
+  const std::string text = problems_text(load_text("example.",
+                                                   "\xff\xfe$\0T\0T\0L\0 \0"
+                                                   "1\0\n\0"sv));
+  CHECK(text.starts_with("1:4: a NUL byte"));
+}
+
 TEST_CASE("records out of the zone are left out with a warning") {
   CHECK(read("b.invalid. A 192.0.2.2\nc A 192.0.2.2\n") ==
         "c.example. 300 A 1\n"
