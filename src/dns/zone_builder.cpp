@@ -2,9 +2,13 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string>
+#include <tuple>
 #include <utility>
 
 #include <fmt/format.h>
+
+#include "dns/zone_rdata_fields.h"
 
 namespace postern::dns {
 
@@ -19,28 +23,14 @@ struct ZoneBuilder::Record {
 
 namespace {
 
-constexpr std::size_t kPackedBytesMax = 65535;
+constexpr std::size_t kRecordHeadBytes = 12;  // a pointer to the name, type, class, TTL, length
+constexpr std::size_t kOptBytes = 11;
 constexpr std::uint32_t kNodePositionMax = UINT32_MAX - 1024;  // room for one more name
 
-bool rdata_has_only_names(RrType type) {
-  return type == RrType::kNs || type == RrType::kCname || type == RrType::kPtr ||
-         type == RrType::kDname || type == RrType::kMx || type == RrType::kSrv;
-}
-
-// Names in rdata compare without case; numbers before them have no letters to lose here, for two
-// records that differ in nothing but the case of a number's byte would have to differ by 32.
-bool same_rdata(const PlacedRecord& a, const PlacedRecord& b) {
-  if (equal_bytes(a.rdata, b.rdata)) return true;
-  if (!rdata_has_only_names(a.type) || a.rdata.size() != b.rdata.size()) return false;
-  const std::size_t fixed = a.type == RrType::kMx ? 2 : a.type == RrType::kSrv ? 6 : 0;
-  return equal_bytes(a.rdata.first(fixed), b.rdata.first(fixed)) &&
-         equal_names(NameView(a.rdata.subspan(fixed)), NameView(b.rdata.subspan(fixed)));
-}
-
-bool rdata_less(const PlacedRecord& a, const PlacedRecord& b) {
-  return std::lexicographical_compare(
-      a.rdata.begin(), a.rdata.end(), b.rdata.begin(), b.rdata.end(),
-      [](std::uint8_t x, std::uint8_t y) { return lower_byte(x) < lower_byte(y); });
+bool same_type_twice(std::span<const PlacedRecord> by_type) {
+  return std::adjacent_find(by_type.begin(), by_type.end(), [](const auto& a, const auto& b) {
+           return a.type == b.type;
+         }) != by_type.end();
 }
 
 }  // namespace
@@ -136,25 +126,29 @@ void ZoneBuilder::gather(const ZoneNode& node) {
 }
 
 void ZoneBuilder::drop_duplicates(NameView owner) {
-  if (gathered_.size() < 2) return;
-  std::vector<const PlacedRecord*> order;
-  for (const PlacedRecord& record : gathered_) order.push_back(&record);
-  std::sort(order.begin(), order.end(), [](const PlacedRecord* a, const PlacedRecord* b) {
-    if (a->type != b->type) return a->type < b->type;
-    if (rdata_less(*a, *b)) return true;
-    return !rdata_less(*b, *a) && a < b;
-  });
+  if (!same_type_twice(gathered_)) return;
+  struct Entry {
+    RrType type;
+    std::string data;
+    std::size_t index;
+    bool operator<(const Entry& other) const {
+      return std::tie(type, data, index) < std::tie(other.type, other.data, other.index);
+    }
+  };
+  std::vector<Entry> order;
+  order.reserve(gathered_.size());
+  for (const PlacedRecord& record : gathered_) {
+    order.push_back({record.type, comparable_rdata(record.type, record.rdata), order.size()});
+  }
+  std::sort(order.begin(), order.end());
   std::vector<bool> drop(gathered_.size());
-  bool any = false;
   for (std::size_t i = 1; i < order.size(); ++i) {
-    const PlacedRecord& record = *order[i];
-    if (record.type != order[i - 1]->type || !same_rdata(record, *order[i - 1])) continue;
+    if (order[i].type != order[i - 1].type || order[i].data != order[i - 1].data) continue;
+    drop[order[i].index] = true;
+    const PlacedRecord& record = gathered_[order[i].index];
     problems_->warning(record.place, fmt::format("{} {}: the same record is there twice",
                                                  name_text(owner), type_text(record.type)));
-    drop[static_cast<std::size_t>(&record - gathered_.data())] = true;
-    any = true;
   }
-  if (!any) return;
   std::size_t kept = 0;
   for (std::size_t i = 0; i < gathered_.size(); ++i) {
     if (!drop[i]) gathered_[kept++] = gathered_[i];
@@ -162,13 +156,18 @@ void ZoneBuilder::drop_duplicates(NameView owner) {
   gathered_.resize(kept);
 }
 
-void ZoneBuilder::pack_rrset(std::span<const PlacedRecord> records) {
+// The RRset has to fit an answer to a question for it.
+bool ZoneBuilder::pack_rrset(NameView owner, std::span<const PlacedRecord> records) {
   std::size_t size = 0;
   for (const PlacedRecord& record : records) size += 2 + record.rdata.size();
-  if (size > kPackedBytesMax) {
-    problems_->error(records[0].place,
-                     fmt::format("this RRset of {} bytes does not fit a message", size));
-    return;
+  const std::size_t answer =
+      kHeaderBytes + owner.size() + 4 + kOptBytes + size + (kRecordHeadBytes - 2) * records.size();
+  if (answer > kMessageBytesMax) {
+    problems_->error(
+        records[0].place,
+        fmt::format("{} {}: an answer of {} bytes; a message has at most {}", name_text(owner),
+                    type_text(records[0].type), answer, kMessageBytesMax));
+    return false;
   }
   ZoneRrset head;
   head.size = static_cast<std::uint32_t>(size);
@@ -186,6 +185,7 @@ void ZoneBuilder::pack_rrset(std::span<const PlacedRecord> records) {
     out += 2 + record.rdata.size();
   }
   data_->record_count += records.size();
+  return true;
 }
 
 void ZoneBuilder::pack(ZoneNode* node) {
@@ -194,8 +194,7 @@ void ZoneBuilder::pack(ZoneNode* node) {
   for (std::size_t first = 0; first < all.size();) {
     std::size_t last = first + 1;
     while (last < all.size() && all[last].type == all[first].type) ++last;
-    pack_rrset(all.subspan(first, last - first));
-    ++node->rrset_count;
+    if (pack_rrset(node->name(), all.subspan(first, last - first))) ++node->rrset_count;
     first = last;
   }
 }
@@ -213,6 +212,7 @@ void ZoneBuilder::set_soa() {
 std::shared_ptr<const Zone> ZoneBuilder::finish() {
   ZoneNodes& nodes = data_->nodes;
   if (data_->has_cuts) mark_occluded();
+  checker_.begin(problems_->error_count() != 0);
   for (std::uint32_t at = nodes.first(); at != nodes.end(); at = nodes.after(at)) {
     ZoneNode* node = nodes.at(at);
     gather(*node);

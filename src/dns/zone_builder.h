@@ -32,7 +32,7 @@ class ZoneBuilder : public ZoneSink {
   void gather(const ZoneNode& node);
   void drop_duplicates(NameView owner);
   void pack(ZoneNode* node);
-  void pack_rrset(std::span<const PlacedRecord> records);
+  bool pack_rrset(NameView owner, std::span<const PlacedRecord> records);
   void set_soa();
 
   std::shared_ptr<Zone> zone_;

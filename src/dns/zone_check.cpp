@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <string_view>
-#include <unordered_set>
 
 #include <fmt/format.h>
 
@@ -67,6 +66,14 @@ bool is_service_browsing(NameView lower_owner) {
   return first && label_is(lower_owner.parent(), "_dns-sd");
 }
 
+bool has_inner_asterisk(NameView owner) {
+  while (!owner.is_root()) {
+    owner = owner.parent();
+    if (owner.is_wildcard()) return true;
+  }
+  return false;
+}
+
 bool is_reverse(NameView name) {
   static const Name v4 = Name::parse("in-addr.arpa.").value();
   static const Name v6 = Name::parse("ip6.arpa.").value();
@@ -78,6 +85,8 @@ bool is_quiet_below_cut(RrType type) {
   return type == RrType::kNs || type == RrType::kRrsig || type == RrType::kNsec ||
          type == RrType::kNsec3 || type == RrType::kDs;
 }
+
+constexpr int kAliasStepsMax = 16;
 
 bool is_address(RrType type) { return type == RrType::kA || type == RrType::kAaaa; }
 
@@ -94,9 +103,11 @@ PlacedRecords records_of(PlacedRecords records, RrType type) {
 void ZoneChecker::check_apex(PlacedRecords records) {
   const PlacedRecords soa = records_of(records, RrType::kSoa);
   const ZonePlace place = records.empty() ? ZonePlace{1, 1, 0} : records[0].place;
-  if (soa.empty()) error(place, "no SOA record at the apex");
   if (soa.size() > 1) error(soa[1].place, "a second SOA record");
-  if (records_of(records, RrType::kNs).empty()) error(place, "no NS record at the apex");
+  if (soa.empty() && !incomplete_) error(place, "no SOA record at the apex");
+  if (records_of(records, RrType::kNs).empty() && !incomplete_) {
+    error(place, "no NS record at the apex");
+  }
   if (!soa.empty() && !is_host_name(name_in(soa[0].rdata, 0), false) &&
       !name_in(soa[0].rdata, 0).is_root()) {
     warning(soa[0].place, fmt::format("SOA: {} is not a host name (RFC 1123 section 2.1)",
@@ -108,6 +119,12 @@ void ZoneChecker::check_away_from_apex(NameView owner, PlacedRecords records) {
   const PlacedRecords soa = records_of(records, RrType::kSoa);
   if (!soa.empty()) {
     error(soa[0].place, fmt::format("a SOA record at {}, which is not the apex", name_text(owner)));
+  }
+  const PlacedRecords dname = records_of(records, RrType::kDname);
+  if (!dname.empty() && !records_of(records, RrType::kNs).empty()) {
+    warning(dname[0].place, fmt::format("{} is delegated, so its DNAME is never served (RFC 6672 "
+                                        "section 2.3)",
+                                        name_text(owner)));
   }
 }
 
@@ -136,6 +153,11 @@ void ZoneChecker::check_alone(NameView owner, PlacedRecords records) {
 
 // RFC 4592 section 4.2 to 4.4.
 void ZoneChecker::check_wildcard(NameView owner, PlacedRecords records) {
+  if (!records.empty() && has_inner_asterisk(owner)) {
+    warning(records[0].place,
+            fmt::format("{}: only a first label '*' makes a wildcard (RFC 4592 section 2.1.1)",
+                        name_text(owner)));
+  }
   if (!owner.is_wildcard()) return;
   for (const PlacedRecord& record : records) {
     if (record.type == RrType::kNs || record.type == RrType::kNsec3) {
@@ -158,6 +180,19 @@ void ZoneChecker::check_ttls(NameView owner, PlacedRecords records) {
     warning(record.place,
             fmt::format("{} {}: TTL {} differs from {} in the same RRset; the lowest counts",
                         name_text(owner), type_text(record.type), record.ttl, before.ttl));
+  }
+}
+
+// RFC 7505 section 3: "no mail here" stands alone.
+void ZoneChecker::check_null_mx(NameView owner, PlacedRecords records) {
+  const PlacedRecords mx = records_of(records, RrType::kMx);
+  if (mx.size() < 2) return;
+  for (const PlacedRecord& record : mx) {
+    if (!name_in(record.rdata, 2).is_root()) continue;
+    warning(record.place, fmt::format("{} MX: '.' says that there is no mail, and yet there are "
+                                      "other MX records (RFC 7505 section 3)",
+                                      name_text(owner)));
+    return;
   }
 }
 
@@ -207,20 +242,22 @@ void ZoneChecker::check_service(NameView owner, PlacedRecords records) {
 void ZoneChecker::note_targets(NameView owner, PlacedRecords records, bool hidden) {
   for (const PlacedRecord& record : records) {
     if (hidden) {
+      if (record.type == RrType::kNs) servers_.insert(hash_name(name_in(record.rdata, 0)));
       if (!is_quiet_below_cut(record.type)) {
         hidden_.push_back({owner, record.type, record.place});
       }
       continue;
     }
-    const int offset = host_offset(record.type);
+    const int offset = record.type == RrType::kCname ? 0 : host_offset(record.type);
     if (offset < 0 || record.type == RrType::kSvcb || record.type == RrType::kHttps) continue;
     const NameView host = name_in(record.rdata, static_cast<std::size_t>(offset));
-    if (host.is_root()) continue;
-    if (looks_like_address(host)) {
-      warning(record.place, fmt::format("{}: {} is an address, a name has to stand here",
-                                        type_text(record.type), name_text(host)));
-    } else if (is_at_or_below(host, apex_.view())) {
-      targets_.push_back({record.type, owner, host, record.place});
+    if (is_at_or_below(host, apex_.view())) {
+      if (!host.is_root()) targets_.push_back({record.type, owner, host, record.place});
+      if (record.type == RrType::kNs) servers_.insert(hash_name(host));
+    } else if (record.type != RrType::kCname && host.label_count() == 4 &&
+               looks_like_address(host)) {
+      error(record.place, fmt::format("{}: {} is an address, a name has to stand here",
+                                      type_text(record.type), name_text(host)));
     }
   }
 }
@@ -234,14 +271,35 @@ void ZoneChecker::check_node(NameView owner, PlacedRecords records, std::uint8_t
   if (!at_apex) check_away_from_apex(owner, records);
   check_alone(owner, records);
   check_wildcard(owner, records);
+  check_null_mx(owner, records);
   check_ttls(owner, records);
   check_service(owner, records);
-  check_dnssec_records(owner, records, at_apex, problems_);
+  check_dnssec_records(owner, apex_.view(), records, problems_);
   note_targets(owner, records, hidden);
+}
+
+// A chain of CNAMEs that comes back to where it began never has an answer.
+void ZoneChecker::check_alias(const Zone& zone, const Target& target) {
+  LookupName name(target.host);
+  for (int step = 0; step < kAliasStepsMax; ++step) {
+    if (equal_names(name.name(), target.owner)) {
+      if (step == 0) return;  // said already
+      return warning(target.place, fmt::format("{} is a CNAME for itself, by way of {}",
+                                               name_text(target.owner), name_text(target.host)));
+    }
+    if (!is_at_or_below(name.name(), zone.apex())) return;
+    const ZoneMatch match = zone.find(name, RrType::kA);
+    if (match.kind != ZoneMatch::Kind::kCname) return;
+    match.rrset.for_each([&](Bytes rdata) {
+      name.assign(NameView(rdata));
+      return false;
+    });
+  }
 }
 
 // RFC 2181 section 10.3, RFC 1912 section 2.4. A fault of the zone's own servers is an error.
 void ZoneChecker::check_target(const Zone& zone, const Target& target) {
+  if (target.type == RrType::kCname) return check_alias(zone, target);
   const bool serious = target.type == RrType::kNs && equal_names(target.owner, apex_.view());
   const auto complain = [&](const char* text) {
     std::string whole =
@@ -261,14 +319,17 @@ void ZoneChecker::check_target(const Zone& zone, const Target& target) {
       const bool needs_glue =
           target.type == RrType::kNs && is_at_or_below(target.host, target.owner);
       const bool glue = zone.find_exact(host, RrType::kA) || zone.find_exact(host, RrType::kAaaa);
-      if (needs_glue && !glue) complain("needs its address here as glue");
+      if (needs_glue && !glue && !incomplete_) complain("needs its address here as glue");
       return;
     }
     case ZoneMatch::Kind::kNoData:
     case ZoneMatch::Kind::kNxDomain:
-      if (zone.find(host, RrType::kAaaa).kind != ZoneMatch::Kind::kAnswer) {
-        complain("has no address in this zone");
+      if (zone.find(host, RrType::kAaaa).kind == ZoneMatch::Kind::kAnswer) return;
+      if (looks_like_address(target.host)) {
+        return error(target.place, fmt::format("{}: {} is an address, a name has to stand here",
+                                               type_text(target.type), name_text(target.host)));
       }
+      if (!incomplete_) complain("has no address in this zone");
       return;
   }
 }
@@ -276,16 +337,11 @@ void ZoneChecker::check_target(const Zone& zone, const Target& target) {
 // Below a cut only addresses of name servers are of use (RFC 1034 section 4.2.1); below a DNAME
 // nothing is (RFC 6672 section 2.4).
 void ZoneChecker::check_hidden(const Zone& zone) {
-  if (hidden_.empty()) return;
-  std::unordered_set<std::uint64_t> servers;
-  for (const Target& target : targets_) {
-    if (target.type == RrType::kNs) servers.insert(hash_name(target.host));
-  }
   for (const Hidden& record : hidden_) {
     const LookupName name(record.owner);
     const ZoneMatch above = zone.find(name, RrType::kAny);
     const bool dname = above.kind == ZoneMatch::Kind::kDname;
-    if (!dname && is_address(record.type) && servers.count(name.hash()) != 0) continue;
+    if (!dname && is_address(record.type) && servers_.count(name.hash()) != 0) continue;
     warning(record.place,
             fmt::format("{} {} is never served: {} {}", name_text(record.owner),
                         type_text(record.type), name_text(above.owner),

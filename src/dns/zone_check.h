@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <span>
+#include <unordered_set>
 #include <vector>
 
 #include "base/bytes.h"
@@ -30,6 +31,9 @@ class ZoneChecker {
  public:
   ZoneChecker(NameView apex, ZoneProblems* problems) : apex_(Name(apex)), problems_(problems) {}
 
+  /// Before the first node. `incomplete`: records are missing because they could not be read, so
+  /// that what is missing is not complained about once more.
+  void begin(bool incomplete) { incomplete_ = incomplete; }
   /// All records of one owner. `node_flags` as in zone_data.h. Owner and rdata have to stay until
   /// check_zone() is done.
   void check_node(NameView owner, PlacedRecords records, std::uint8_t node_flags);
@@ -54,11 +58,13 @@ class ZoneChecker {
   void check_away_from_apex(NameView owner, PlacedRecords records);
   void check_alone(NameView owner, PlacedRecords records);
   void check_wildcard(NameView owner, PlacedRecords records);
+  void check_null_mx(NameView owner, PlacedRecords records);
   void check_ttls(NameView owner, PlacedRecords records);
   void check_names(NameView owner, const PlacedRecord& record);
   void check_service(NameView owner, PlacedRecords records);
   void note_targets(NameView owner, PlacedRecords records, bool hidden);
   void check_target(const Zone& zone, const Target& target);
+  void check_alias(const Zone& zone, const Target& target);
   void check_hidden(const Zone& zone);
   void error(const ZonePlace& place, std::string text) { problems_->error(place, std::move(text)); }
   void warning(const ZonePlace& place, std::string text) {
@@ -67,8 +73,10 @@ class ZoneChecker {
 
   Name apex_;
   ZoneProblems* problems_;
+  bool incomplete_ = false;
   std::vector<Target> targets_;
-  std::vector<Hidden> hidden_;  // below a cut or a DNAME
+  std::vector<Hidden> hidden_;                 // below a cut or a DNAME
+  std::unordered_set<std::uint64_t> servers_;  // hashes of what NS records point at
 };
 
 }  // namespace postern::dns

@@ -10,6 +10,8 @@ namespace {
 
 constexpr RrType kSpf{99};
 constexpr std::uint8_t kDigestSha1 = 1;
+constexpr std::uint8_t kDnssecProtocol = 3;
+constexpr std::size_t kRrsigHeadBytes = 18;
 constexpr std::size_t kDnskeyHeadBytes = 4;  // flags, protocol, algorithm
 
 // RFC 8624 section 3.1: what no longer signs.
@@ -27,6 +29,9 @@ std::uint16_t key_tag(Bytes dnskey) {
   }
   return static_cast<std::uint16_t>(sum + (sum >> 16));
 }
+
+// KEY is for SIG(0) and old; only what named-checkzone minds there.
+bool is_deprecated_for_key(std::uint8_t algorithm) { return algorithm == 5 || algorithm == 7; }
 
 bool has_key_of(PlacedRecords keys, Bytes cds) {
   return std::any_of(keys.begin(), keys.end(), [&](const PlacedRecord& key) {
@@ -69,9 +74,15 @@ void check_algorithm(const PlacedRecord& record, ZoneProblems* problems) {
                    record.type == RrType::kCdnskey;
   if ((!digest && !key) || record.rdata.size() < kDnskeyHeadBytes) return;
   const std::uint8_t algorithm = record.rdata[digest ? 2 : 3];
-  if (is_deprecated_algorithm(algorithm)) {
+  if (record.type == RrType::kKey ? is_deprecated_for_key(algorithm)
+                                  : is_deprecated_algorithm(algorithm)) {
     problems->warning(record.place, fmt::format("{}: algorithm {} is deprecated (RFC 8624)",
                                                 type_text(record.type), algorithm));
+  }
+  if (record.type == RrType::kDnskey && record.rdata[2] != kDnssecProtocol) {
+    problems->warning(record.place, fmt::format("DNSKEY: protocol {}; only 3 is valid (RFC 4034 "
+                                                "section 2.1.2)",
+                                                record.rdata[2]));
   }
   if (digest && record.rdata[3] == kDigestSha1) {
     problems->warning(record.place, fmt::format("{}: digest type 1 (SHA-1) is deprecated",
@@ -89,10 +100,48 @@ void check_nsec3_owner(NameView owner, PlacedRecords records, ZoneProblems* prob
   const PlacedRecords nsec3 = records_of(records, RrType::kNsec3);
   if (nsec3.empty()) return;
   const Bytes label = owner.is_root() ? Bytes() : owner.first_label();
-  if (!label.empty() && std::all_of(label.begin(), label.end(), is_base32hex)) return;
-  problems->error(nsec3[0].place,
-                  fmt::format("{}: the owner of an NSEC3 is a hash in base32hex without padding",
-                              name_text(owner)));
+  if (label.empty() || !std::all_of(label.begin(), label.end(), is_base32hex)) {
+    problems->error(nsec3[0].place,
+                    fmt::format("{}: the owner of an NSEC3 is a hash in base32hex without padding",
+                                name_text(owner)));
+    return;
+  }
+  for (const PlacedRecord& record : nsec3) {
+    const std::size_t own = label.size() * 5 / 8;
+    const std::size_t next = record.rdata[std::size_t{5} + record.rdata[4]];
+    if (own == next) continue;
+    problems->error(
+        record.place,
+        fmt::format("NSEC3: the owner's hash has {} bytes, the next one {}", own, next));
+  }
+}
+
+// RFC 4034 sections 3.1.3 and 3.1.7.
+void check_signature(NameView owner, NameView apex, const PlacedRecord& record,
+                     ZoneProblems* problems) {
+  const std::size_t labels = owner.label_count() - (owner.is_wildcard() ? 1 : 0);
+  if (record.rdata[3] > labels) {
+    problems->warning(record.place,
+                      fmt::format("RRSIG: {} labels; the owner has {}", record.rdata[3], labels));
+  }
+  std::size_t end = kRrsigHeadBytes;
+  while (record.rdata[end] != 0) end += record.rdata[end] + 1U;
+  const NameView signer(record.rdata.subspan(kRrsigHeadBytes, end + 1 - kRrsigHeadBytes));
+  if (equal_names(signer, apex)) return;
+  problems->warning(record.place, fmt::format("RRSIG: the signer is {}, the zone is {}",
+                                              name_text(signer), name_text(apex)));
+}
+
+// RFC 4034 section 2.1.1, RFC 5155 section 4, RFC 7344 section 4.1, RFC 7477, RFC 8976 section 2.
+bool belongs_to_apex(RrType type) {
+  return type == RrType::kDnskey || type == RrType::kNsec3param || type == RrType::kCds ||
+         type == RrType::kCdnskey || type == RrType::kCsync || type == RrType::kZonemd;
+}
+
+void check_place(NameView owner, const PlacedRecord& record, bool at_apex, ZoneProblems* problems) {
+  if (at_apex || !belongs_to_apex(record.type)) return;
+  problems->warning(record.place, fmt::format("{} {} means nothing away from the apex",
+                                              name_text(owner), type_text(record.type)));
 }
 
 bool has_spf_text(PlacedRecords records, RrType type) {
@@ -110,13 +159,18 @@ void check_spf(PlacedRecords records, ZoneProblems* problems) {
 
 }  // namespace
 
-void check_dnssec_records(NameView owner, PlacedRecords records, bool at_apex,
+void check_dnssec_records(NameView owner, NameView apex, PlacedRecords records,
                           ZoneProblems* problems) {
+  const bool at_apex = equal_names(owner, apex);
   if (at_apex) check_cds(records, problems);
   check_ds(owner, records, at_apex, problems);
   check_nsec3_owner(owner, records, problems);
   check_spf(records, problems);
-  for (const PlacedRecord& record : records) check_algorithm(record, problems);
+  for (const PlacedRecord& record : records) {
+    check_algorithm(record, problems);
+    check_place(owner, record, at_apex, problems);
+    if (record.type == RrType::kRrsig) check_signature(owner, apex, record, problems);
+  }
 }
 
 }  // namespace postern::dns

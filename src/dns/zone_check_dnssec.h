@@ -8,7 +8,7 @@
 
 namespace postern::dns {
 
-void check_dnssec_records(NameView owner, PlacedRecords records, bool at_apex,
+void check_dnssec_records(NameView owner, NameView apex, PlacedRecords records,
                           ZoneProblems* problems);
 
 }  // namespace postern::dns

@@ -215,10 +215,13 @@ void ZoneFileReader::take_origin(std::span<const ZoneToken> tokens) {
 }
 
 void ZoneFileReader::take_ttl(std::span<const ZoneToken> tokens) {
-  if (tokens.size() != 2) return error(tokens[0].position, "$TTL takes one time");
   std::uint32_t ttl = 0;
-  if (!parse_ttl(tokens[1].text, &ttl, &why_)) return error(tokens[1].position, why_);
-  default_ttl_ = ttl;
+  if (tokens.size() != 2) {
+    error(tokens[0].position, "$TTL takes one time");
+  } else if (!parse_ttl(tokens[1].text, &ttl, &why_)) {
+    error(tokens[1].position, why_);
+  }
+  default_ttl_ = ttl;  // after a fault too, so that it is told once
 }
 
 void ZoneFileReader::take_include(std::span<const ZoneToken> tokens) {
@@ -285,11 +288,14 @@ bool ZoneFileReader::generate_one(std::span<const ZoneToken> tokens, std::uint32
 bool ZoneFileReader::take_owner(const ZoneToken& token) {
   if (token.quoted) {
     error(token.position, "an owner name is not quoted");
+    owner_known_ = false;
+    owner_faulty_ = true;
     return false;
   }
   if (!parse_wire_name(token.text, origin_.view(), &owner_, &why_)) {
     error(token.position, why_);
     owner_known_ = false;
+    owner_faulty_ = true;
     return false;
   }
   owner_known_ = true;
@@ -378,6 +384,8 @@ void ZoneFileReader::store(const RecordHead& head, std::uint32_t ttl) {
 void ZoneFileReader::take_record(std::span<const ZoneToken> tokens, bool indented) {
   if (!indented && !take_owner(tokens[0])) return;
   if (indented && !owner_known_) {
+    if (owner_faulty_) return;
+    owner_faulty_ = true;  // once
     return error(tokens[0].position, "a record without an owner: there is none above it");
   }
   if (indented && origin_changed_) {

@@ -74,6 +74,7 @@ class ZoneFileReader {
   WireName origin_;
   WireName owner_;
   bool owner_known_ = false;
+  bool owner_faulty_ = false;  // told; what is said of it is left out
   bool owner_in_zone_ = false;
   bool origin_changed_ = false;  // since the owner was written
   std::optional<std::uint32_t> default_ttl_;

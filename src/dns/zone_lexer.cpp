@@ -11,7 +11,7 @@ constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 // Characters that end a token that is not quoted.
 constexpr std::array<bool, 256> make_delimiters() {
   std::array<bool, 256> table{};
-  for (const char c : {' ', '\t', '\r', '\n', ';', '(', ')'}) {
+  for (const char c : {' ', '\t', '\r', '\n', ';', '(', ')', '\0'}) {
     table[static_cast<unsigned char>(c)] = true;
   }
   return table;
@@ -127,6 +127,9 @@ bool ZoneLexer::next(ZoneEntry* entry) {
         break;
       case '"':
         take_quoted(entry);
+        break;
+      case '\0':
+        fault(entry, position(), "a NUL byte; a zone is text in ASCII or UTF-8");
         break;
       default:
         take_token(entry);

@@ -9,81 +9,17 @@
 #include <fmt/format.h>
 
 #include "dns/svcb.h"
+#include "dns/zone_rdata_fields.h"
 
 namespace postern::dns {
 namespace {
 
+constexpr RrType kA6{38};
+constexpr RrType kAmtrelay{260};
+constexpr RrType kAtma{34};
+constexpr RrType kLoc{29};
 constexpr std::size_t kStringBytesMax = 255;
 constexpr std::size_t kRdataBytesMax = 65535;
-
-// The fields of each type, one character each:
-//   n name · 1 2 4 number of so many bytes · t time · a IPv4 · 6 IPv6 · s string · g DNSSEC
-//   algorithm · y record type · e RRSIG time · x hex or "-" behind its length · z base32hex behind
-//   its length · and at the end: S strings · h hex · b base64 · q bytes as they are · Y type bitmap
-// A comma after a last field means that it may be missing.
-constexpr std::pair<RrType, std::string_view> kFields[] = {
-    {RrType::kA, "a"},
-    {RrType::kAaaa, "6"},
-    {RrType::kNs, "n"},
-    {RrType::kCname, "n"},
-    {RrType::kPtr, "n"},
-    {RrType::kMx, "2n"},
-    {RrType::kTxt, "S"},
-    {RrType::kSrv, "222n"},
-    {RrType::kSoa, "nn4tttt"},
-    {RrType::kDname, "n"},
-    {RrType::kCaa, "1sq"},
-    {RrType::kDs, "2g1h"},
-    {RrType::kDnskey, "21gb"},
-    {RrType::kRrsig, "yg1teE2nb"},
-    {RrType::kSig, "yg1teE2nb"},
-    {RrType::kNsec, "nY"},
-    {RrType::kNsec3, "112xzY"},
-    {RrType::kNsec3param, "112x"},
-    {RrType::kTlsa, "111h"},
-    {RrType::kCds, "2g1h"},
-    {RrType::kCdnskey, "21gb"},
-    {RrType::kCsync, "42Y"},
-    {RrType::kZonemd, "411h"},
-    {RrType::kMd, "n"},
-    {RrType::kMf, "n"},
-    {RrType::kMb, "n"},
-    {RrType::kMg, "n"},
-    {RrType::kMr, "n"},
-    {RrType::kHinfo, "ss"},
-    {RrType::kMinfo, "nn"},
-    {RrType::kRp, "nn"},
-    {RrType::kAfsdb, "2n"},
-    {RrType::kRt, "2n"},
-    {RrType::kKey, "21gb,"},
-    {RrType::kPx, "2nn"},
-    {RrType::kNaptr, "22sssn"},
-    {RrType::kKx, "2n"},
-    {static_cast<RrType>(19), "s"},        // X25
-    {static_cast<RrType>(20), "S"},        // ISDN
-    {static_cast<RrType>(23), "n"},        // NSAP-PTR
-    {static_cast<RrType>(27), "sss"},      // GPOS
-    {static_cast<RrType>(31), "h"},        // EID
-    {static_cast<RrType>(32), "h"},        // NIMLOC
-    {static_cast<RrType>(40), "111b"},     // SINK
-    {static_cast<RrType>(44), "11h"},      // SSHFP
-    {static_cast<RrType>(49), "b"},        // DHCID
-    {static_cast<RrType>(53), "111h"},     // SMIMEA
-    {static_cast<RrType>(56), "S"},        // NINFO
-    {static_cast<RrType>(57), "21gb"},     // RKEY
-    {static_cast<RrType>(58), "nn"},       // TALINK
-    {static_cast<RrType>(61), "b"},        // OPENPGPKEY
-    {static_cast<RrType>(99), "S"},        // SPF
-    {static_cast<RrType>(105), "2a"},      // L32
-    {static_cast<RrType>(107), "2n"},      // LP
-    {static_cast<RrType>(256), "22q"},     // URI
-    {static_cast<RrType>(258), "S"},       // AVC
-    {static_cast<RrType>(259), "441sb"},   // DOA
-    {static_cast<RrType>(261), "S"},       // RESINFO
-    {static_cast<RrType>(262), "S"},       // WALLET
-    {static_cast<RrType>(32768), "2g1h"},  // TA
-    {static_cast<RrType>(32769), "2g1h"},  // DLV
-};
 
 constexpr std::pair<std::string_view, std::uint8_t> kAlgorithms[] = {
     {"RSAMD5", 1},           {"DH", 2},           {"DSA", 3},
@@ -93,13 +29,6 @@ constexpr std::pair<std::string_view, std::uint8_t> kAlgorithms[] = {
     {"ECDSAP384SHA384", 14}, {"ED25519", 15},     {"ED448", 16},
     {"INDIRECT", 252},       {"PRIVATEDNS", 253}, {"PRIVATEOID", 254},
 };
-
-std::string_view fields_of(RrType type) {
-  for (const auto& [known, fields] : kFields) {
-    if (known == type) return fields;
-  }
-  return {};
-}
 
 // Days from 1970-01-01 to a date of the Gregorian calendar.
 std::int64_t days_to(std::int64_t year, std::int64_t month, std::int64_t day) {
@@ -111,6 +40,12 @@ std::int64_t days_to(std::int64_t year, std::int64_t month, std::int64_t day) {
          719468;
 }
 
+std::uint64_t days_in(std::uint64_t year, std::uint64_t month) {
+  constexpr std::array<std::uint64_t, 12> kDays{31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+  const bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+  return kDays[month - 1] + (month == 2 && leap ? 1 : 0);
+}
+
 // YYYYMMDDHHMMSS or seconds since 1970 (RFC 4034 section 3.2).
 bool parse_signature_time(std::string_view text, std::uint64_t* out, std::string* why) {
   if (text.size() != 14) return parse_number(text, 0xffffffff, out, why);
@@ -120,8 +55,8 @@ bool parse_signature_time(std::string_view text, std::uint64_t* out, std::string
     const auto digits = text.substr(kStarts[i], kStarts[i + 1] - kStarts[i]);
     if (!parse_number(digits, 9999, &part[i], why)) return false;
   }
-  if (part[0] < 1970 || part[1] < 1 || part[1] > 12 || part[2] < 1 || part[2] > 31 ||
-      part[3] > 23 || part[4] > 59 || part[5] > 60) {
+  if (part[0] < 1970 || part[1] < 1 || part[1] > 12 || part[2] < 1 ||
+      part[2] > days_in(part[0], part[1]) || part[3] > 23 || part[4] > 59 || part[5] > 60) {
     *why = fmt::format("'{}' is not a time", text);
     return false;
   }
@@ -167,8 +102,11 @@ std::string describe(char field) {
     case 'z':
       return "base32hex text";
     case 'y':
+    case 'X':
     case 'Y':
       return "a record type";
+    case 'p':
+      return "0x and hexadecimal digits";
     case 't':
     case 'e':
     case 'E':
@@ -274,6 +212,8 @@ bool RdataReader::read_field(char field, const ZoneToken& token) {
     case 'q':
       if (!decode_text(token.text, &rdata_, &why_)) return fail_at(token, why_);
       return true;
+    case 'p':
+      return read_nsap(token);
     default:
       return read_number(token, static_cast<std::size_t>(field - '0'));
   }
@@ -310,6 +250,7 @@ bool RdataReader::read_type_bitmap() {
 
 bool RdataReader::read_rest(char field) {
   if (field == 'Y') return read_type_bitmap();
+  if (field == 'X') return read_nxt_bitmap();
   if (field != 'S') return read_joined(field);
   for (; next_ < tokens_.size(); ++next_) {
     if (!read_field('S', tokens_[next_])) return false;
@@ -325,12 +266,16 @@ bool RdataReader::read_fields(std::string_view fields) {
       return optional ||
              fail_at_end(fmt::format("the record ends where {} is expected", describe(field)));
     }
-    if (field == 'S' || field == 'h' || field == 'b' || field == 'Y') {
+    if (field == 'S' || field == 'h' || field == 'b' || field == 'X' || field == 'Y') {
       if (!read_rest(field)) return false;
     } else if (!read_field(field, tokens_[next_++])) {
       return false;
     }
   }
+  return read_no_more();
+}
+
+bool RdataReader::read_no_more() {
   if (next_ == tokens_.size()) return true;
   return fail_at(tokens_[next_],
                  fmt::format("'{}' is more than the record takes", tokens_[next_].text));
@@ -349,15 +294,24 @@ bool RdataReader::read_unknown(RrType type) {
     return fail_at(tokens_[1],
                    fmt::format("the length is {}, but {} bytes follow", size, rdata_.size()));
   }
-  return check_wire(type);
-}
-
-bool RdataReader::check_wire(RrType type) {
   if (type == RrType::kSvcb || type == RrType::kHttps) {
     return svcb_well_formed(rdata(), &why_) || fail_at(tokens_.front(), why_);
   }
-  return !rdata_.empty() || fields_of(type).empty() ||
-         fail_at(tokens_.front(), fmt::format("{} cannot be empty", type_text(type)));
+  return rdata_well_formed(type, rdata()) ||
+         fail_at(tokens_.front(), fmt::format("these bytes are no {}", type_text(type)));
+}
+
+bool RdataReader::read_by_type(RrType type) {
+  if (!tokens_.empty() && tokens_[0].text == "\\#" && !tokens_[0].quoted) return read_unknown(type);
+  if (type == RrType::kSvcb || type == RrType::kHttps) return read_svcb();
+  if (const std::string_view fields = rdata_fields(type); !fields.empty()) {
+    return read_fields(fields);
+  }
+  if (type == kLoc) return read_loc();
+  if (type == kAmtrelay) return read_amtrelay();
+  if (type == kA6) return read_a6();
+  if (type == kAtma) return read_atma();
+  return read_with_ldns(type);
 }
 
 bool RdataReader::read(RrType type, std::span<const ZoneToken> tokens, NameView origin,
@@ -367,17 +321,10 @@ bool RdataReader::read(RrType type, std::span<const ZoneToken> tokens, NameView 
   origin_ = origin;
   after_ = after;
   rdata_.clear();
-  if (!tokens.empty() && tokens[0].text == "\\#" && !tokens[0].quoted) return read_unknown(type);
-  bool good = false;
-  if (type == RrType::kSvcb || type == RrType::kHttps) {
-    good = read_svcb();
-  } else if (const std::string_view fields = fields_of(type); !fields.empty()) {
-    good = read_fields(fields);
-  } else {
-    good = read_with_ldns(type);
-  }
-  if (good && rdata_.size() > kRdataBytesMax) return fail_at_end("more than 65535 bytes of data");
-  return good;
+  if (!read_by_type(type)) return false;
+  if (rdata_.size() > kRdataBytesMax) return fail_at_end("more than 65535 bytes of data");
+  return rdata_values_good(type, rdata(), &why_) ||
+         fail_at_end(fmt::format("{}: {}", type_text(type), why_));
 }
 
 }  // namespace postern::dns

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "dns/name.h"
 #include "dns/types.h"
@@ -36,10 +37,18 @@ class RdataReader {
   bool read_joined(char field);
   bool read_type_bitmap();
   bool read_unknown(RrType type);
+  bool read_no_more();
+  bool read_loc();
+  bool read_loc_angle(std::uint64_t degrees_max, std::string_view letters);
+  bool read_amtrelay();
+  bool read_nsap(const ZoneToken& token);
+  bool read_nxt_bitmap();
+  bool read_a6();
+  bool read_atma();
   bool read_svcb();
   bool read_svc_param(const ZoneToken& token, std::uint16_t* key, std::string* value);
   bool read_with_ldns(RrType type);
-  bool check_wire(RrType type);
+  bool read_by_type(RrType type);
   bool fail_at(const ZoneToken& token, std::string text);
   bool fail_at_end(std::string text);
 

@@ -1,13 +1,19 @@
-// Types that are rare enough for a library: LOC, APL, WKS, CERT, HIP, IPSECKEY, EUI48, NID, ...
+// Types that are rare enough for a library: APL, WKS, CERT, HIP, IPSECKEY, EUI48, NID, ...
+#include <algorithm>
 #include <memory>
+#include <vector>
 
 #include <fmt/format.h>
 #include <ldns/ldns.h>
 
 #include "dns/zone_rdata.h"
+#include "dns/zone_rdata_fields.h"
 
 namespace postern::dns {
 namespace {
+
+constexpr RrType kApl{42};
+constexpr RrType kWks{11};
 
 struct FreeRdf {
   void operator()(ldns_rdf* rdf) const { ldns_rdf_deep_free(rdf); }
@@ -31,10 +37,33 @@ bool takes(RrType type, std::size_t words) {
   }
 }
 
+bool is_protocol(std::string_view text) {
+  std::uint64_t number = 0;
+  std::string why;
+  std::string lower(text);
+  for (char& c : lower) c = static_cast<char>(lower_byte(static_cast<std::uint8_t>(c)));
+  return lower == "tcp" || lower == "udp" || parse_number(text, 255, &number, &why);
+}
+
 }  // namespace
 
+bool ldns_reads(RrType type, Bytes rdata) {
+  const std::unique_ptr<ldns_rr, FreeRr> rr(ldns_rr_new());
+  ldns_rr_set_type(rr.get(), static_cast<ldns_rr_type>(type));
+  std::vector<std::uint8_t> wire(rdata.size() + 2);
+  store_u16(wire.data(), static_cast<std::uint16_t>(rdata.size()));
+  std::copy(rdata.begin(), rdata.end(), wire.begin() + 2);
+  std::size_t at = 0;
+  return ldns_wire2rdf(rr.get(), wire.data(), wire.size(), &at) == LDNS_STATUS_OK &&
+         at == wire.size();
+}
+
 bool RdataReader::read_with_ldns(RrType type) {
+  if (tokens_.empty() && type == kApl) return true;  // RFC 3123 section 4: no prefix at all
   if (tokens_.empty()) return fail_at_end(fmt::format("{} without data", type_text(type)));
+  if (type == kWks && tokens_.size() > 1 && !is_protocol(tokens_[1].text)) {
+    return fail_at(tokens_[1], fmt::format("'{}' is not tcp, udp or a number", tokens_[1].text));
+  }
   std::string text = fmt::format(". 0 IN {}", type_text(type));
   for (const ZoneToken& token : tokens_) {
     text += token.quoted ? fmt::format(" \"{}\"", token.text) : fmt::format(" {}", token.text);

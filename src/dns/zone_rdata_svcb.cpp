@@ -12,7 +12,7 @@
 namespace postern::dns {
 namespace {
 
-constexpr std::uint16_t kSvcInvalidKey = 65535;
+constexpr std::uint16_t kSvcOhttp = 8;
 
 // Appendix A.1: items of a list that was already decoded once; \, and \\ inside of an item.
 bool split_list(std::string_view text, std::vector<std::string>* items, std::string* why) {
@@ -102,8 +102,8 @@ bool param_value(std::uint16_t key, const std::string& text, std::string* out, s
     case kSvcEch:
       return decode_base64(text, out, why);
     case kSvcDohPath:
-      if (text.find("{?dns}") == std::string::npos) {
-        *why = "dohpath has no {?dns} (RFC 9461 section 5)";
+      if (!text.starts_with('/') || text.find("{?dns}") == std::string::npos) {
+        *why = "a path from / on with {?dns} is expected (RFC 9461 section 5)";
         return false;
       }
       *out = text;
@@ -141,15 +141,15 @@ bool RdataReader::read_svc_param(const ZoneToken& token, std::uint16_t* key, std
   const auto number = parse_svc_key(name);
   if (!number) return fail_at(token, number.error().detail);
   *key = *number;
-  if (*key == kSvcInvalidKey)
-    return fail_at(token, "key65535 is reserved (RFC 9460 section 14.3.2)");
   std::string_view raw = equals == std::string_view::npos ? "" : token.text.substr(equals + 1);
   if (raw.size() >= 2 && raw.front() == '"' && raw.back() == '"')
     raw = raw.substr(1, raw.size() - 2);
   std::string text;
   if (!decode_text(raw, &text, &why_)) return fail_at(token, why_);
-  const bool valueless = *key == kSvcNoDefaultAlpn;
-  if (valueless && !text.empty()) return fail_at(token, "no-default-alpn takes no value");
+  const bool valueless = *key == kSvcNoDefaultAlpn || *key == kSvcOhttp;
+  if (valueless && !text.empty()) {
+    return fail_at(token, fmt::format("{} takes no value", svc_key_text(*key)));
+  }
   if (text.empty() && *key <= kSvcDohPath && !valueless) {
     return fail_at(token, fmt::format("{} needs a value", name));
   }
