@@ -339,6 +339,11 @@ TEST_CASE("what is not TOML is an error with line and column") {
         "t.toml: is not a text file (it has a zero byte); a TOML file is wanted");
 }
 
+TEST_CASE("a problem is one line without control bytes, whatever stands in the file") {
+  CHECK(problem("\"a\\n\\u001b[2Jb\" = 1\n")
+            .starts_with("t.toml:1:1: unknown key 'a\\x0a\\x1b[2Jb'"));
+}
+
 TEST_CASE("parts of the contract that come later are refused, never ignored") {
   CHECK(
       problem("[dns]\ntls = { listen = [\"0.0.0.0:853\"], certificates = [\"lan\"] }\n") ==
