@@ -445,6 +445,9 @@ TEST_CASE("a zone file that is not there is an error") {
       problem("[[dns.zone]]\nname = \"home.arpa\"\nfile = \"/tmp\"\n") ==
       "t.toml:3:8: dns.zone.file: cannot read '/tmp': it is a directory; a path is relative to the "
       "file that has it");
+  CHECK(problem("[[dns.zone]]\nname = \"home.arpa\"\nfile = \"/dev/null\"\n") ==
+        "t.toml:3:8: dns.zone.file: cannot read '/dev/null': it is not a regular file; a path is "
+        "relative to the file that has it");
   CHECK(problems("[[dns.zone]]\n") ==
         std::vector<std::string>{
             R"(t.toml:1:1: dns.zone without a file; add file = "zones/home.arpa.zone")",
