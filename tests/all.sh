@@ -89,7 +89,22 @@ build_tsan() {
     -Db_lundef=false
 }
 
-build_release() { build build-release all --buildtype=release -Db_lto=true -Dtests=false; }
+# The first command of the README: it builds the release and serves the example until it is ended.
+quickstart() {
+  where="-p 5300 @127.0.0.1"
+  if dig $where . SOA +time=1 +tries=1 >/dev/null; then echo "port 5300 is taken"; return 1; fi
+  sh packaging/quickstart.sh &
+  pid=$!
+  until dig $where llama.vanillax.me A +short +time=1 +tries=1 | grep -qx 192.168.10.50; do
+    kill -0 "$pid" 2>/dev/null || return 1
+    sleep 1
+  done
+  wrong=0
+  dig $where llama.vanillax.me AAAA | grep -q 'ANSWER: 0, AUTHORITY: 1' || wrong=1
+  kdig $where llama.vanillax.me HTTPS | grep -q 'ANSWER: 0; AUTHORITY: 1' || wrong=1
+  drill $where nas.home.arpa A | grep -q '192\.168\.10\.20' || wrong=1
+  kill "$pid" && wait "$pid" && return "$wrong"
+}
 
 build_fuzzers() {
   CXX=clang++-14 build build-fuzz all --buildtype=debug -Doptimization=1 -Dtests=false -Dfuzz=true \
@@ -132,5 +147,16 @@ step scripts check_shell
 step python check_python
 step build-gcc build_gcc
 step unit unit build-gcc
-step e2e e2e build-gcc config_test differential_test overrides_test svcb_test wire_test zones_test forwarding_test
+step e2e e2e build-gcc
+step quickstart quickstart
+step e2e-release e2e build overrides_test svcb_test wire_test
+step build-asan build_asan
+step unit-asan unit build-asan
+step e2e-asan e2e build-asan
+step build-tsan build_tsan
+step unit-tsan unit build-tsan
+step e2e-tsan e2e build-tsan config_test zones_test
+step clang-tidy clang_tidy
+step build-fuzzers build_fuzzers
+step fuzz fuzz
 finish

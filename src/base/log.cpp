@@ -37,7 +37,6 @@ void append_json_text(fmt::memory_buffer& out, std::string_view text) {
   }
 }
 
-// A name or a file can carry control bytes; they must not forge a second line.
 void append_one_line(fmt::memory_buffer& out, std::string_view text) {
   for (const char c : text) {
     const auto u = static_cast<unsigned char>(c);
@@ -57,6 +56,12 @@ void configure_log(const LogSettings& settings) {
 }
 
 bool log_enabled(LogLevel level) { return level <= log_level.load(std::memory_order_relaxed); }
+
+std::string one_line(std::string_view text) {
+  fmt::memory_buffer line;
+  append_one_line(line, text);
+  return fmt::to_string(line);
+}
 
 void log_line(LogLevel level, std::string_view event, std::string_view message) {
   if (!log_enabled(level)) return;

@@ -27,6 +27,10 @@ struct LogSettings {
 void configure_log(const LogSettings& settings);
 bool log_enabled(LogLevel level);
 
+/// The text with its control bytes as "\x1b": what a file or a name brings can neither forge a line
+/// nor steer a terminal.
+std::string one_line(std::string_view text);
+
 /// `event` is a short stable name ("zone_reloaded"); `message` is for people.
 void log_line(LogLevel level, std::string_view event, std::string_view message);
 

@@ -226,11 +226,8 @@ void Acceptance::note_targets(RrType type, NameView owner, Bytes rdata) {
     const NameView target = svcb_target(rdata);
     note_target(target.is_root() && !svcb_is_alias(rdata) ? owner : target);
   } else if (type == RrType::kMx || type == RrType::kSrv) {
-    // expand_rdata() has checked the name; one that ends early has bytes behind it.
-    const std::size_t before = type == RrType::kMx ? 2 : 6;
-    std::size_t end = before;
-    while (end < rdata.size() && rdata[end] != 0) end += rdata[end] + 1U;
-    note_target(NameView(rdata.subspan(before, end + 1 - before)));
+    // expand_rdata() has checked the name, and that nothing stands behind it.
+    note_target(NameView(rdata.subspan(type == RrType::kMx ? 2 : 6)));
   }
 }
 

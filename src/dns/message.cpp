@@ -9,13 +9,16 @@ namespace {
 constexpr std::size_t kRecordFixedBytes = 10;  // type, class, ttl, rdlength
 constexpr std::uint16_t kPointerMark = 0xc000;
 constexpr std::size_t kPointerReachMax = 0x3fff;
-constexpr std::size_t kSoaNumbersBytes = 20;  // behind the names of a SOA, RFC 1035 section 3.3.13
 
-/// Where names stand in the rdata of a type: `before` bytes, then `names` names, then the rest.
+constexpr std::uint8_t kAnyBytes = 0xff;
+
+/// Where names stand in the rdata of a type: `before` bytes, then `names` names, then `after`
+/// bytes.
 struct NameLayout {
   std::uint8_t before = 0;
   std::uint8_t names = 0;
   bool compressible = false;  // on sending: types of RFC 1035 only (RFC 3597 section 4)
+  std::uint8_t after = 0;
 };
 
 NameLayout name_layout(RrType type) {
@@ -30,6 +33,7 @@ NameLayout name_layout(RrType type) {
     case RrType::kPtr:
       return {0, 1, true};
     case RrType::kSoa:
+      return {0, 2, true, 20};
     case RrType::kMinfo:
       return {0, 2, true};
     case RrType::kMx:
@@ -45,8 +49,9 @@ NameLayout name_layout(RrType type) {
     case RrType::kSrv:
       return {6, 1, false};
     case RrType::kSig:
-      return {18, 1, false};
+      return {18, 1, false, kAnyBytes};
     case RrType::kNxt:
+      return {0, 1, false, kAnyBytes};
     case RrType::kDname:
       return {0, 1, false};
     default:
@@ -120,7 +125,7 @@ int expand_rdata(Bytes message, const RecordPosition& record, MutableBytes out) 
     written += size;
   }
   const std::size_t rest = record.end - at;
-  if (record.type == RrType::kSoa && rest != kSoaNumbersBytes) return -1;
+  if (layout.names != 0 && layout.after != kAnyBytes && rest != layout.after) return -1;
   if (layout.names != 0 && rest != 0) {
     if (written + rest > out.size()) return -1;
     std::memcpy(out.data() + written, message.data() + at, rest);

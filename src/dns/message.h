@@ -44,7 +44,8 @@ bool read_record(Bytes message, std::size_t offset, RecordPosition* out);
 /// Copies a record's rdata with every compressed name in it written out in full, for the types
 /// whose names may come compressed (RFC 3597 section 4: those of RFC 1035, plus RP, AFSDB, RT, SIG,
 /// PX, NXT, NAPTR, KX, SRV, DNAME, which are accepted on receipt). Other types are copied as they
-/// are. Returns the size, or -1 when malformed or larger than `out`.
+/// are. Returns the size, or -1 when malformed (a name, or more or less behind the names than the
+/// type has there) or larger than `out`.
 int expand_rdata(Bytes message, const RecordPosition& record, MutableBytes out);
 
 /// Builds a message in a buffer given by the caller. A call that would not fit changes nothing and

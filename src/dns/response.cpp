@@ -30,6 +30,7 @@ bool Response::index_record(std::size_t* at, Section section) {
   if (!read_record(message_, *at, &record.at)) return false;
   *at = record.at.end;
   if (record.at.type == RrType::kOpt && section == Section::kAdditional) {
+    if (message_[record.at.owner] != 0) return false;  // RFC 6891 section 6.1.2
     rcode_ = static_cast<std::uint16_t>(rcode_ | ((record.at.ttl >> 24) << 4));
     return true;
   }

@@ -91,7 +91,7 @@ struct ZoneProblem {
   std::string text;
   bool warning = false;  ///< serves all the same
 
-  std::string to_string() const;  ///< "FILE:LINE:COLUMN: text"
+  std::string to_string() const;  ///< "FILE:LINE:COLUMN: text", one line
 };
 
 struct ZoneLoad {

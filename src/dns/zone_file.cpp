@@ -27,17 +27,19 @@ bool equal_text(std::string_view a, std::string_view b) {
 std::string error_text(int number) { return std::generic_category().message(number); }
 
 // The whole file in pages of its own; not mapped, so that one cut short while it is read is only a
-// short file.
+// short file. Neither waits at a pipe nor reads a device that has no end.
 bool read_file(const std::string& path, MappedArray<char>* out, std::string* why) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) {
     *why = error_text(errno);
     return false;
   }
   struct stat status {};
   ssize_t got = -1;
-  if (fstat(fd, &status) != 0 || S_ISDIR(status.st_mode)) {
-    *why = S_ISDIR(status.st_mode) ? "is a directory" : error_text(errno);
+  if (fstat(fd, &status) != 0) {
+    *why = error_text(errno);
+  } else if (!S_ISREG(status.st_mode)) {
+    *why = S_ISDIR(status.st_mode) ? "is a directory" : "is not a regular file";
   } else {
     out->reserve(static_cast<std::size_t>(status.st_size) + 1);
     do {

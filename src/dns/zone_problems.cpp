@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "base/log.h"
+
 namespace postern::dns {
 namespace {
 
@@ -15,7 +17,7 @@ constexpr std::size_t kKeptPerShown = 20;
 }  // namespace
 
 std::string ZoneProblem::to_string() const {
-  return fmt::format("{}:{}:{}: {}", file, line, column, text);
+  return one_line(fmt::format("{}:{}:{}: {}", file, line, column, text));
 }
 
 std::uint16_t ZoneProblems::add_file(std::string name) {

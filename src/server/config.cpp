@@ -175,8 +175,8 @@ class Loader {
 
 std::string ConfigProblem::to_string() const {
   const std::string_view kind = warning ? "warning: " : "";
-  if (line == 0) return fmt::format("{}: {}{}", file, kind, text);
-  return fmt::format("{}:{}:{}: {}{}", file, line, column, kind, text);
+  if (line == 0) return one_line(fmt::format("{}: {}{}", file, kind, text));
+  return one_line(fmt::format("{}:{}:{}: {}{}", file, line, column, kind, text));
 }
 
 ConfigResult load_config(const std::string& path, const ConfigSurroundings& surroundings) {

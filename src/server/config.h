@@ -57,7 +57,7 @@ struct ConfigProblem {
   std::string text;  ///< "what is wrong; what is allowed"
   bool warning = false;
 
-  std::string to_string() const;  ///< "FILE:LINE:COLUMN: text"
+  std::string to_string() const;  ///< "FILE:LINE:COLUMN: text", one line
 };
 
 struct ConfigResult {

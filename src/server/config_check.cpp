@@ -277,6 +277,7 @@ std::string why_not_readable(const std::string& path) {
   const auto status = std::filesystem::status(path, error);
   if (status.type() == std::filesystem::file_type::directory) return "it is a directory";
   if (status.type() == std::filesystem::file_type::not_found) return "no such file";
+  if (status.type() != std::filesystem::file_type::regular) return "it is not a regular file";
   errno = 0;
   const std::ifstream file(path);
   if (file) return {};

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
@@ -35,6 +36,8 @@ std::uint64_t mix_bytes(std::uint64_t hash, Bytes bytes) {
 std::uint64_t mix_file(std::uint64_t hash, const std::string& path) {
   const net::Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!fd) return mix(hash, static_cast<std::uint64_t>(errno));
+  struct stat status {};
+  if (::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) return mix(hash, status.st_mode);
   std::vector<std::uint8_t> buffer(kReadBytes);
   for (;;) {
     std::size_t filled = 0;

@@ -275,6 +275,19 @@ TEST_CASE("BADVERS hides behind NOERROR in the header and is a failure") {
   CHECK(plain().accept(packet).outcome == AcceptOutcome::kFailed);
 }
 
+TEST_CASE("an OPT record that does not belong to the root is malformed") {
+  Packet packet("a.b", kA);
+  packet.add(kAn, "a.b", kA, 60, some_address);
+  Packet rooted = packet;
+  rooted.raw(kAd, {0}, kOpt, 0, {}, 1232);
+  CHECK(plain().accept(rooted).outcome == AcceptOutcome::kAnswer);
+  for (const Wire& owner : {hex("c00c"), hex("f200"), wire_name("b")}) {
+    Packet owned = packet;
+    owned.raw(kAd, owner, kOpt, 0, {}, 1232);
+    CHECK(plain().accept(owned).outcome == AcceptOutcome::kMalformed);
+  }
+}
+
 TEST_CASE("a referral is no answer") {
   CHECK(plain().accept(Packet("a.b", kA).add(kAu, "b", kNs, 300, wire_name("ns.b"))).outcome ==
         AcceptOutcome::kFailed);

@@ -137,6 +137,31 @@ TEST_CASE("an rdata whose names run out of it is malformed") {
   CHECK_FALSE(read_record(as_bytes(m), 16, &cname));  // rdlength runs past the message
 }
 
+TEST_CASE("an rdata with more or less behind its names than its type has is malformed") {
+  const auto expanded = [](RrType type, const std::string& rdata) {
+    std::string m(12, '\0');
+    m += std::string("\2ex\0\xc0\x0c\0", 7);
+    m += static_cast<char>(type);
+    m += std::string("\0\1\0\0\0\1\0", 7);
+    m += static_cast<char>(rdata.size());
+    m += rdata;
+    RecordPosition record;
+    REQUIRE(read_record(as_bytes(m), 16, &record));
+    std::vector<std::uint8_t> out(300);
+    return expand_rdata(as_bytes(m), record, out);
+  };
+  const std::string name("\1a\xc0\x0c", 4);  // a.ex: 6 bytes
+  const auto zeros = [](std::size_t size) { return std::string(size, '\0'); };
+  CHECK(expanded(RrType::kNs, name) == 6);
+  CHECK(expanded(RrType::kNs, name + "x") == -1);
+  CHECK(expanded(RrType::kMx, zeros(2) + name) == 8);
+  CHECK(expanded(RrType::kMx, zeros(2) + name + zeros(1)) == -1);
+  CHECK(expanded(RrType::kSoa, name + name + zeros(20)) == 32);
+  CHECK(expanded(RrType::kSoa, name + name + zeros(19)) == -1);
+  CHECK(expanded(RrType::kSoa, name + name + zeros(21)) == -1);
+  CHECK(expanded(RrType::kSig, zeros(18) + name + "any length") == 34);
+}
+
 TEST_CASE("an unknown type is carried as it is") {
   std::string m(12, '\0');
   m += std::string("\0\xff\x80\0\1\0\0\0\1\0\3\xc0\x0c\x01", 14);

@@ -1,6 +1,7 @@
 #include "dns/zone_file.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include "zone_of_text.h"
 
@@ -353,6 +354,25 @@ TEST_CASE("an RRset that no message can hold is an error and does not hide the o
   CHECK(problems_text(load_text("example.", text + "a MX 10 many\n")) ==
         "5:6: many.example. A: an answer of 65641 bytes; a message has at most 65535\n"
         "4105:3: warning: MX: many.example. has no address in this zone\n");
+}
+
+TEST_CASE("a pipe or a device is no zone file and nothing that a zone can include") {
+  const ZoneDirectory directory;
+  const std::string pipe = directory.text() + "/pipe";
+  REQUIRE(mkfifo(pipe.c_str(), 0600) == 0);
+  const ZoneLoad load = load_zone(pipe, zone_name("example.").view());
+  CHECK(load.zone == nullptr);
+  CHECK(problems_text(load).starts_with("1:1: cannot read '" + pipe + "': is not a regular file\n"));
+  CHECK(said("$INCLUDE " + pipe + "\n") ==
+        "5:10: cannot read '" + pipe + "': is not a regular file\n");
+  CHECK(said("$INCLUDE /dev/zero\n") == "5:10: cannot read '/dev/zero': is not a regular file\n");
+}
+
+TEST_CASE("a problem is one line without control bytes, whatever stands in the zone file") {
+  const ZoneLoad load = load_text("example.", kHead + std::string("$TT\x1b[2J\n"));
+  REQUIRE(load.problems.size() == 1);
+  CHECK(load.problems[0].to_string().ends_with(
+      ":5:1: '$TT\\x1b[2J' is unknown; $ORIGIN, $TTL, $INCLUDE and $GENERATE are"));
 }
 
 }  // namespace postern::dns

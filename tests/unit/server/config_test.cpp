@@ -339,6 +339,11 @@ TEST_CASE("what is not TOML is an error with line and column") {
         "t.toml: is not a text file (it has a zero byte); a TOML file is wanted");
 }
 
+TEST_CASE("a problem is one line without control bytes, whatever stands in the file") {
+  CHECK(problem("\"a\\n\\u001b[2Jb\" = 1\n")
+            .starts_with("t.toml:1:1: unknown key 'a\\x0a\\x1b[2Jb'"));
+}
+
 TEST_CASE("parts of the contract that come later are refused, never ignored") {
   CHECK(
       problem("[dns]\ntls = { listen = [\"0.0.0.0:853\"], certificates = [\"lan\"] }\n") ==
@@ -440,6 +445,9 @@ TEST_CASE("a zone file that is not there is an error") {
       problem("[[dns.zone]]\nname = \"home.arpa\"\nfile = \"/tmp\"\n") ==
       "t.toml:3:8: dns.zone.file: cannot read '/tmp': it is a directory; a path is relative to the "
       "file that has it");
+  CHECK(problem("[[dns.zone]]\nname = \"home.arpa\"\nfile = \"/dev/null\"\n") ==
+        "t.toml:3:8: dns.zone.file: cannot read '/dev/null': it is not a regular file; a path is "
+        "relative to the file that has it");
   CHECK(problems("[[dns.zone]]\n") ==
         std::vector<std::string>{
             R"(t.toml:1:1: dns.zone without a file; add file = "zones/home.arpa.zone")",
