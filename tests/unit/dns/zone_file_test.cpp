@@ -362,7 +362,8 @@ TEST_CASE("a pipe or a device is no zone file and nothing that a zone can includ
   REQUIRE(mkfifo(pipe.c_str(), 0600) == 0);
   const ZoneLoad load = load_zone(pipe, zone_name("example.").view());
   CHECK(load.zone == nullptr);
-  CHECK(problems_text(load).starts_with("1:1: cannot read '" + pipe + "': is not a regular file\n"));
+  CHECK(
+      problems_text(load).starts_with("1:1: cannot read '" + pipe + "': is not a regular file\n"));
   CHECK(said("$INCLUDE " + pipe + "\n") ==
         "5:10: cannot read '" + pipe + "': is not a regular file\n");
   CHECK(said("$INCLUDE /dev/zero\n") == "5:10: cannot read '/dev/zero': is not a regular file\n");
