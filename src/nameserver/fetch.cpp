@@ -12,6 +12,7 @@ void Fetch::begin(std::uint64_t now_ms) {
   give_up_ms_ = now_ms + group->timeout_ms;
   attempt_count_ = 0;
   current_ = nullptr;
+  turn_of_ = nullptr;
   done_ = false;
   ++group->turn;
   mixed_name_ = mix_case(question.name.name(), host_.random, mixed_bytes_);
@@ -151,7 +152,7 @@ void Fetch::go_on() {
 bool Fetch::try_next() {
   std::array<Candidate, kAttemptsMax> known;
   const std::span<const Candidate> all(known.data(), candidates(known));
-  const int chosen = choose_upstream(group->policy, all, group->turn);
+  const int chosen = next_upstream(all);
   if (chosen == kNobody || now_ms_ >= give_up_ms_) return false;
   Attempt* attempt = make_attempt(static_cast<std::size_t>(chosen));
   if (attempt == nullptr) return false;
@@ -164,8 +165,7 @@ bool Fetch::try_next() {
   if (!start(*attempt, upstream.tcp_only(), mixed_case, upstream.takes_edns.holds(now_ms_))) {
     return true;
   }
-  current_ = attempt;
-  attempt_due_ms_ = now_ms_ + attempt_time(*attempt);
+  wait_for(*attempt);
   if (first && all.size() > 1) send_probe(all, chosen);
   return false;
 }
@@ -198,10 +198,7 @@ bool Fetch::ask_again(Attempt& former, Again how) {
   const bool mixed_case = former.match_case && how == Again::kPlainDns;
   if (!start(*attempt, by_tcp, mixed_case, edns)) return false;
   former.end = AttemptEnd::kReplaced;
-  if (current_ == nullptr || current_ == &former) {
-    current_ = attempt;
-    attempt_due_ms_ = now_ms_ + attempt_time(*attempt);
-  }
+  if (current_ == nullptr || current_ == &former) wait_for(*attempt);
   set_due();
   return true;
 }
@@ -260,7 +257,18 @@ std::size_t Fetch::candidates(std::array<Candidate, kAttemptsMax>& out) const {
   return count;
 }
 
-std::uint32_t Fetch::attempt_time(const Attempt& attempt) const {
+// The one whose turn it is, or else by policy.
+int Fetch::next_upstream(std::span<const Candidate> candidates) const {
+  if (turn_of_ != nullptr && now_ms_ < turn_end_ms_) {
+    for (std::size_t i = 0; i < candidates.size(); ++i) {
+      if (group->upstreams[i].get() == turn_of_ && !candidates[i].spoken)
+        return static_cast<int>(i);
+    }
+  }
+  return choose_upstream(group->policy, candidates, group->turn);
+}
+
+void Fetch::wait_for(Attempt& attempt) {
   std::array<Candidate, kAttemptsMax> known;
   const std::size_t count = candidates(known);
   AttemptTime time;
@@ -271,7 +279,15 @@ std::uint32_t Fetch::attempt_time(const Attempt& attempt) const {
   for (std::size_t i = 0; i < count; ++i) {
     if (i != attempt.index && known[i].times_asked == 0) ++time.others_left;
   }
-  return attempt_timeout_ms(time);
+  const bool resting = known[attempt.index].health != HealthState::kGood;
+  if (group->policy == UpstreamPolicy::kSequential && !resting) {
+    if (turn_of_ != attempt.upstream) turn_end_ms_ = now_ms_ + turn_ms(time);
+    turn_of_ = attempt.upstream;
+    time.turn_left_ms =
+        turn_end_ms_ > now_ms_ ? static_cast<std::uint32_t>(turn_end_ms_ - now_ms_) : 0;
+  }
+  current_ = &attempt;
+  attempt_due_ms_ = now_ms_ + attempt_timeout_ms(time);
 }
 
 bool Fetch::anything_under_way() const {

@@ -103,7 +103,8 @@ class Fetch final : public Deadline, private ExchangeOwner {
   void attempt_timed_out(Attempt& attempt);
 
   std::size_t candidates(std::array<Candidate, kAttemptsMax>& out) const;
-  std::uint32_t attempt_time(const Attempt& attempt) const;
+  int next_upstream(std::span<const Candidate> candidates) const;
+  void wait_for(Attempt& attempt);
   bool anything_under_way() const;
   void set_due();
   void give_up();
@@ -114,6 +115,8 @@ class Fetch final : public Deadline, private ExchangeOwner {
   std::uint64_t now_ms_ = 0;
   std::uint64_t give_up_ms_ = 0;
   std::uint64_t attempt_due_ms_ = 0;
+  Upstream* turn_of_ = nullptr;  // `sequential`: nobody else is asked before turn_end_ms_
+  std::uint64_t turn_end_ms_ = 0;
   Attempt* current_ = nullptr;  // the one whose time-out makes us try another
   bool done_ = false;
   std::size_t attempt_count_ = 0;

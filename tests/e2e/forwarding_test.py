@@ -274,6 +274,14 @@ class Failover(Case):
             self.assertEqual(postern.answer("n9.example.com"), ["203.0.113.9"])
             self.assertLess(time.monotonic() - began, 0.3)
 
+    def test_a_slow_first_upstream_is_not_overtaken_by_one_that_does_not_know_the_name(self):
+        with Upstream("nas.corp.example. 300 A 203.0.113.1") as inside, Upstream() as public, \
+                self.two(inside, public) as postern:
+            inside.delay = 0.7
+            for _ in range(2):
+                self.assertEqual(postern.answer("nas.corp.example"), ["203.0.113.1"])
+            self.assertEqual(public.count("nas.corp.example"), 0)
+
     def test_an_upstream_that_comes_back_is_used_again(self):
         text = "".join(f"n{i}.example.com. 300 A 203.0.113.{i % 250}\n" for i in range(2000))
         with Upstream(text) as first, Upstream(text) as second, self.two(first, second) as postern:

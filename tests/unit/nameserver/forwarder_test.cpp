@@ -133,6 +133,24 @@ TEST_CASE("a late answer is taken while another upstream is being asked") {
   CHECK(outcome->last_byte() == 9);
 }
 
+TEST_CASE("sequential waits for the first upstream until its share of the time is over") {
+  ForwarderBench bench;
+  FakeUpstream& first = bench.add_upstream(silence());
+  FakeUpstream& second = bench.add_upstream(rcode(3));
+  bench.start();
+  const auto outcome = bench.ask("nas.internal.example");
+  bench.wait_ms(530);
+  CHECK(first.asked.size() == 2);  // once more after 400 ms: packets get lost
+  CHECK(second.asked.empty());
+  first.send(first.asked[0].from, a_reply(first.asked[0], 1));
+  REQUIRE(bench.wait_for(*outcome));
+  CHECK(outcome->last_byte() == 1);
+  std::uint64_t took_ms = 0;
+  CHECK_FALSE(bench.fetch("silent.example", &took_ms)->failure);
+  CHECK(took_ms >= 590);
+  CHECK(took_ms < 700);
+}
+
 TEST_CASE("nobody there: the failure comes at the timeout and says who was silent") {
   ForwarderBench bench;
   bench.forward.timeout_ms = 400;
