@@ -30,8 +30,9 @@ class ExchangePort {
  public:
   virtual ~ExchangePort() = default;
   virtual void forget(Exchange& exchange) = 0;
-  /// Nothing came in time; the exchange goes on waiting.
-  virtual void timed_out(Exchange& exchange) = 0;
+  /// Nothing came in time; the exchange goes on waiting. True: what was sent may be lost, so that
+  /// sending it again helps.
+  virtual bool timed_out(Exchange& exchange) = 0;
 };
 
 class Exchange : public Linked {

@@ -43,6 +43,7 @@ void Fetch::replied(Exchange& exchange, Bytes message) {
   auto& attempt = static_cast<Attempt&>(exchange);
   const std::uint64_t now_us = monotonic_us();
   now_ms_ = now_us / 1000;
+  attempt.heard = true;
   attempt.upstream->heard(attempt, attempt.by_tcp, now_us);
   if (attempt.match_case) attempt.upstream->keeps_case.confirmed();
   if (done_) {
@@ -76,7 +77,7 @@ void Fetch::case_lost(Exchange& exchange) {
   if (done_ || attempt.end == AttemptEnd::kReplaced) return;
   now_ms_ = monotonic_ms();
   // TCP can't be forged by somebody who does not see the packets.
-  if (ask_again(attempt, Again::kTcp)) attempts_[attempt_count_ - 1].case_doubt = true;
+  ask_again(attempt, Again::kTcpForCase);
 }
 
 // The answer's names point into its question, so they would show the random case to clients.
@@ -188,10 +189,10 @@ void Fetch::send_probe(std::span<const Candidate> candidates, int chosen) {
 bool Fetch::ask_again(Attempt& former, Again how) {
   Attempt* attempt = now_ms_ < give_up_ms_ ? make_attempt(former.index) : nullptr;
   if (attempt == nullptr) return false;
-  const bool by_tcp = how == Again::kTcp || how == Again::kReconnect ||
+  const bool by_tcp = how == Again::kTcp || how == Again::kTcpForCase || how == Again::kReconnect ||
                       (how == Again::kPlainDns && former.by_tcp) || former.upstream->tcp_only();
   attempt->probe = former.probe;
-  attempt->case_doubt = former.case_doubt;
+  attempt->case_doubt = former.case_doubt || how == Again::kTcpForCase;
   attempt->edns_doubt = former.edns_doubt || how == Again::kPlainDns;
   attempt->reconnected = former.reconnected || how == Again::kReconnect;
   const bool edns = former.question.edns && how != Again::kPlainDns;
@@ -210,12 +211,15 @@ Fetch::Attempt* Fetch::make_attempt(std::size_t index) {
   attempt.index = index;
   attempt.end = AttemptEnd::kUnreachable;  // until it could be sent
   attempt.probe = attempt.case_doubt = attempt.edns_doubt = attempt.reconnected = false;
+  attempt.heard = false;
   return &attempt;
 }
 
 bool Fetch::start(Attempt& attempt, bool by_tcp, bool mixed_case, bool edns) {
   attempt.owner = this;
   attempt.by_tcp = by_tcp;
+  // A query that went by TCP only because of its case goes by UDP in plain case next.
+  attempt.repeat_helps = !by_tcp || attempt.case_doubt;
   attempt.match_case = mixed_case && !by_tcp;
   attempt.question = {attempt.match_case ? mixed_name_ : question.name.name(),
                       question.type,
@@ -236,8 +240,8 @@ void Fetch::attempt_timed_out(Attempt& attempt) {
   current_ = nullptr;
   ++host_.counts.timeouts;
   attempt.end = AttemptEnd::kTimedOut;
-  attempt.upstream->timed_out(attempt, now_ms_ * 1000);
-  attempt.port->timed_out(attempt);
+  attempt.upstream->timed_out();
+  attempt.repeat_helps = attempt.port->timed_out(attempt) || attempt.repeat_helps;
   if (attempt.case_doubt && attempt.by_tcp) ask_again(attempt, Again::kPlainCase);
 }
 
@@ -248,6 +252,7 @@ std::size_t Fetch::candidates(std::array<Candidate, kAttemptsMax>& out) const {
     const Attempt& attempt = attempts_[i];
     Candidate& candidate = out[attempt.index];
     ++candidate.times_asked;
+    if (attempt.under_way() && !attempt.repeat_helps) candidate.spoken = true;
     // Asking again helps against loss only: not who has spoken, nor where nobody is.
     if (attempt.end != AttemptEnd::kTimedOut && attempt.end != AttemptEnd::kWaiting &&
         attempt.end != AttemptEnd::kReplaced) {
@@ -286,6 +291,7 @@ void Fetch::wait_for(Attempt& attempt) {
     time.turn_left_ms =
         turn_end_ms_ > now_ms_ ? static_cast<std::uint32_t>(turn_end_ms_ - now_ms_) : 0;
   }
+  time.by_stream = !attempt.repeat_helps;
   current_ = &attempt;
   attempt_due_ms_ = now_ms_ + attempt_timeout_ms(time);
 }
@@ -302,7 +308,22 @@ void Fetch::set_due() {
   host_.deadlines->set(*this, due_ms);
 }
 
+// Each upstream that was asked and never said anything has failed, once.
+void Fetch::judge_the_silent() {
+  for (std::size_t i = 0; i < attempt_count_; ++i) {
+    const Attempt& attempt = attempts_[i];
+    bool judged = !attempt.under_way();
+    for (std::size_t k = 0; k < attempt_count_; ++k) {
+      const Attempt& other = attempts_[k];
+      if (other.upstream != attempt.upstream) continue;
+      judged = judged || other.heard || (k < i && other.under_way());
+    }
+    if (!judged) attempt.upstream->given_up(attempt, now_ms_ * 1000);
+  }
+}
+
 void Fetch::give_up() {
+  judge_the_silent();
   for (std::size_t i = 0; i < attempt_count_; ++i) {
     Attempt& attempt = attempts_[i];
     if (!attempt.under_way()) continue;

@@ -77,12 +77,14 @@ class Fetch final : public Deadline, private ExchangeOwner {
     AttemptEnd end = AttemptEnd::kWaiting;
     dns::Rcode rcode{};
     bool by_tcp = false;
-    bool probe = false;        // sent along; nobody waits for this one in particular
-    bool case_doubt = false;   // sent because the case of the question was lost
-    bool edns_doubt = false;   // sent because of a FORMERR to EDNS
-    bool reconnected = false;  // sent again after its connection closed
+    bool heard = false;         // a reply came, whatever it said
+    bool repeat_helps = false;  // while it is under way
+    bool probe = false;         // sent along; nobody waits for this one in particular
+    bool case_doubt = false;    // sent because the case of the question was lost
+    bool edns_doubt = false;    // sent because of a FORMERR to EDNS
+    bool reconnected = false;   // sent again after its connection closed
   };
-  enum class Again : std::uint8_t { kTcp, kPlainCase, kPlainDns, kReconnect };
+  enum class Again : std::uint8_t { kTcp, kTcpForCase, kPlainCase, kPlainDns, kReconnect };
 
   void replied(Exchange& exchange, Bytes message) override;
   void broke(Exchange& exchange, AttemptEnd end) override;
@@ -101,6 +103,7 @@ class Fetch final : public Deadline, private ExchangeOwner {
   Attempt* make_attempt(std::size_t index);
   bool start(Attempt& attempt, bool by_tcp, bool mixed_case, bool edns);
   void attempt_timed_out(Attempt& attempt);
+  void judge_the_silent();
 
   std::size_t candidates(std::array<Candidate, kAttemptsMax>& out) const;
   int next_upstream(std::span<const Candidate> candidates) const;

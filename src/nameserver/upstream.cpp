@@ -17,8 +17,7 @@ void Upstream::heard(const Exchange& exchange, bool by_tcp, std::uint64_t now_us
   if (by_tcp == tcp_only()) round_trip.sample(now_us - exchange.sent_us);
 }
 
-void Upstream::timed_out(const Exchange& exchange, std::uint64_t now_us) {
-  round_trip.timed_out();
+void Upstream::given_up(const Exchange& exchange, std::uint64_t now_us) {
   if (heard_us_ < exchange.sent_us) failed(exchange, now_us);
 }
 

@@ -32,9 +32,11 @@ class Upstream {
     health.answered();
     ++answers_;
   }
-  /// Counted as a failure only when nothing at all was heard since: names that take their time must
-  /// not put a living upstream to rest.
-  void timed_out(const Exchange& exchange, std::uint64_t now_us);
+  /// It takes longer than expected; its answer is welcome all the same.
+  void timed_out() { round_trip.timed_out(); }
+  /// Nobody waits for an answer any more. Counted as a failure only when nothing at all was heard
+  /// since: names that take their time must not put a living upstream to rest.
+  void given_up(const Exchange& exchange, std::uint64_t now_us);
   void failed(const Exchange& exchange, std::uint64_t now_us);
 
   Candidate candidate(std::uint64_t now_ms) const;

@@ -72,7 +72,9 @@ std::uint32_t attempt_timeout_ms(const AttemptTime& time) {
   const std::uint32_t least = std::min(same_again ? kRepeatMinMs : kSwitchMinMs, half);
   const std::uint32_t base = std::clamp(time.rtt_timeout_ms, least, half);
   const std::uint32_t wanted = base << std::min(time.times_asked, 4U);
-  return std::min({wanted, in_turn ? time.turn_left_ms : turn_ms(time), time.remaining_ms});
+  const std::uint32_t share = in_turn ? time.turn_left_ms : turn_ms(time);
+  const bool no_repeat = same_again && time.by_stream;
+  return std::min({no_repeat ? kStreamSilenceMs : wanted, share, time.remaining_ms});
 }
 
 }  // namespace postern::nameserver

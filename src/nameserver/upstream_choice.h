@@ -16,7 +16,7 @@ struct Candidate {
   bool measured = false;
   HealthState health = HealthState::kGood;
   std::uint8_t times_asked = 0;  ///< for this question
-  bool spoken = false;           ///< has said that it cannot answer this question
+  bool spoken = false;  ///< asking again is of no use: it said no, or TCP carries the question
 };
 
 inline constexpr int kNobody = -1;
@@ -42,6 +42,7 @@ struct AttemptTime {
   std::uint32_t times_asked = 0;     ///< this upstream, for this question
   std::uint32_t others_left = 0;     ///< upstreams not yet asked, this one aside
   std::uint32_t turn_left_ms = 0;    ///< `sequential`: nobody else is asked before; 0: no such turn
+  bool by_stream = false;            ///< TCP sends again by itself
 };
 
 /// `sequential`: how long an upstream that is not resting is the only one asked, so that one
@@ -56,7 +57,9 @@ inline constexpr std::uint32_t kRepeatMinMs = 400;
 
 /// The round-trip time-out, kSwitchMinMs or kRepeatMinMs at least, half of the timeout at most;
 /// doubled when the upstream is asked again, and never so long that the others would get no turn.
-/// At the end of a turn the next upstream is due, before it the same one again.
+/// At the end of a turn the next upstream is due, before it the same one again; by TCP the same one
+/// again only when its connection has been silent for kStreamSilenceMs.
+inline constexpr std::uint32_t kStreamSilenceMs = 2000;
 std::uint32_t attempt_timeout_ms(const AttemptTime& time);
 
 }  // namespace postern::nameserver

@@ -24,8 +24,7 @@ AttemptEnd end_for(const Error& error) {
 
 class TcpConnections::Connection final : public net::StreamReader, public ExchangePort {
  public:
-  explicit Connection(TcpConnections& all)
-      : all_(all), heard_us_(0), idle_from_ms_(all.loop_.now_ms()) {}
+  explicit Connection(TcpConnections& all) : all_(all), idle_from_ms_(all.loop_.now_ms()) {}
   ~Connection() override {
     while (Exchange* exchange = waiting_.front()) forget(*exchange);
   }
@@ -50,6 +49,7 @@ class TcpConnections::Connection final : public net::StreamReader, public Exchan
     exchange.key = exchange.id;
     exchange.port = this;
     exchange.sent_us = monotonic_us();
+    if (silent_since_us_ == 0) silent_since_us_ = exchange.sent_us;
     exchanges_.insert(exchange.key, &exchange);
     waiting_.push_back(exchange);
     return true;
@@ -63,14 +63,14 @@ class TcpConnections::Connection final : public net::StreamReader, public Exchan
     if (ending_ && waiting() == 0) all_.sweep_.schedule();
   }
 
-  // Silence since the query was sent: the connection may be dead without a word (a router forgot
-  // it), so nothing more is sent on it.
-  void timed_out(Exchange& exchange) override {
-    if (heard_us_ < exchange.sent_us) end();
+  // TCP sends again by itself; another query helps only on another connection.
+  bool timed_out(Exchange&) override {
+    const std::uint64_t silent_us = monotonic_us() - silent_since_us_;
+    if (silent_since_us_ != 0 && silent_us >= all_.settings_.silence_ms * 1000) end();
+    return ending_;
   }
 
   void received(Bytes chunk) override {
-    heard_us_ = monotonic_us();
     if (!partial_.empty()) {
       partial_.insert(partial_.end(), chunk.begin(), chunk.end());
       chunk = partial_;
@@ -86,11 +86,15 @@ class TcpConnections::Connection final : public net::StreamReader, public Exchan
     const std::vector<std::uint8_t> rest(chunk.begin() + static_cast<std::ptrdiff_t>(at),
                                          chunk.end());
     partial_ = rest;
+    note_heard();
   }
 
   void ended() override { lose(AttemptEnd::kClosed); }
 
-  void connected() override { connected_ = true; }
+  void connected() override {
+    connected_ = true;
+    note_heard();
+  }
 
   void failed(const Error& error) override {
     lose(connected_ ? AttemptEnd::kClosed : end_for(error));
@@ -120,6 +124,8 @@ class TcpConnections::Connection final : public net::StreamReader, public Exchan
     exchange->owner->replied(*exchange, message);
   }
 
+  void note_heard() { silent_since_us_ = waiting() == 0 ? 0 : monotonic_us(); }
+
   void end() {
     ending_ = true;
     all_.sweep_.schedule();
@@ -136,8 +142,8 @@ class TcpConnections::Connection final : public net::StreamReader, public Exchan
   }
 
   TcpConnections& all_;
-  std::uint64_t heard_us_;      // 0: nothing ever came
-  std::uint64_t idle_from_ms_;  // when nothing is under way
+  std::uint64_t silent_since_us_ = 0;  // a query was sent or something came; 0: none is waiting
+  std::uint64_t idle_from_ms_;         // when nothing is under way
   bool connected_ = false;
   bool ending_ = false;  // takes no more queries, goes when the last one has left
   FlatTable<Exchange> exchanges_;

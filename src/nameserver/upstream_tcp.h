@@ -22,6 +22,9 @@ struct TcpConnectionSettings {
   std::size_t pipeline_min = 32;    ///< under way on a connection before another one is opened
   std::size_t pipeline_max = 4096;  ///< under way on one connection
   std::uint64_t idle_ms = 10'000;
+  /// Nothing at all came for so long after a query: the connection may be dead without a word (a
+  /// router forgot it), so nothing more is sent on it. A little less than the usual timeout.
+  std::uint64_t silence_ms = 1900;
 };
 
 class TcpConnections {

@@ -61,7 +61,7 @@ class UdpPorts::Port final : public net::UdpReader, public ExchangePort {
     if (--waiting_count_ == 0 && retired_) ports_.turn_end_.schedule();
   }
 
-  void timed_out(Exchange&) override {}
+  bool timed_out(Exchange&) override { return true; }
 
   std::size_t received(const net::UdpDatagram& datagram, MutableBytes) override {
     const Bytes message = datagram.data;

@@ -135,11 +135,34 @@ TEST_CASE("refused TCP is named as such") {
   CHECK(outcome->ede_text == "tcp://" + upstream.address().to_string() + " refused the connection");
 }
 
-TEST_CASE("a connection that fell silent is not used again") {
+TEST_CASE("a slow name is asked once by TCP, and its connection stays in use") {
+  ForwarderBench bench;
+  std::vector<Asked> held;
+  FakeUpstream& upstream = bench.add_upstream(
+      [&](const Asked& asked) {
+        held.push_back(asked);
+        return held.size() == 1 ? ""s : a_reply(asked, 4);
+      },
+      true);
+  upstream.listen_tcp();
+  bench.start();
+  const auto slow = bench.ask("slow.example");
+  bench.wait_ms(900);
+  CHECK(held.size() == 1);
+  const std::string bytes = a_reply(held[0], 3);
+  upstream.send_on_connection(0, u16_text(bytes.size()) + bytes);
+  REQUIRE(bench.wait_for(*slow));
+  CHECK(slow->last_byte() == 3);
+  CHECK(bench.fetch("next.example")->last_byte() == 4);
+  CHECK(upstream.connections == 1);
+  CHECK(bench.forwarder->upstreams().at(0).failures == 0);
+}
+
+TEST_CASE("a connection that fell silent for two seconds is not used again") {
   ForwarderBench bench;
   FakeUpstream& upstream = bench.add_upstream(address(3), true);
   upstream.listen_tcp();
-  bench.forward.timeout_ms = 300;
+  bench.forward.timeout_ms = 2800;
   bench.start();
   bench.fetch("one.example");
   upstream.set_answer(

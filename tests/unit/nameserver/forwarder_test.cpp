@@ -320,7 +320,8 @@ TEST_CASE("a dead upstream is rested, then probed, and comes back") {
   bench.add_upstream(address(2));
   bench.start();
   for (int i = 0; i < 3; ++i) bench.fetch("x" + std::to_string(i) + ".example");
-  CHECK(bench.forwarder->upstreams().at(0).resting);
+  CHECK(bench.wait_for([&] { return bench.forwarder->upstreams().at(0).resting; }));
+  CHECK(bench.forwarder->upstreams().at(0).failures == 3);
   const std::size_t asked_before = first.asked.size();
   std::uint64_t took_ms = 0;
   CHECK(bench.fetch("resting.example", &took_ms)->last_byte() == 2);
@@ -355,6 +356,24 @@ TEST_CASE("a name that takes its time puts no living upstream to rest") {
   for (const auto& outcome : slow) CHECK(bench.wait_for(*outcome));
   CHECK_FALSE(bench.forwarder->upstreams().at(0).resting);
   CHECK(upstream.asked.size() > 50);
+}
+
+TEST_CASE("an answer that comes late is no failure of the upstream") {
+  ForwarderBench bench;
+  std::vector<Asked> held;
+  FakeUpstream& slow = bench.add_upstream([&](const Asked& asked) {
+    held.push_back(asked);
+    return ""s;
+  });
+  bench.start();
+  const auto outcome = bench.ask("slow.example");
+  bench.wait_ms(450);
+  REQUIRE(held.size() == 2);
+  slow.send(held[0].from, a_reply(held[0], 1));
+  REQUIRE(bench.wait_for(*outcome));
+  bench.wait_ms(800);  // until nobody waits for the second answer any more
+  CHECK(bench.forwarder->upstreams().at(0).answers == 1);
+  CHECK(bench.forwarder->upstreams().at(0).failures == 0);
 }
 
 TEST_CASE("fastest moves to the upstream that answers sooner") {
