@@ -13,6 +13,8 @@ void Fetch::begin(std::uint64_t now_ms) {
   attempt_count_ = 0;
   current_ = nullptr;
   turn_of_ = nullptr;
+  round_due_ms_ = 0;
+  rounds_ = 0;
   done_ = false;
   ++group->turn;
   mixed_name_ = mix_case(question.name.name(), host_.random, mixed_bytes_);
@@ -31,10 +33,11 @@ void Fetch::cancel() {
 
 void Fetch::due(std::uint64_t now_ms) {
   now_ms_ = now_ms;
-  if (now_ms >= give_up_ms_ || (!done_ && !anything_under_way())) {
+  if (now_ms >= give_up_ms_) {
     give_up();
     return;
   }
+  if (round_due_ms_ != 0) begin_round_after_refusal();
   if (current_ != nullptr && now_ms >= attempt_due_ms_) attempt_timed_out(*current_);
   go_on();
 }
@@ -68,7 +71,7 @@ void Fetch::broke(Exchange& exchange, AttemptEnd end) {
     return;
   }
   if (attempt.case_doubt && attempt.by_tcp && ask_again(attempt, Again::kPlainCase)) return;
-  attempt.upstream->failed(attempt, now_us);
+  if (rounds_ == 0 || end != AttemptEnd::kRefused) attempt.upstream->failed(attempt, now_us);
   go_on();
 }
 
@@ -141,12 +144,32 @@ void Fetch::go_on() {
   if (!done_) {
     while (current_ == nullptr && try_next()) {
     }
-    if (current_ == nullptr && !anything_under_way()) {
+    if (!anything_under_way() && !plan_round_after_refusal()) {
       give_up();
       return;
     }
   }
   set_due();
+}
+
+// False when that would be too late, or when something else than refusal came from everybody.
+bool Fetch::plan_round_after_refusal() {
+  const std::uint64_t due_ms = now_ms_ + (kRefusedAgainMs << rounds_);
+  const auto end = attempts_.begin() + static_cast<long>(attempt_count_);
+  const bool refused = std::any_of(attempts_.begin(), end, [](const Attempt& attempt) {
+    return attempt.end == AttemptEnd::kRefused && attempt.by_tcp == attempt.upstream->tcp_only();
+  });
+  if (!refused || attempt_count_ == kAttemptsMax || due_ms >= give_up_ms_) return false;
+  ++rounds_;
+  round_due_ms_ = due_ms;
+  return true;
+}
+
+void Fetch::begin_round_after_refusal() {
+  round_due_ms_ = 0;
+  for (std::size_t i = 0; i < attempt_count_; ++i) {
+    if (attempts_[i].end == AttemptEnd::kRefused) attempts_[i].end = AttemptEnd::kReplaced;
+  }
 }
 
 // False when an attempt is under way or nobody is left; true: could not be sent, try another one.
@@ -304,7 +327,7 @@ bool Fetch::anything_under_way() const {
 void Fetch::set_due() {
   std::uint64_t due_ms = give_up_ms_;
   if (current_ != nullptr) due_ms = std::min(due_ms, attempt_due_ms_);
-  if (!done_ && !anything_under_way()) due_ms = now_ms_;
+  if (!done_ && !anything_under_way()) due_ms = round_due_ms_ == 0 ? now_ms_ : round_due_ms_;
   host_.deadlines->set(*this, due_ms);
 }
 
@@ -327,7 +350,11 @@ void Fetch::give_up() {
   for (std::size_t i = 0; i < attempt_count_; ++i) {
     Attempt& attempt = attempts_[i];
     if (!attempt.under_way()) continue;
-    if (attempt.end == AttemptEnd::kWaiting) attempt_timed_out(attempt);
+    if (attempt.end == AttemptEnd::kWaiting) {
+      attempt_timed_out(attempt);
+    } else {
+      attempt.port->timed_out(attempt);
+    }
     attempt.forget();
   }
   current_ = nullptr;

@@ -50,6 +50,9 @@ class Fetch final : public Deadline, private ExchangeOwner {
  public:
   static constexpr std::size_t kAttemptsMax = 12;   ///< queries sent for one question
   static constexpr std::uint32_t kFailureTtlS = 5;  ///< RFC 9520 section 3.2
+  /// Nobody listens at any upstream: one may be about to start again, so all are asked once more
+  /// after this time, then after twice as long...
+  static constexpr std::uint64_t kRefusedAgainMs = 200;
 
   explicit Fetch(FetchHost& host) : host_(host) {}
   ~Fetch() override { cancel(); }
@@ -104,6 +107,8 @@ class Fetch final : public Deadline, private ExchangeOwner {
   bool start(Attempt& attempt, bool by_tcp, bool mixed_case, bool edns);
   void attempt_timed_out(Attempt& attempt);
   void judge_the_silent();
+  bool plan_round_after_refusal();
+  void begin_round_after_refusal();
 
   std::size_t candidates(std::array<Candidate, kAttemptsMax>& out) const;
   int next_upstream(std::span<const Candidate> candidates) const;
@@ -120,7 +125,9 @@ class Fetch final : public Deadline, private ExchangeOwner {
   std::uint64_t attempt_due_ms_ = 0;
   Upstream* turn_of_ = nullptr;  // `sequential`: nobody else is asked before turn_end_ms_
   std::uint64_t turn_end_ms_ = 0;
-  Attempt* current_ = nullptr;  // the one whose time-out makes us try another
+  Attempt* current_ = nullptr;      // the one whose time-out makes us try another
+  std::uint64_t round_due_ms_ = 0;  // nothing is under way until then; 0: no such wait
+  std::uint32_t rounds_ = 0;        // that ended with refusals only
   bool done_ = false;
   std::size_t attempt_count_ = 0;
   std::array<Attempt, kAttemptsMax> attempts_;
