@@ -53,10 +53,4 @@ class Exchange : public Linked {
   }
 };
 
-/// Of all exchanges with one upstream.
-struct ExchangeCounts {
-  std::uint64_t mismatched = 0;  ///< packets that answered no question of ours
-  std::uint64_t sockets_opened = 0;
-};
-
 }  // namespace postern::nameserver

@@ -232,7 +232,7 @@ Fetch::Attempt* Fetch::make_attempt(std::size_t index) {
   Attempt& attempt = attempts_[attempt_count_++];
   attempt.upstream = group->upstreams[index].get();
   attempt.index = index;
-  attempt.end = AttemptEnd::kUnreachable;  // until it could be sent
+  attempt.end = AttemptEnd::kFull;  // until it was sent
   attempt.probe = attempt.case_doubt = attempt.edns_doubt = attempt.reconnected = false;
   attempt.heard = false;
   return &attempt;
@@ -251,8 +251,8 @@ bool Fetch::start(Attempt& attempt, bool by_tcp, bool mixed_case, bool edns) {
                       question.checking_disabled,
                       edns};
   attempt.sent_us = now_ms_ * 1000;
-  if (!attempt.upstream->send(attempt, by_tcp)) return false;
-  attempt.end = AttemptEnd::kWaiting;
+  attempt.end = attempt.upstream->send(attempt, by_tcp);
+  if (attempt.end != AttemptEnd::kWaiting) return false;
   ++host_.counts.queries;
   if (by_tcp) ++host_.counts.tcp;
   if (attempt_count_ > 1) ++host_.counts.retries;

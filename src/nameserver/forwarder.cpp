@@ -68,7 +68,7 @@ struct Forwarder::Impl final : FetchHost {
   const std::unique_ptr<dns::ImageBuffer> full = std::make_unique<dns::ImageBuffer>();
   Deadlines all_deadlines;
   std::vector<std::shared_ptr<Upstream>> upstreams;  // of this configuration and of fetches
-  std::uint64_t mismatched_before = 0;               // of upstreams that are gone
+  ExchangeCounts exchanges_before;                   // of upstreams that are gone
   net::Deferred cleaning;
   std::uint32_t outstanding_max = 0;
   std::vector<std::shared_ptr<ForwardGroup>> groups;
@@ -120,7 +120,7 @@ std::shared_ptr<Upstream> Forwarder::Impl::upstream_for(const UpstreamSettings& 
 void Forwarder::Impl::drop_unused_upstreams() {
   std::erase_if(upstreams, [this](const std::shared_ptr<Upstream>& upstream) {
     if (upstream.use_count() > 1) return false;
-    mismatched_before += upstream->mismatched();
+    exchanges_before += upstream->counts();
     return true;
   });
 }
@@ -246,8 +246,8 @@ void Forwarder::reconfigure(dns::Cache& cache, Settings settings) {
 }
 
 const ForwarderCounts& Forwarder::counts() const {
-  impl_->counts.mismatched = impl_->mismatched_before;
-  for (const auto& upstream : impl_->upstreams) impl_->counts.mismatched += upstream->mismatched();
+  impl_->counts.exchanges = impl_->exchanges_before;
+  for (const auto& upstream : impl_->upstreams) impl_->counts.exchanges += upstream->counts();
   return impl_->counts;
 }
 

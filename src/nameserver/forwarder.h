@@ -36,8 +36,8 @@ struct ForwarderCounts {
   std::uint64_t tcp = 0;           ///< of these, by TCP
   std::uint64_t timeouts = 0;      ///< queries that got no answer in time
   std::uint64_t retries = 0;       ///< queries that were not the first of their fetch
-  std::uint64_t mismatched = 0;    ///< packets that answered no question of ours
   std::uint64_t refused_full = 0;  ///< questions refused because of a limit
+  ExchangeCounts exchanges;        ///< of all upstreams, former ones included
   dns::AcceptCounts accept;
 };
 

@@ -2,14 +2,31 @@
 
 namespace postern::nameserver {
 
+ExchangeCounts& ExchangeCounts::operator+=(const ExchangeCounts& more) {
+  mismatched += more.mismatched;
+  sockets_opened += more.sockets_opened;
+  sockets_failed += more.sockets_failed;
+  queries_refused += more.queries_refused;
+  connections_full += more.connections_full;
+  send_dropped += more.send_dropped;
+  return *this;
+}
+
 Upstream::Upstream(net::Loop& loop, Random& random, const UpstreamSettings& settings)
     : settings_(settings),
       udp_(loop, random, settings.endpoint),
       tcp_(loop, random, settings.endpoint) {}
 
-bool Upstream::send(Exchange& exchange, bool by_tcp) {
-  ++queries_;
-  return by_tcp ? tcp_.send(exchange) : udp_.send(exchange);
+AttemptEnd Upstream::send(Exchange& exchange, bool by_tcp) {
+  const AttemptEnd end = by_tcp ? tcp_.send(exchange) : udp_.send(exchange);
+  if (end == AttemptEnd::kWaiting) ++queries_;
+  return end;
+}
+
+ExchangeCounts Upstream::counts() const {
+  ExchangeCounts counts = udp_.counts();
+  counts += tcp_.counts();
+  return counts;
 }
 
 void Upstream::heard(const Exchange& exchange, bool by_tcp, std::uint64_t now_us) {

@@ -22,7 +22,8 @@ class Upstream {
   const UpstreamSettings& settings() const { return settings_; }
   bool tcp_only() const { return settings_.scheme == UpstreamScheme::kTcp; }
 
-  bool send(Exchange& exchange, bool by_tcp);
+  /// kWaiting, or why it cannot be sent.
+  AttemptEnd send(Exchange& exchange, bool by_tcp);
 
   /// A reply came. A round-trip time is taken unless it was asked by TCP in place of UDP: setting
   /// up a connection is no measure of the next query.
@@ -41,7 +42,7 @@ class Upstream {
 
   Candidate candidate(std::uint64_t now_ms) const;
   UpstreamStatus status(std::uint64_t now_ms) const;
-  std::uint64_t mismatched() const { return udp_.counts().mismatched + tcp_.counts().mismatched; }
+  ExchangeCounts counts() const;
 
   RoundTrip round_trip;
   Health health;

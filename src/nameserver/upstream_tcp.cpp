@@ -2,25 +2,12 @@
 
 #include <algorithm>
 #include <array>
-#include <system_error>
 
 #include "base/clock.h"
 #include "dns/accept.h"
 #include "nameserver/flat_table.h"
 
 namespace postern::nameserver {
-namespace {
-
-// A stream says only in words why it could not connect.
-AttemptEnd end_for(const Error& error) {
-  const auto is = [&](std::errc code) {
-    return error.detail == std::make_error_code(code).message();
-  };
-  if (is(std::errc::connection_refused)) return AttemptEnd::kRefused;
-  return is(std::errc::timed_out) ? AttemptEnd::kTimedOut : AttemptEnd::kUnreachable;
-}
-
-}  // namespace
 
 class TcpConnections::Connection final : public net::StreamReader, public ExchangePort {
  public:
@@ -29,12 +16,12 @@ class TcpConnections::Connection final : public net::StreamReader, public Exchan
     while (Exchange* exchange = waiting_.front()) forget(*exchange);
   }
 
-  bool open() {
+  AttemptEnd open() {
     auto stream = net::TcpStream::connect(all_.loop_, all_.peer_, *this);
-    if (!stream) return false;
+    if (!stream) return end_for(stream.error());
     stream_ = std::move(*stream);
     ++all_.counts_.sockets_opened;
-    return true;
+    return AttemptEnd::kWaiting;
   }
 
   bool send(Exchange& exchange) {
@@ -164,12 +151,18 @@ TcpConnections::TcpConnections(net::Loop& loop, Random& random, const Endpoint& 
 
 TcpConnections::~TcpConnections() = default;
 
-bool TcpConnections::send(Exchange& exchange) {
-  Connection* connection = pick();
-  return connection != nullptr && connection->send(exchange);
+AttemptEnd TcpConnections::send(Exchange& exchange) {
+  AttemptEnd why_not = AttemptEnd::kFull;
+  Connection* connection = pick(&why_not);
+  if (connection != nullptr) {
+    return connection->send(exchange) ? AttemptEnd::kWaiting : AttemptEnd::kClosed;
+  }
+  if (why_not == AttemptEnd::kFull) ++counts_.queries_refused;
+  return why_not;
 }
 
-TcpConnections::Connection* TcpConnections::pick() {
+// nullptr: `*why_not` says why there is none.
+TcpConnections::Connection* TcpConnections::pick(AttemptEnd* why_not) {
   Connection* best = nullptr;
   for (const auto& connection : connections_) {
     if (connection->ending()) continue;
@@ -178,14 +171,21 @@ TcpConnections::Connection* TcpConnections::pick() {
   const bool want_more = best == nullptr || best->waiting() >= settings_.pipeline_min;
   // Connections that end do not count twice: one that never answers must not use up all places.
   if (want_more && connections_.size() < settings_.connections_max * (best == nullptr ? 2 : 1)) {
-    if (Connection* fresh = connect()) return fresh;
+    if (Connection* fresh = connect(why_not)) return fresh;
+  } else if (want_more) {
+    ++counts_.connections_full;
   }
   return best != nullptr && best->waiting() < settings_.pipeline_max ? best : nullptr;
 }
 
-TcpConnections::Connection* TcpConnections::connect() {
+TcpConnections::Connection* TcpConnections::connect(AttemptEnd* why_not) {
   auto fresh = std::make_unique<Connection>(*this);
-  if (!fresh->open()) return nullptr;
+  const AttemptEnd end = fresh->open();
+  if (end != AttemptEnd::kWaiting) {
+    if (end == AttemptEnd::kNoSocket) ++counts_.sockets_failed;
+    *why_not = end;
+    return nullptr;
+  }
   connections_.push_back(std::move(fresh));
   watch_idle();
   return connections_.back().get();

@@ -11,6 +11,7 @@
 #include "base/address.h"
 #include "nameserver/exchange.h"
 #include "nameserver/random.h"
+#include "nameserver/upstream_settings.h"
 #include "net/loop.h"
 #include "net/tcp.h"
 #include "net/timer.h"
@@ -35,8 +36,8 @@ class TcpConnections {
   TcpConnections(const TcpConnections&) = delete;
   TcpConnections& operator=(const TcpConnections&) = delete;
 
-  /// False: this machine cannot (no route, no descriptor, too many under way).
-  bool send(Exchange& exchange);
+  /// kWaiting, or why it cannot be sent: kUnreachable, kRefused, kNoSocket, kFull, kClosed.
+  AttemptEnd send(Exchange& exchange);
 
   const ExchangeCounts& counts() const { return counts_; }
   std::size_t open() const { return connections_.size(); }
@@ -44,8 +45,8 @@ class TcpConnections {
  private:
   class Connection;
 
-  Connection* pick();
-  Connection* connect();
+  Connection* pick(AttemptEnd* why_not);
+  Connection* connect(AttemptEnd* why_not);
   void sweep();
   void watch_idle();
 

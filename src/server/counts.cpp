@@ -33,7 +33,7 @@ void add(nameserver::ForwarderCounts* sum, const nameserver::ForwarderCounts& mo
   sum->tcp += more.tcp;
   sum->timeouts += more.timeouts;
   sum->retries += more.retries;
-  sum->mismatched += more.mismatched;
+  sum->exchanges += more.exchanges;
   sum->refused_full += more.refused_full;
   sum->accept.svcb_edited += more.accept.svcb_edited;
   sum->accept.svcb_withheld += more.accept.svcb_withheld;

@@ -96,7 +96,19 @@ void add_forwarder(Page* page, const nameserver::ForwarderCounts& counts) {
                 counts.retries);
   page->counter("upstream_tcp_total", "Queries to upstreams by TCP", counts.tcp);
   page->counter("upstream_mismatched_total", "Packets from upstreams that answered no question",
-                counts.mismatched);
+                counts.exchanges.mismatched);
+  page->counter("upstream_sockets_failed_total",
+                "Sockets to upstreams that this machine could not open",
+                counts.exchanges.sockets_failed);
+  page->counter("upstream_queries_refused_total",
+                "Queries not sent: too many were under way to that upstream",
+                counts.exchanges.queries_refused);
+  page->counter("upstream_connections_full_total",
+                "Queries that shared a busy TCP connection: no upstream gets more connections",
+                counts.exchanges.connections_full);
+  page->counter("upstream_send_dropped_total",
+                "Queries to upstreams lost because a socket's buffer was full",
+                counts.exchanges.send_dropped);
   page->counter("fetches_refused_total", "Fetches refused because a limit was hit",
                 counts.refused_full);
   page->counter("svcb_edited_total", "HTTPS and SVCB records edited", counts.accept.svcb_edited);

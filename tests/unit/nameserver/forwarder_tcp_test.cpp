@@ -185,5 +185,5 @@ TEST_CASE("garbage by TCP is counted and the answer behind it is found") {
   upstream.send_on_connection(0, u16_text(wrong.size()) + wrong + u16_text(right.size()) + right);
   REQUIRE(bench.wait_for(*outcome));
   CHECK(outcome->last_byte() == 5);
-  CHECK(bench.forwarder->counts().mismatched == 3);
+  CHECK(bench.forwarder->counts().exchanges.mismatched == 3);
 }

@@ -3,6 +3,7 @@
 #include <set>
 
 #include <doctest/doctest.h>
+#include <sys/resource.h>
 
 #include "forwarder_bench.h"
 
@@ -11,6 +12,27 @@ using postern::Bytes;
 using postern::Endpoint;
 namespace dns = postern::dns;
 namespace nameserver = postern::nameserver;
+
+namespace {
+
+/// No descriptor can be opened while this lives.
+class OutOfDescriptors {
+ public:
+  OutOfDescriptors() {
+    getrlimit(RLIMIT_NOFILE, &before_);
+    rlimit none = before_;
+    none.rlim_cur = 0;
+    setrlimit(RLIMIT_NOFILE, &none);
+  }
+  ~OutOfDescriptors() { setrlimit(RLIMIT_NOFILE, &before_); }
+  OutOfDescriptors(const OutOfDescriptors&) = delete;
+  OutOfDescriptors& operator=(const OutOfDescriptors&) = delete;
+
+ private:
+  rlimit before_{};
+};
+
+}  // namespace
 
 TEST_CASE("an answer reaches the listener and the cache") {
   ForwarderBench bench;
@@ -259,10 +281,34 @@ TEST_CASE("forged and garbled packets are ignored and counted, and the answer is
   upstream.send(asked.from, ""s + asked.bytes[0] + asked.bytes[1]);
   stranger.send(asked.from, a_reply(asked, 66));  // right in all but the address it comes from
   CHECK_FALSE(bench.wait_for([&] { return outcome->times > 0; }, 50));
-  CHECK(bench.forwarder->counts().mismatched == 6);
+  CHECK(bench.forwarder->counts().exchanges.mismatched == 6);
   upstream.send(asked.from, a_reply(asked, 5));
   REQUIRE(bench.wait_for(*outcome));
   CHECK(outcome->last_byte() == 5);
+}
+
+TEST_CASE("out of descriptors the open ports serve on; with none open the failure says why") {
+  ForwarderBench bench;
+  FakeUpstream& upstream = bench.add_upstream(address(4));
+  bench.start();
+  bench.fetch("first.example");
+  FakeUpstream& second = bench.add_upstream(address(5));
+  {
+    const OutOfDescriptors nothing_left;
+    for (int i = 0; i < 40; ++i) {
+      CHECK(bench.fetch("n" + std::to_string(i) + ".example")->last_byte() == 4);
+    }
+    CHECK(bench.forwarder->counts().exchanges.sockets_failed > 0);
+    bench.forward.upstreams.erase(bench.forward.upstreams.begin());
+    bench.forwarder->reconfigure(bench.cache, bench.settings());
+    const auto outcome = bench.fetch("second.example");
+    CHECK(outcome->ede == 14);
+    CHECK(outcome->ede_text.find("this machine cannot open a socket") != std::string::npos);
+    CHECK(bench.forwarder->upstreams().back().failures == 0);
+  }
+  CHECK(second.asked.empty());
+  CHECK(upstream.asked.size() == 41);
+  CHECK(bench.fetch("later.example")->last_byte() == 5);
 }
 
 TEST_CASE("an upstream that cannot do EDNS is asked without it, and remembered") {
