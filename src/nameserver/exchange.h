@@ -23,6 +23,9 @@ class ExchangeOwner {
   /// Right in all but the case of the name: an upstream that does not keep it, or a guess. The
   /// exchange goes on waiting.
   virtual void case_lost(Exchange& exchange) = 0;
+  /// FORMERR or NOTIMP with the right id to a query with EDNS, but without the question: from an
+  /// upstream that knows no EDNS, or a guess. The exchange goes on waiting.
+  virtual void edns_refused(Exchange& exchange) = 0;
 };
 
 /// Where an exchange waits.

@@ -83,6 +83,13 @@ void Fetch::case_lost(Exchange& exchange) {
   ask_again(attempt, Again::kTcpForCase);
 }
 
+void Fetch::edns_refused(Exchange& exchange) {
+  auto& attempt = static_cast<Attempt&>(exchange);
+  if (done_ || attempt.end == AttemptEnd::kReplaced) return;
+  now_ms_ = monotonic_ms();
+  ask_again(attempt, Again::kPlainDnsHint);
+}
+
 // The answer's names point into its question, so they would show the random case to clients.
 Bytes Fetch::with_plain_case(Bytes message) {
   host_.plain_case.assign(message.begin(), message.end());
@@ -131,6 +138,8 @@ void Fetch::learn_from_answer(const Attempt& winner) {
   upstream.answered();
   if (winner.case_doubt) upstream.keeps_case.contradicted(now_ms_);
   if (winner.edns_doubt) upstream.takes_edns.contradicted(now_ms_);
+  if (winner.edns_hint) upstream.takes_edns_silently.contradicted(now_ms_);
+  if (winner.question.edns) upstream.takes_edns_silently.confirmed();
   // Who said SERVFAIL where another one had the answer is not well, however fast it says so.
   for (std::size_t i = 0; i < attempt_count_; ++i) {
     const Attempt& other = attempts_[i];
@@ -186,7 +195,7 @@ bool Fetch::try_next() {
   }
   const bool first = attempt_count_ == 1;
   const bool mixed_case = upstream.keeps_case.holds(now_ms_);
-  if (!start(*attempt, upstream.tcp_only(), mixed_case, upstream.takes_edns.holds(now_ms_))) {
+  if (!start(*attempt, upstream.tcp_only(), mixed_case, upstream.edns(now_ms_))) {
     return true;
   }
   wait_for(*attempt);
@@ -204,22 +213,23 @@ void Fetch::send_probe(std::span<const Candidate> candidates, int chosen) {
     upstream.health.probe_sent(now_ms_);
   }
   attempt->probe = true;
-  start(*attempt, upstream.tcp_only(), upstream.keeps_case.holds(now_ms_),
-        upstream.takes_edns.holds(now_ms_));
+  start(*attempt, upstream.tcp_only(), upstream.keeps_case.holds(now_ms_), upstream.edns(now_ms_));
 }
 
 // The same question to the same upstream, in another way. The former attempt may go on waiting.
 bool Fetch::ask_again(Attempt& former, Again how) {
   Attempt* attempt = now_ms_ < give_up_ms_ ? make_attempt(former.index) : nullptr;
   if (attempt == nullptr) return false;
+  const bool plain_dns = how == Again::kPlainDns || how == Again::kPlainDnsHint;
   const bool by_tcp = how == Again::kTcp || how == Again::kTcpForCase || how == Again::kReconnect ||
-                      (how == Again::kPlainDns && former.by_tcp) || former.upstream->tcp_only();
+                      (plain_dns && former.by_tcp) || former.upstream->tcp_only();
   attempt->probe = former.probe;
   attempt->case_doubt = former.case_doubt || how == Again::kTcpForCase;
   attempt->edns_doubt = former.edns_doubt || how == Again::kPlainDns;
+  attempt->edns_hint = former.edns_hint || how == Again::kPlainDnsHint;
   attempt->reconnected = former.reconnected || how == Again::kReconnect;
-  const bool edns = former.question.edns && how != Again::kPlainDns;
-  const bool mixed_case = former.match_case && how == Again::kPlainDns;
+  const bool edns = former.question.edns && !plain_dns;
+  const bool mixed_case = former.match_case && plain_dns;
   if (!start(*attempt, by_tcp, mixed_case, edns)) return false;
   former.end = AttemptEnd::kReplaced;
   if (current_ == nullptr || current_ == &former) wait_for(*attempt);
@@ -234,7 +244,7 @@ Fetch::Attempt* Fetch::make_attempt(std::size_t index) {
   attempt.index = index;
   attempt.end = AttemptEnd::kFull;  // until it was sent
   attempt.probe = attempt.case_doubt = attempt.edns_doubt = attempt.reconnected = false;
-  attempt.heard = false;
+  attempt.heard = attempt.edns_hint = false;
   return &attempt;
 }
 

@@ -85,13 +85,22 @@ class Fetch final : public Deadline, private ExchangeOwner {
     bool probe = false;         // sent along; nobody waits for this one in particular
     bool case_doubt = false;    // sent because the case of the question was lost
     bool edns_doubt = false;    // sent because of a FORMERR to EDNS
+    bool edns_hint = false;     // the same, but it came without the question
     bool reconnected = false;   // sent again after its connection closed
   };
-  enum class Again : std::uint8_t { kTcp, kTcpForCase, kPlainCase, kPlainDns, kReconnect };
+  enum class Again : std::uint8_t {
+    kTcp,
+    kTcpForCase,
+    kPlainCase,
+    kPlainDns,
+    kPlainDnsHint,
+    kReconnect
+  };
 
   void replied(Exchange& exchange, Bytes message) override;
   void broke(Exchange& exchange, AttemptEnd end) override;
   void case_lost(Exchange& exchange) override;
+  void edns_refused(Exchange& exchange) override;
 
   Bytes with_plain_case(Bytes message);
   void accept_reply(Attempt& attempt, Bytes message);

@@ -54,7 +54,7 @@ UpstreamStatus Upstream::status(std::uint64_t now_ms) const {
   status.resting = health.state(now_ms) != HealthState::kGood;
   status.rest_left_ms = static_cast<std::uint32_t>(health.rest_left_ms(now_ms));
   status.mixed_case = keeps_case.holds(now_ms);
-  status.edns = takes_edns.holds(now_ms);
+  status.edns = edns(now_ms);
   status.queries = queries_;
   status.answers = answers_;
   status.failures = failures_;

@@ -46,8 +46,13 @@ class Upstream {
 
   RoundTrip round_trip;
   Health health;
-  Assumption keeps_case{3, 3'600'000};  ///< the case of the question comes back (0x20)
-  Assumption takes_edns{1, 600'000};    ///< no FORMERR for a query with EDNS
+  Assumption keeps_case{3, 3'600'000};         ///< the case of the question comes back (0x20)
+  Assumption takes_edns{1, 600'000};           ///< no FORMERR for a query with EDNS
+  Assumption takes_edns_silently{3, 600'000};  ///< nor a bare one, which anybody may have sent
+
+  bool edns(std::uint64_t now_ms) const {
+    return takes_edns.holds(now_ms) && takes_edns_silently.holds(now_ms);
+  }
 
  private:
   UpstreamSettings settings_;

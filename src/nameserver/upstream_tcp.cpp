@@ -101,10 +101,16 @@ class TcpConnections::Connection final : public net::StreamReader, public Exchan
   void message(Bytes message) {
     Exchange* exchange =
         message.size() < dns::kHeaderBytes ? nullptr : find(load_u16(message.data()));
-    if (exchange == nullptr ||
-        !dns::matches_question(message, exchange->id, exchange->question.name,
-                               exchange->question.type, exchange->question.klass, false)) {
+    if (exchange == nullptr) {
       ++all_.counts_.mismatched;
+      return;
+    }
+    const UpstreamQuestion& question = exchange->question;
+    if (!dns::matches_question(message, exchange->id, question.name, question.type, question.klass,
+                               false)) {
+      ++all_.counts_.mismatched;
+      const bool refused = question.edns && dns::is_bare_refusal(message, exchange->id);
+      if (refused) exchange->owner->edns_refused(*exchange);
       return;
     }
     forget(*exchange);

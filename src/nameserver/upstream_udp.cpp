@@ -69,8 +69,13 @@ class UdpPorts::Port final : public net::UdpReader, public ExchangePort {
     Exchange* exchange = message.size() < dns::kHeaderBytes || datagram.truncated
                              ? nullptr
                              : find(exchange_key(serial_, load_u16(message.data())));
-    if (exchange == nullptr || !matches(*exchange, message, false)) {
+    if (exchange == nullptr) {
       ++ports_.counts_.mismatched;
+    } else if (!matches(*exchange, message, false)) {
+      ++ports_.counts_.mismatched;
+      if (exchange->question.edns && dns::is_bare_refusal(message, exchange->id)) {
+        exchange->owner->edns_refused(*exchange);
+      }
     } else if (exchange->match_case && !matches(*exchange, message, true)) {
       ++ports_.counts_.mismatched;
       exchange->owner->case_lost(*exchange);

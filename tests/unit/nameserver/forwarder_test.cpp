@@ -323,6 +323,43 @@ TEST_CASE("an upstream that cannot do EDNS is asked without it, and remembered")
   CHECK_FALSE(bench.forwarder->upstreams().at(0).edns);
 }
 
+TEST_CASE("a bare FORMERR without the question leads to plain DNS, and thrice to no more EDNS") {
+  ForwarderBench bench;
+  FakeUpstream& upstream = bench.add_upstream([](const Asked& asked) {
+    const std::string bare = u16_text(asked.id()) + "\x80\x01\0\0\0\0\0\0\0\0"s;
+    return asked.edns() ? bare : a_reply(asked, 4);
+  });
+  bench.start();
+  std::uint64_t took_ms = 0;
+  for (int i = 0; i < 3; ++i) {
+    CHECK(bench.forwarder->upstreams().at(0).edns);
+    CHECK(bench.fetch("n" + std::to_string(i) + ".example", &took_ms)->last_byte() == 4);
+    CHECK(took_ms < 90);
+  }
+  CHECK(upstream.asked.size() == 6);
+  CHECK_FALSE(bench.forwarder->upstreams().at(0).edns);
+  bench.fetch("plain.example");
+  CHECK(upstream.asked.size() == 7);
+}
+
+TEST_CASE("a forged bare FORMERR costs one query and the answer is awaited") {
+  ForwarderBench bench;
+  FakeUpstream& upstream = bench.add_upstream(silence());
+  bench.start();
+  const auto outcome = bench.ask("www.example.com");
+  REQUIRE(bench.wait_for([&] { return !upstream.asked.empty(); }));
+  const Asked asked = upstream.asked[0];
+  for (int i = 0; i < 3; ++i) {
+    upstream.send(asked.from, u16_text(asked.id()) + "\x80\x01\0\0\0\0\0\0\0\0"s);
+  }
+  bench.wait_ms(100);
+  CHECK(upstream.asked.size() == 2);
+  upstream.send(asked.from, a_reply(asked, 5));
+  REQUIRE(bench.wait_for(*outcome));
+  CHECK(outcome->last_byte() == 5);
+  CHECK(bench.forwarder->upstreams().at(0).edns);
+}
+
 TEST_CASE(
     "an upstream that lowers the case is asked by TCP, and 0x20 goes after repeated evidence") {
   ForwarderBench bench;
