@@ -501,6 +501,17 @@ class CacheSettings(Case):
                     self.assertEqual(postern.answer(f"n{i}.example.com"), [f"203.0.113.{i % 250}"])
 
 
+class Reload(Case):
+    def test_what_the_old_upstream_said_goes_with_it(self):
+        with Upstream("a.example.com. 300 A 203.0.113.1") as old, \
+                Upstream("a.example.com. 300 A 203.0.113.2") as new, \
+                Postern(old.forward()) as postern:
+            self.assertEqual(postern.answer("a.example.com"), ["203.0.113.1"])
+            postern.reload(config=new.forward())
+            wait_until("the new upstream's answer",
+                       lambda: postern.answer("a.example.com") == ["203.0.113.2"])
+
+
 class Domains(Case):
     def test_the_longest_matching_name_wins(self):
         with Upstream("a.example.com. 300 A 203.0.113.1") as everything, \
