@@ -22,12 +22,6 @@ constexpr std::array<std::string_view, 4> kTransportNames{"udp", "tcp", "tls", "
 constexpr std::array<std::string_view, 9> kSourceNames{
     "none", "override", "zone", "cache", "stale", "upstream", "special", "refused", "error"};
 
-RateLimit make_rate_limit(const ResolverSettings& settings) {
-  const std::uint32_t workers = std::max(settings.workers, 1U);
-  const std::uint32_t share = (settings.qps_per_client + workers - 1) / workers;
-  return {share, settings.qps_per_client};
-}
-
 std::string question_text(Bytes query) {
   std::size_t position = dns::kHeaderBytes;
   std::array<std::uint8_t, dns::kNameBytesMax> name;
@@ -284,10 +278,10 @@ void Resolver::swap_snapshot(std::shared_ptr<const ResolverSnapshot> snapshot) {
 
 void Resolver::reconfigure(dns::Cache& cache, const ResolverSettings& settings) {
   impl_->cache = &cache;
-  const bool new_limit = settings.qps_per_client != impl_->settings.qps_per_client ||
-                         settings.workers != impl_->settings.workers;
+  const std::uint32_t rate = settings.qps_per_client;
+  const bool new_limit = rate != impl_->settings.qps_per_client;
   impl_->settings = settings;
-  if (new_limit) impl_->rate_limit = make_rate_limit(settings);
+  if (new_limit) impl_->rate_limit = {rate, rate};
 }
 
 const ResolverCounts& Resolver::counts() const { return impl_->counts; }
