@@ -48,7 +48,8 @@ class FetchHost {
 
 class Fetch final : public Deadline, private ExchangeOwner {
  public:
-  static constexpr std::size_t kAttemptsMax = 12;   ///< queries sent for one question
+  static constexpr std::size_t kAttemptsMax = 12;  ///< queries sent for one question
+  static_assert(kUpstreamsMax <= kAttemptsMax, "each upstream can be asked once");
   static constexpr std::uint32_t kFailureTtlS = 5;  ///< RFC 9520 section 3.2
   /// Nobody listens at any upstream: one may be about to start again, so all are asked once more
   /// after this time, then after twice as long...

@@ -102,6 +102,7 @@ void Forwarder::Impl::configure(Settings new_settings) {
     auto group = std::make_shared<ForwardGroup>();
     group->policy = forward.policy;
     group->timeout_ms = forward.timeout_ms;
+    assert(forward.upstreams.size() <= kUpstreamsMax);
     for (const UpstreamSettings& upstream : forward.upstreams) {
       group->upstreams.push_back(upstream_for(upstream));
     }

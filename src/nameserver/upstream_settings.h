@@ -1,6 +1,7 @@
 // Where questions go that this server does not answer itself: [[dns.forward]].
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -20,10 +21,12 @@ struct UpstreamSettings {
   std::string text;  ///< as configured, for logs and EDE
 };
 
+inline constexpr std::size_t kUpstreamsMax = 8;  ///< of one forward
+
 /// [[dns.forward]]
 struct ForwardSettings {
   dns::Name name;
-  std::vector<UpstreamSettings> upstreams;
+  std::vector<UpstreamSettings> upstreams;  ///< kUpstreamsMax at most
   UpstreamPolicy policy = UpstreamPolicy::kFastest;
   std::uint32_t timeout_ms = 2000;  ///< for a client's query, all attempts together
   std::string source;               ///< "FILE:LINE"
