@@ -4,8 +4,25 @@
 
 #include "base/clock.h"
 #include "dns/message.h"
+#include "dns/response.h"
 
 namespace postern::nameserver {
+namespace {
+
+dns::Rcode header_rcode(Bytes message) {
+  return static_cast<dns::Rcode>(dns::read_header(message).flags & dns::kRcodeMask);
+}
+
+// With the bits that only EDNS has. Rare, so the room for it is not kept.
+dns::Rcode full_rcode(Bytes message, const dns::LookupName& question) {
+  const dns::Rcode rcode = header_rcode(message);
+  if (rcode != dns::Rcode::kNoError && rcode != dns::Rcode::kNxDomain) return rcode;
+  const auto response = std::make_unique<dns::Response>();
+  const bool readable = response->parse(message, question);
+  return readable ? static_cast<dns::Rcode>(response->rcode()) : rcode;
+}
+
+}  // namespace
 
 void Fetch::begin(std::uint64_t now_ms) {
   now_ms_ = now_ms;
@@ -116,19 +133,23 @@ void Fetch::accept_reply(Attempt& attempt, Bytes message) {
 void Fetch::reply_of_no_use(Attempt& attempt, Bytes message, dns::AcceptOutcome outcome) {
   const bool truncated = outcome == dns::AcceptOutcome::kTruncated && !attempt.by_tcp;
   if (truncated && ask_again(attempt, Again::kTcp)) return;
-  attempt.rcode = static_cast<dns::Rcode>(dns::read_header(message).flags & dns::kRcodeMask);
+  attempt.rcode = header_rcode(message);
   const bool no_edns =
       attempt.rcode == dns::Rcode::kFormErr || attempt.rcode == dns::Rcode::kNotImp;
   if (no_edns && attempt.question.edns && ask_again(attempt, Again::kPlainDns)) return;
-  attempt.end =
-      outcome == dns::AcceptOutcome::kFailed ? AttemptEnd::kRcode : AttemptEnd::kMalformed;
+  attempt.end = AttemptEnd::kMalformed;
+  if (outcome == dns::AcceptOutcome::kFailed) {
+    attempt.rcode = full_rcode(message, question.name);
+    const bool lame = attempt.rcode == dns::Rcode::kNoError;
+    attempt.end = lame ? AttemptEnd::kLame : AttemptEnd::kRcode;
+  }
   go_on();
 }
 
 // The fetch is over; what still comes tells how the upstream is.
 void Fetch::late_reply(Attempt& attempt, Bytes message) {
   attempt.end = AttemptEnd::kReplaced;
-  const auto rcode = static_cast<dns::Rcode>(dns::read_header(message).flags & dns::kRcodeMask);
+  const dns::Rcode rcode = header_rcode(message);
   if (rcode == dns::Rcode::kNoError || rcode == dns::Rcode::kNxDomain) attempt.upstream->answered();
   end_if_idle();
 }
@@ -143,8 +164,7 @@ void Fetch::learn_from_answer(const Attempt& winner) {
   // Who said SERVFAIL where another one had the answer is not well, however fast it says so.
   for (std::size_t i = 0; i < attempt_count_; ++i) {
     const Attempt& other = attempts_[i];
-    const bool spoke = other.end == AttemptEnd::kRcode || other.end == AttemptEnd::kMalformed;
-    if (spoke && other.upstream != &upstream) other.upstream->failed(other, now_ms_ * 1000);
+    if (other.spoke() && other.upstream != &upstream) other.upstream->failed(other, now_ms_ * 1000);
   }
 }
 

@@ -79,7 +79,11 @@ class Fetch final : public Deadline, private ExchangeOwner {
     Upstream* upstream = nullptr;
     std::size_t index = 0;  // of the upstream in its group
     AttemptEnd end = AttemptEnd::kWaiting;
-    dns::Rcode rcode{};
+    dns::Rcode rcode{};  // when it is kRcode
+
+    bool spoke() const {  // and brought no answer
+      return end == AttemptEnd::kRcode || end == AttemptEnd::kLame || end == AttemptEnd::kMalformed;
+    }
     bool by_tcp = false;
     bool heard = false;         // a reply came, whatever it said
     bool repeat_helps = false;  // while it is under way

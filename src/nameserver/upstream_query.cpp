@@ -42,6 +42,8 @@ std::string end_text(const AttemptReport& attempt) {
       return "sent a malformed answer";
     case AttemptEnd::kRcode:
       return fmt::format("answered {}", dns::rcode_text(attempt.rcode));
+    case AttemptEnd::kLame:
+      return "pointed elsewhere (lame)";
     case AttemptEnd::kWaiting:
     case AttemptEnd::kTimedOut:
     case AttemptEnd::kReplaced:
@@ -56,6 +58,7 @@ dns::Ede ede_for(std::span<const AttemptReport> attempts) {
   for (const AttemptReport& attempt : attempts) {
     switch (attempt.end) {
       case AttemptEnd::kRcode:
+      case AttemptEnd::kLame:
       case AttemptEnd::kMalformed:
         return dns::Ede::kOther;
       case AttemptEnd::kRefused:

@@ -50,6 +50,7 @@ enum class AttemptEnd : std::uint8_t {
   kClosed,       ///< the connection ended before the answer
   kMalformed,    ///< what came was no DNS message that can be used
   kRcode,        ///< SERVFAIL, REFUSED, ...
+  kLame,         ///< a referral: it does not know and does not ask
   kReplaced,     ///< an answer came that could not be used as it was, and the question went again
 };
 

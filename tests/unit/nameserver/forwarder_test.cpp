@@ -249,6 +249,22 @@ TEST_CASE("SERVFAIL goes to the next upstream, and to the client when all say it
   CHECK(first.asked.size() == 2);  // who has said no is not asked again
 }
 
+TEST_CASE("a referral is called lame, and an extended rcode is told by its name") {
+  ForwarderBench bench;
+  FakeUpstream& upstream = bench.add_upstream([](const Asked& asked) {
+    return u16_text(asked.id()) + "\x80\0\0\1\0\0\0\1\0\0"s + asked.question() +
+           "\xc0\x0c\0\2\0\1\0\0\x01\x2c\0\4\1n\xc0\x0c"s;
+  });
+  bench.start();
+  const std::string who = "udp://" + upstream.address().to_string();
+  CHECK(bench.fetch("a.example")->ede_text == who + " pointed elsewhere (lame)");
+  upstream.set_answer([](const Asked& asked) {
+    return u16_text(asked.id()) + "\x80\0\0\1\0\0\0\0\0\1"s + asked.question() +
+           "\0\0\x29\x04\xd0\1\0\0\0\0\0"s;
+  });
+  CHECK(bench.fetch("b.example")->ede_text == who + " answered BADVERS");
+}
+
 TEST_CASE("an answer that cannot be read goes to the next upstream") {
   ForwarderBench bench;
   bench.add_upstream([](const Asked& asked) {
