@@ -258,7 +258,10 @@ bool Fetch::ask_again(Attempt& former, Again how) {
 }
 
 Fetch::Attempt* Fetch::make_attempt(std::size_t index) {
-  if (attempt_count_ == kAttemptsMax) return nullptr;
+  if (attempt_count_ == kAttemptsMax) {
+    ++host_.counts.attempts_full;
+    return nullptr;
+  }
   Attempt& attempt = attempts_[attempt_count_++];
   attempt.upstream = group->upstreams[index].get();
   attempt.index = index;
@@ -406,7 +409,8 @@ void Fetch::finish() {
   current_ = nullptr;
   host_.finished(*this);
   snapshot.reset();
-  if (!host_.may_linger()) {
+  if (anything_under_way() && !host_.may_linger()) {
+    ++host_.counts.lingering_full;
     for (std::size_t i = 0; i < attempt_count_; ++i) attempts_[i].forget();
   }
   if (anything_under_way()) {

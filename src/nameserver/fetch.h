@@ -35,7 +35,8 @@ class FetchHost {
   virtual void finished(Fetch& fetch) = 0;
   /// Nothing is awaited any more, not even late answers: the fetch may go back to the pool.
   virtual void idle(Fetch& fetch) = 0;
-  /// May this fetch go on listening for late answers, which tell how upstreams are?
+  /// May this fetch, which has just finished, go on listening for late answers? They tell how
+  /// upstreams are.
   virtual bool may_linger() const = 0;
 
   Random random;

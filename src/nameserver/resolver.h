@@ -44,6 +44,7 @@ struct ResolverCounts {
   std::uint64_t forwarded = 0;                  ///< queries that had to wait for upstream
   std::uint64_t refreshed = 0;                  ///< fetches begun in the background
   std::uint64_t pending_refused = 0;            ///< pending_max was reached
+  std::uint64_t oversize_refused = 0;           ///< would have to wait, longer than 4096 bytes
   std::uint64_t hops_refused = 0;               ///< a chain that asked upstream too often
 };
 

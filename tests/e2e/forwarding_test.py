@@ -1,9 +1,11 @@
 """Forwarding and cache: what is asked upstream, what is believed of the answers, what is kept."""
 
 import socket
+import struct
 import threading
 import time
 import unittest
+import urllib.request
 
 import dns.flags
 import dns.message
@@ -12,8 +14,8 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 
-from lab import (Case, Postern, Shared, Upstream, data, ede, ede_codes, make_query, records,
-                 wait_until)
+from lab import (Case, Postern, Shared, Upstream, data, ede, ede_codes, framed, make_query,
+                 receive_framed, records, wait_until)
 
 
 def lower_case_question(upstream):
@@ -418,6 +420,27 @@ class Joined(Case):
             self.assertEqual({rcode for rcode, _ in replies}, {"SERVFAIL"})
             self.assertGreaterEqual(len([1 for _, seconds in replies if seconds < 1.5]), 7)
             self.assertLessEqual(len({one.name.lower() for one in up.asked}), 5)
+
+
+class Limits(Case):
+    def test_a_query_too_long_to_wait_is_told_so_and_counted(self):
+        with Upstream("a.example.com. 300 A 203.0.113.1") as up, Postern(up.forward()) as postern:
+            option = struct.pack("!HH", 65001, 4200) + b"x" * 4200
+            whole = make_query("a.example.com").to_wire()
+            with postern.connect() as connection:
+                connection.sendall(framed(whole[:-2] + struct.pack("!H", len(option)) + option))
+                reply = dns.message.from_wire(receive_framed(connection))
+            self.assert_rcode(reply, "SERVFAIL")
+            self.assertIn("4096 bytes", " ".join(text for _, text in ede(reply)))
+            self.assertEqual(postern.answer("a.example.com", tcp=True), ["203.0.113.1"])
+            metrics = urllib.request.urlopen(f"http://127.0.0.1:{postern.admin_port}/metrics")
+            text = metrics.read().decode()
+            self.assertIn("postern_oversize_refused_total 1", text)
+            for name in ("upstream_sockets_failed", "upstream_queries_refused",
+                         "upstream_connections_full", "upstream_send_dropped",
+                         "fetches_joins_refused", "fetches_attempts_full",
+                         "fetches_lingering_full"):
+                self.assertIn(f"postern_{name}_total 0", text)
 
 
 class Stale(Case):

@@ -2,9 +2,11 @@
 #include <doctest/doctest.h>
 
 #include "forwarder_bench.h"
+#include "nameserver/upstream_tcp.h"
 
 using namespace postern::test;
 namespace dns = postern::dns;
+namespace nameserver = postern::nameserver;
 
 namespace {
 
@@ -133,6 +135,41 @@ TEST_CASE("refused TCP is named as such") {
   bench.start();
   const auto outcome = bench.fetch("www.example.com");
   CHECK(outcome->ede_text == "tcp://" + upstream.address().to_string() + " refused the connection");
+}
+
+TEST_CASE("more queries than connections may carry are refused and counted") {
+  struct Owner final : nameserver::ExchangeOwner {
+    void replied(nameserver::Exchange&, postern::Bytes) override {}
+    void broke(nameserver::Exchange&, nameserver::AttemptEnd) override {}
+    void case_lost(nameserver::Exchange&) override {}
+    void edns_refused(nameserver::Exchange&) override {}
+  };
+  FakeUpstream upstream(silence());
+  upstream.listen_tcp();
+  postern::net::Loop loop;
+  nameserver::Random random;
+  nameserver::TcpConnectionSettings settings;
+  settings.connections_max = 2;
+  settings.pipeline_min = 1;
+  settings.pipeline_max = 2;
+  Owner owner;
+  std::array<nameserver::Exchange, 5> exchanges;
+  const std::string name = "\7example\0"s;
+  nameserver::TcpConnections connections(loop, random, upstream.address(), settings);
+  for (nameserver::Exchange& exchange : exchanges) {
+    exchange.owner = &owner;
+    exchange.question = {dns::NameView(postern::as_bytes(name)),
+                         dns::RrType::kA,
+                         dns::RrClass::kIn,
+                         false,
+                         false,
+                         true};
+    const bool is_last = &exchange == &exchanges.back();
+    CHECK(connections.send(exchange) ==
+          (is_last ? nameserver::AttemptEnd::kFull : nameserver::AttemptEnd::kWaiting));
+  }
+  CHECK(connections.counts().queries_refused == 1);
+  CHECK(connections.counts().connections_full == 3);
 }
 
 TEST_CASE("a slow name is asked once by TCP, and its connection stays in use") {

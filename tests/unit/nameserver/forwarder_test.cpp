@@ -537,13 +537,46 @@ TEST_CASE("beyond the limit of outstanding fetches the ticket is empty and the f
   for (int i = 0; i < 3; ++i) outcomes.push_back(bench.ask("n" + std::to_string(i) + ".example"));
   CHECK_FALSE(bench.ask("n4.example")->ticket);
   CHECK(bench.ask("n1.example")->ticket);  // joins
-  const dns::ImageView full = bench.forwarder->full_image();
+  const dns::ImageView full = bench.forwarder->refusal();
   CHECK(full.head.failure);
   CHECK(full.head.ede == 14);
   CHECK(full.ede_text == "too many queries are waiting (dns.limits.outstanding)");
   CHECK(bench.forwarder->counts().refused_full == 1);
   for (const auto& outcome : outcomes) CHECK(bench.wait_for(*outcome));
   CHECK(bench.ask("n4.example")->ticket);
+}
+
+TEST_CASE("two thousand may wait for one answer; who comes later is told so, and it is counted") {
+  ForwarderBench bench;
+  bench.add_upstream(silence());
+  bench.start();
+  std::vector<std::unique_ptr<Outcome>> outcomes;
+  for (int i = 0; i < 2000; ++i) outcomes.push_back(bench.ask("same.example"));
+  CHECK(outcomes.back()->ticket);
+  CHECK_FALSE(bench.ask("same.example")->ticket);
+  CHECK(bench.forwarder->refusal().ede_text == "too many clients are waiting for this answer");
+  CHECK(bench.forwarder->counts().joins_refused == 1);
+  CHECK(bench.forwarder->counts().refused_full == 0);
+}
+
+TEST_CASE("a fetch sends twelve queries at most, and the want of more is counted") {
+  ForwarderBench bench;
+  for (int i = 0; i < 8; ++i) bench.add_upstream(address(1)).close_udp();
+  bench.start();
+  CHECK(bench.fetch("www.example.com")->ede == 23);
+  CHECK(bench.forwarder->counts().queries == 12);
+  CHECK(bench.forwarder->counts().attempts_full > 0);
+}
+
+TEST_CASE("two thousand fetches wait for late answers, more do not, and that is counted") {
+  ForwarderBench bench;
+  bench.add_upstream(address(1));
+  bench.add_upstream(silence());  // is sent each question too, as long as it was never measured
+  bench.forward.policy = nameserver::UpstreamPolicy::kFastest;
+  bench.forward.timeout_ms = 30'000;
+  bench.start();
+  for (int i = 0; i < 2003; ++i) bench.fetch("n" + std::to_string(i) + ".example");
+  CHECK(bench.forwarder->counts().lingering_full == 3);
 }
 
 TEST_CASE("a reload keeps what is known of an upstream, and fetches under way end as they began") {
