@@ -203,7 +203,7 @@ void Fetch::begin_round_after_refusal() {
 
 // False when an attempt is under way or nobody is left; true: could not be sent, try another one.
 bool Fetch::try_next() {
-  std::array<Candidate, kAttemptsMax> known;
+  Candidates known;
   const std::span<const Candidate> all(known.data(), candidates(known));
   const int chosen = next_upstream(all);
   if (chosen == kNobody || now_ms_ >= give_up_ms_) return false;
@@ -218,7 +218,8 @@ bool Fetch::try_next() {
   if (!start(*attempt, upstream.tcp_only(), mixed_case, upstream.edns(now_ms_))) {
     return true;
   }
-  wait_for(*attempt);
+  ++known[attempt->index].times_asked;
+  wait_for(*attempt, all);
   if (first && all.size() > 1) send_probe(all, chosen);
   return false;
 }
@@ -301,7 +302,7 @@ void Fetch::attempt_timed_out(Attempt& attempt) {
   if (attempt.case_doubt && attempt.by_tcp) ask_again(attempt, Again::kPlainCase);
 }
 
-std::size_t Fetch::candidates(std::array<Candidate, kAttemptsMax>& out) const {
+std::size_t Fetch::candidates(Candidates& out) const {
   const std::size_t count = std::min(group->upstreams.size(), out.size());
   for (std::size_t i = 0; i < count; ++i) out[i] = group->upstreams[i]->candidate(now_ms_);
   for (std::size_t i = 0; i < attempt_count_; ++i) {
@@ -330,17 +331,21 @@ int Fetch::next_upstream(std::span<const Candidate> candidates) const {
 }
 
 void Fetch::wait_for(Attempt& attempt) {
-  std::array<Candidate, kAttemptsMax> known;
-  const std::size_t count = candidates(known);
+  Candidates known;
+  wait_for(attempt, std::span(known).first(candidates(known)));
+}
+
+// REQUIRES: this attempt is counted in `candidates`.
+void Fetch::wait_for(Attempt& attempt, std::span<const Candidate> candidates) {
   AttemptTime time;
   time.rtt_timeout_ms = attempt.upstream->round_trip.timeout_ms();
   time.timeout_ms = group->timeout_ms;
   time.remaining_ms = static_cast<std::uint32_t>(give_up_ms_ - now_ms_);
-  time.times_asked = known[attempt.index].times_asked - 1U;
-  for (std::size_t i = 0; i < count; ++i) {
-    if (i != attempt.index && known[i].times_asked == 0) ++time.others_left;
+  time.times_asked = candidates[attempt.index].times_asked - 1U;
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    if (i != attempt.index && candidates[i].times_asked == 0) ++time.others_left;
   }
-  const bool resting = known[attempt.index].health != HealthState::kGood;
+  const bool resting = candidates[attempt.index].health != HealthState::kGood;
   if (group->policy == UpstreamPolicy::kSequential && !resting) {
     if (turn_of_ != attempt.upstream) turn_end_ms_ = now_ms_ + turn_ms(time);
     turn_of_ = attempt.upstream;

@@ -125,9 +125,11 @@ class Fetch final : public Deadline, private ExchangeOwner {
   bool plan_round_after_refusal();
   void begin_round_after_refusal();
 
-  std::size_t candidates(std::array<Candidate, kAttemptsMax>& out) const;
+  using Candidates = std::array<Candidate, kUpstreamsMax>;
+  std::size_t candidates(Candidates& out) const;
   int next_upstream(std::span<const Candidate> candidates) const;
   void wait_for(Attempt& attempt);
+  void wait_for(Attempt& attempt, std::span<const Candidate> candidates);
   bool anything_under_way() const;
   void set_due();
   void give_up();

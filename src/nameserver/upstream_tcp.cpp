@@ -69,10 +69,12 @@ class TcpConnections::Connection final : public net::StreamReader, public Exchan
       message(chunk.subspan(at + 2, size));
       at += 2 + size;
     }
-    // `chunk` may be `partial_` itself.
-    const std::vector<std::uint8_t> rest(chunk.begin() + static_cast<std::ptrdiff_t>(at),
-                                         chunk.end());
-    partial_ = rest;
+    const auto rest = static_cast<std::ptrdiff_t>(at);
+    if (partial_.empty()) {
+      partial_.assign(chunk.begin() + rest, chunk.end());
+    } else {
+      partial_.erase(partial_.begin(), partial_.begin() + rest);
+    }
     note_heard();
   }
 

@@ -69,20 +69,13 @@ class UdpPorts::Port final : public net::UdpReader, public ExchangePort {
     Exchange* exchange = message.size() < dns::kHeaderBytes || datagram.truncated
                              ? nullptr
                              : find(exchange_key(serial_, load_u16(message.data())));
-    if (exchange == nullptr) {
-      ++ports_.counts_.mismatched;
-    } else if (!matches(*exchange, message, false)) {
-      ++ports_.counts_.mismatched;
-      if (exchange->question.edns && dns::is_bare_refusal(message, exchange->id)) {
-        exchange->owner->edns_refused(*exchange);
-      }
-    } else if (exchange->match_case && !matches(*exchange, message, true)) {
-      ++ports_.counts_.mismatched;
-      exchange->owner->case_lost(*exchange);
-    } else {
+    if (exchange != nullptr && matches(*exchange, message, exchange->match_case)) {
       forget(*exchange);
       exchange->owner->replied(*exchange, message);
+      return 0;
     }
+    ++ports_.counts_.mismatched;
+    if (exchange != nullptr) take_hint(*exchange, message);
     return 0;
   }
 
@@ -105,6 +98,15 @@ class UdpPorts::Port final : public net::UdpReader, public ExchangePort {
   void set_retired() { retired_ = true; }
 
  private:
+  // Not the answer, but of the right id.
+  static void take_hint(Exchange& exchange, Bytes message) {
+    if (exchange.match_case && matches(exchange, message, false)) {
+      exchange.owner->case_lost(exchange);
+    } else if (exchange.question.edns && dns::is_bare_refusal(message, exchange.id)) {
+      exchange.owner->edns_refused(exchange);
+    }
+  }
+
   Exchange* find(std::uint64_t key) const {
     return ports_.exchanges_.find(key, [](const Exchange&) { return true; });
   }
