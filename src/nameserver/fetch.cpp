@@ -131,13 +131,16 @@ void Fetch::accept_reply(Attempt& attempt, Bytes message) {
 }
 
 void Fetch::reply_of_no_use(Attempt& attempt, Bytes message, dns::AcceptOutcome outcome) {
+  const std::size_t attempts_before = attempt_count_;
   const bool truncated = outcome == dns::AcceptOutcome::kTruncated && !attempt.by_tcp;
   if (truncated && ask_again(attempt, Again::kTcp)) return;
   attempt.rcode = header_rcode(message);
   const bool no_edns =
       attempt.rcode == dns::Rcode::kFormErr || attempt.rcode == dns::Rcode::kNotImp;
   if (no_edns && attempt.question.edns && ask_again(attempt, Again::kPlainDns)) return;
-  attempt.end = AttemptEnd::kMalformed;
+  // When TCP could not even be tried that attempt tells why.
+  const bool replaced = truncated && attempt_count_ > attempts_before;
+  attempt.end = replaced ? AttemptEnd::kReplaced : AttemptEnd::kMalformed;
   if (outcome == dns::AcceptOutcome::kFailed) {
     attempt.rcode = full_rcode(message, question.name);
     const bool lame = attempt.rcode == dns::Rcode::kNoError;

@@ -137,6 +137,17 @@ TEST_CASE("refused TCP is named as such") {
   CHECK(outcome->ede_text == "tcp://" + upstream.address().to_string() + " refused the connection");
 }
 
+TEST_CASE("out of descriptors a truncated answer is not called malformed") {
+  ForwarderBench bench;
+  const FakeUpstream& upstream = bench.add_upstream(truncated_by_udp(6));
+  bench.start();
+  bench.fetch("opens-a-port.example");
+  const OutOfDescriptors nothing_left;
+  CHECK(bench.fetch("www.example.com")->ede_text ==
+        "tcp://" + upstream.address().to_string() +
+            " was not asked: this machine cannot open a socket (no descriptors, memory or ports)");
+}
+
 TEST_CASE("more queries than connections may carry are refused and counted") {
   struct Owner final : nameserver::ExchangeOwner {
     void replied(nameserver::Exchange&, postern::Bytes) override {}

@@ -3,7 +3,6 @@
 #include <set>
 
 #include <doctest/doctest.h>
-#include <sys/resource.h>
 
 #include "forwarder_bench.h"
 
@@ -12,27 +11,6 @@ using postern::Bytes;
 using postern::Endpoint;
 namespace dns = postern::dns;
 namespace nameserver = postern::nameserver;
-
-namespace {
-
-/// No descriptor can be opened while this lives.
-class OutOfDescriptors {
- public:
-  OutOfDescriptors() {
-    getrlimit(RLIMIT_NOFILE, &before_);
-    rlimit none = before_;
-    none.rlim_cur = 0;
-    setrlimit(RLIMIT_NOFILE, &none);
-  }
-  ~OutOfDescriptors() { setrlimit(RLIMIT_NOFILE, &before_); }
-  OutOfDescriptors(const OutOfDescriptors&) = delete;
-  OutOfDescriptors& operator=(const OutOfDescriptors&) = delete;
-
- private:
-  rlimit before_{};
-};
-
-}  // namespace
 
 TEST_CASE("an answer reaches the listener and the cache") {
   ForwarderBench bench;
