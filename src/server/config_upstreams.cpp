@@ -65,6 +65,14 @@ void check_upstreams(Reader& reader, const Element<ForwardEntry>& forward,
   }
 }
 
+std::string source_text(const nameserver::ForwardSettings& forward) {
+  std::string text;
+  for (const nameserver::UpstreamSettings& upstream : forward.upstreams) {
+    text += upstream.endpoint.to_string() + " ";
+  }
+  return text;
+}
+
 std::string file_text(const std::string& path) {
   const std::ifstream file(path);
   std::ostringstream text;
@@ -145,6 +153,9 @@ void finish_forwards(Reader& reader, Document& document, const ConfigSurrounding
   }
   if (seen.count(dns::Name().lower_wire()) == 0 && !config.listen.empty()) {
     add_system_forward(reader, config, surroundings);
+  }
+  for (const nameserver::ForwardSettings& settings : config.forwards) {
+    config.policy.forward_sources.push_back(source_text(settings));
   }
   if (config.forwards.size() > kForwardsMax) {
     reader.error({}, fmt::format("dns.forward: {} names; allowed: {} at most",

@@ -84,6 +84,9 @@ void add_queries(Page* page, const nameserver::ResolverCounts& counts) {
   page->counter("refreshes_total", "Fetches begun in the background", counts.refreshed);
   page->counter("pending_refused_total", "Queries refused because dns.limits.outstanding was hit",
                 counts.pending_refused);
+  page->counter("oversize_refused_total",
+                "Queries over 4096 bytes refused because they would have had to wait",
+                counts.oversize_refused);
 }
 
 void add_forwarder(Page* page, const nameserver::ForwarderCounts& counts) {
@@ -96,9 +99,29 @@ void add_forwarder(Page* page, const nameserver::ForwarderCounts& counts) {
                 counts.retries);
   page->counter("upstream_tcp_total", "Queries to upstreams by TCP", counts.tcp);
   page->counter("upstream_mismatched_total", "Packets from upstreams that answered no question",
-                counts.mismatched);
-  page->counter("fetches_refused_total", "Fetches refused because a limit was hit",
+                counts.exchanges.mismatched);
+  page->counter("upstream_sockets_failed_total",
+                "Sockets to upstreams that this machine could not open",
+                counts.exchanges.sockets_failed);
+  page->counter("upstream_queries_refused_total",
+                "Queries not sent: too many were under way to that upstream",
+                counts.exchanges.queries_refused);
+  page->counter("upstream_connections_full_total",
+                "Queries that shared a busy TCP connection: no upstream gets more connections",
+                counts.exchanges.connections_full);
+  page->counter("upstream_send_dropped_total",
+                "Queries to upstreams lost because a socket's buffer was full",
+                counts.exchanges.send_dropped);
+  page->counter("fetches_refused_total", "Fetches refused because dns.limits.outstanding was hit",
                 counts.refused_full);
+  page->counter("fetches_joins_refused_total",
+                "Questions refused because too many waited for the same answer",
+                counts.joins_refused);
+  page->counter("fetches_attempts_full_total",
+                "Times that a fetch had sent as many queries as it may", counts.attempts_full);
+  page->counter("fetches_lingering_full_total",
+                "Fetches that did not wait for late answers because too many did",
+                counts.lingering_full);
   page->counter("svcb_edited_total", "HTTPS and SVCB records edited", counts.accept.svcb_edited);
   page->counter("svcb_withheld_total", "HTTPS and SVCB records of which nothing useful was left",
                 counts.accept.svcb_withheld);

@@ -46,7 +46,6 @@ nameserver::ResolverSettings Worker::resolver_settings() const {
   const Config& config = plan_.snapshot->config;
   nameserver::ResolverSettings settings;
   settings.qps_per_client = config.limits.qps_per_client;
-  settings.workers = plan_.workers;
   settings.pending_max = share(config.limits.outstanding, plan_.workers);
   settings.log_queries = config.server.log.queries;
   return settings;

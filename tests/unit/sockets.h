@@ -56,6 +56,8 @@ class TestSocket {
     fd_ = -1;
   }
 
+  void reopen(int type) { open(AF_INET, type); }
+
   void bind_to(const Endpoint& local) {
     sockaddr_storage address{};
     const socklen_t size = local.to_sockaddr(address);

@@ -82,6 +82,11 @@ class FakeUpstream {
     udp_.close_now();
     udp_open_ = false;
   }
+  void open_udp() {
+    udp_.reopen(SOCK_DGRAM);
+    udp_.bind_to(tcp_.local());
+    udp_open_ = true;
+  }
   void send(const Endpoint& to, std::string_view bytes) { udp_.send_to(to, bytes); }
 
   std::vector<Asked> asked;
