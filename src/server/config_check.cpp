@@ -298,6 +298,7 @@ void check_zone_file(Reader& reader, Element<dns::ZoneSettings>& zone) {
                fmt::format("dns.zone.file: cannot read '{}': {}; a path is relative to "
                            "the file that has it",
                            zone.value.file, why));
+  zone.value.file.clear();  // said once; nobody tries again
 }
 
 void check_zones(Reader& reader, Document& document) {

@@ -19,7 +19,7 @@ namespace postern::server {
 struct LoadedZone {
   std::shared_ptr<const dns::Zone> zone;
   std::vector<std::string> files;  ///< it and what it includes
-  std::uint64_t fingerprint = 0;   ///< of the content of `files` before they were read
+  std::uint64_t fingerprint = 0;   ///< of the content of `files` as read; 0: not known
 };
 
 struct Snapshot {

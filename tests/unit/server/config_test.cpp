@@ -5,42 +5,13 @@
 #include <fstream>
 
 #include <doctest/doctest.h>
-#include <stdlib.h>
+
+#include "folder.h"
 
 namespace postern::server {
 namespace {
 
-namespace fs = std::filesystem;
-
-/// Files that go away with it.
-class Folder {
- public:
-  Folder() {
-    char path[] = "/tmp/postern-config-XXXXXX";
-    root_ = mkdtemp(path);
-  }
-  ~Folder() { fs::remove_all(root_); }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-
-  std::string write(const std::string& name, std::string_view text) const {
-    const fs::path path = root_ / name;
-    fs::create_directories(path.parent_path());
-    std::ofstream(path) << text;
-    return path.string();
-  }
-  std::string path(const std::string& name) const { return (root_ / name).string(); }
-  /// `text` without the folder's own name.
-  std::string shorten(std::string text) const {
-    const std::string prefix = root_.string() + "/";
-    for (std::size_t at; (at = text.find(prefix)) != std::string::npos;)
-      text.erase(at, prefix.size());
-    return text;
-  }
-
- private:
-  fs::path root_;
-};
+using test::Folder;
 
 const ConfigSurroundings& surroundings() {
   static const Folder folder;
@@ -543,7 +514,7 @@ TEST_CASE("an include that is not there or stands in an included file is an erro
 
 TEST_CASE("a file that cannot be read says why") {
   const Folder folder;
-  fs::create_directory(folder.path("dir"));
+  std::filesystem::create_directory(folder.path("dir"));
   CHECK(problems_of_file(folder, "none.toml") ==
         std::vector<std::string>{"none.toml: no such file"});
   CHECK(
