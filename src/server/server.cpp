@@ -82,6 +82,14 @@ void log_served(const Snapshot& snapshot) {
   }
 }
 
+// Until the signals are events of the loop, SIGHUP waits: by itself it would end the process.
+void hold_back_reloads(int how) {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGHUP);
+  pthread_sigmask(how, &set, nullptr);
+}
+
 class Server {
  public:
   Server(std::string config_file, std::shared_ptr<const Snapshot> snapshot)
@@ -211,6 +219,7 @@ void Server::serve() {
   signals_.push_back(std::make_unique<Signal>(loop_, SIGHUP, [this] { want_reload(); }));
   signals_.push_back(std::make_unique<Signal>(loop_, SIGTERM, [this] { stop(); }));
   signals_.push_back(std::make_unique<Signal>(loop_, SIGINT, [this] { stop(); }));
+  hold_back_reloads(SIG_UNBLOCK);
   for (const auto& worker : workers_) {
     ++workers_running_;
     worker->start([this] { mailbox_.post([this] { worker_ended(); }); });
@@ -235,7 +244,8 @@ void Server::want_zones() {
 void Server::begin_next() {
   if (background_.busy() || stopping_) return;
   if (reload_wanted_) {
-    reload_wanted_ = zones_wanted_ = false;
+    // A zone edit that is waiting goes on waiting: the reload may be refused.
+    reload_wanted_ = false;
     log_info("reload", "reading {}", config_file_);
     background_.run([this, file = config_file_, current = snapshot_] {
       auto result = std::make_shared<SnapshotResult>(load_snapshot(file, current.get()));
@@ -439,6 +449,7 @@ void Server::answer_metrics(AdminServer::Respond respond) {
 
 int run(const RunOptions& options) {
   std::signal(SIGPIPE, SIG_IGN);
+  hold_back_reloads(SIG_BLOCK);
   SnapshotResult read = load_snapshot(options.config_file, nullptr);
   print_problems(read.problems);
   if (read.snapshot == nullptr) {

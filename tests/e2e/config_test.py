@@ -220,6 +220,23 @@ class Process(Case):
             postern.port = new
             self.assertEqual(postern.answer("llama.vanillax.me"), ["10.0.0.1"])
 
+    def test_sighup_during_the_start_is_a_reload_after_it(self):
+        zone = ("$TTL 60\n@ IN SOA ns admin 1 2 3 4 5\n  IN NS ns\nns IN A 10.9.9.9\n"
+                "$GENERATE 1-900000 h-$ IN A 10.0.0.8\n")  # takes a good while to read
+        postern = Postern(self.config("10.0.0.1") +
+                          '[[dns.zone]]\nname = "x.example"\nfile = "x.zone"\n',
+                          files={"x.zone": zone}, ready=False)
+
+        def holds_it_back():
+            with open(f"/proc/{postern.process.pid}/status", encoding="ascii") as status:
+                blocked = next(line.split()[1] for line in status if line.startswith("SigBlk:"))
+            return int(blocked, 16) >> (signal.SIGHUP - 1) & 1
+        with postern:
+            wait_until("SIGHUP to be held back", holds_it_back)
+            postern.process.send_signal(signal.SIGHUP)
+            postern.wait_log(r"reloaded: ", seconds=20)
+            self.assertEqual(postern.answer("ns.x.example"), ["10.9.9.9"])
+
     def test_many_reloads_under_load_lose_no_query(self):
         with Postern(self.config("10.0.0.1"), server="workers = 2") as postern:
             failures = []
