@@ -189,7 +189,7 @@ Result<void> Server::open() {
       return fail(Code::kIo, fmt::format("dns.listen: {}", free.error().detail));
     }
   }
-  auto sockets = open_sockets(config().listen, config().listen, worker_count_);
+  auto sockets = open_sockets(config().listen, worker_count_);
   if (!sockets) return fail(Code::kIo, fmt::format("dns.listen: {}", sockets.error().detail));
   if (auto admin = open_admin(config().server.admin); !admin) return admin;
   if (auto user = become_configured_user(); !user) return user;
@@ -290,11 +290,11 @@ Result<std::vector<ListenChange>> Server::listen_changes(const Config& next) con
     if (is_own_port(endpoint)) continue;
     if (auto free = check_is_free(endpoint); !free) return tl::unexpected(free.error());
   }
-  auto sockets = open_sockets(added, removed.empty() ? added : next.listen, worker_count_);
+  auto sockets = open_sockets(added, worker_count_);
   if (!sockets) return tl::unexpected(sockets.error());
   std::vector<ListenChange> changes;
   for (Sockets& own : *sockets) {
-    changes.push_back({std::move(own), removed, !removed.empty()});
+    changes.push_back({std::move(own), removed});
   }
   return changes;
 }
