@@ -5,11 +5,14 @@
 #include <cstdlib>
 #include <ctime>
 #include <memory>
+#include <optional>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "net/mailbox.h"
@@ -107,8 +110,12 @@ class Server {
   const Config& config() const { return snapshot_->config; }
   WorkerPlan plan() const { return {snapshot_, cache_, worker_count_}; }
 
+  void set_admin(std::unique_ptr<AdminServer> admin);
   Result<void> open_admin(const std::optional<Endpoint>& endpoint);
+  bool changes_user() const;
+  Result<void> open_sockets_of_start(std::vector<Sockets>* sockets);
   Result<void> become_configured_user() const;
+  void warn_of_unreadable() const;
   void log_start() const;
 
   void want_reload();
@@ -143,6 +150,7 @@ class Server {
   net::Timer retire_;
   std::vector<std::unique_ptr<Signal>> signals_;
   std::unique_ptr<AdminServer> admin_;
+  std::uint64_t admin_refused_before_ = 0;  // of admin listeners that are gone
   std::vector<std::unique_ptr<Worker>> workers_;
   bool reload_wanted_ = false, zones_wanted_ = false, stopping_ = false;
   std::size_t workers_running_ = 0;
@@ -151,50 +159,90 @@ class Server {
 
 // --- start
 
+void Server::set_admin(std::unique_ptr<AdminServer> admin) {
+  if (admin_ != nullptr) admin_refused_before_ += admin_->refused();
+  admin_ = std::move(admin);
+}
+
 Result<void> Server::open_admin(const std::optional<Endpoint>& endpoint) {
   if (!endpoint) {
-    admin_.reset();
+    set_admin(nullptr);
     return {};
   }
   if (admin_ != nullptr && admin_->local() == *endpoint) return {};
   auto handler = [this](const std::string& path, AdminServer::Respond respond) {
     answer_admin(path, std::move(respond));
   };
-  if (auto free = check_is_free(*endpoint); !free) {
+  // Our own listener on this port would be in the way of the check.
+  const bool own_port = admin_ != nullptr && admin_->local().port == endpoint->port;
+  if (auto free = own_port ? Result<void>() : check_is_free_tcp(*endpoint); !free) {
     return fail(Code::kIo, fmt::format("server.admin: {}; choose another address, or \"\" for off",
                                        free.error().detail));
   }
   auto admin = AdminServer::open(loop_, *endpoint, std::move(handler));
   if (!admin) return fail(Code::kIo, fmt::format("server.admin: {}", admin.error().detail));
-  admin_ = std::move(*admin);
+  set_admin(std::move(*admin));
   return {};
 }
 
+bool Server::changes_user() const {
+  const std::string& user = config().server.user;
+  return is_root() && !user.empty() && user != "root";
+}
+
+Result<void> Server::open_sockets_of_start(std::vector<Sockets>* sockets) {
+  std::optional<SocketsOf> owner;
+  if (changes_user()) owner.emplace(config().server.user);
+  for (const Endpoint& endpoint : config().listen) {
+    if (auto free = check_is_free(endpoint); !free) {
+      return fail(Code::kIo, fmt::format("dns.listen: {}", free.error().detail));
+    }
+  }
+  auto opened = open_sockets(config().listen, worker_count_);
+  if (!opened) return fail(Code::kIo, fmt::format("dns.listen: {}", opened.error().detail));
+  *sockets = std::move(*opened);
+  return open_admin(config().server.admin);
+}
+
+// What only root can read is served now and would be an error at the next reload.
+void Server::warn_of_unreadable() const {
+  std::vector<std::string> files = config().files;
+  for (const LoadedZone& zone : snapshot_->zones) {
+    files.insert(files.end(), zone.files.begin(), zone.files.end());
+  }
+  std::sort(files.begin(), files.end());
+  files.erase(std::unique(files.begin(), files.end()), files.end());
+  for (const std::string& file : files) {
+    if (::access(file.c_str(), R_OK) == 0) continue;
+    log_warning(
+        "unreadable",
+        "user '{}' cannot read {} ({}), so a reload or an edit of it will be refused; let it "
+        "read the file and enter the directories above: chmod o+r or chown {} {}",
+        config().server.user, file, std::generic_category().message(errno), config().server.user,
+        file);
+  }
+}
+
 Result<void> Server::become_configured_user() const {
+  if (!changes_user()) return {};
   const ServerSettings& settings = config().server;
-  if (!is_root() || settings.user.empty() || settings.user == "root") return {};
   auto become = become_user(settings.user);
   if (!become && become.error().code == Code::kNotFound && !settings.user_given) {
     log_warning("user", "{}; running as root until then", become.error().detail);
     return {};
   }
+  if (become) warn_of_unreadable();
   return become;
 }
 
 Result<void> Server::open() {
   worker_count_ = config().server.workers == 0 ? usable_processors() : config().server.workers;
   raise_open_files();
-  for (const Endpoint& endpoint : config().listen) {
-    if (auto free = check_is_free(endpoint); !free) {
-      return fail(Code::kIo, fmt::format("dns.listen: {}", free.error().detail));
-    }
-  }
-  auto sockets = open_sockets(config().listen, worker_count_);
-  if (!sockets) return fail(Code::kIo, fmt::format("dns.listen: {}", sockets.error().detail));
-  if (auto admin = open_admin(config().server.admin); !admin) return admin;
+  std::vector<Sockets> sockets;
+  if (auto opened = open_sockets_of_start(&sockets); !opened) return opened;
   if (auto user = become_configured_user(); !user) return user;
   cache_ = std::make_shared<dns::Cache>(config().cache);
-  for (Sockets& own : *sockets) {
+  for (Sockets& own : sockets) {
     workers_.push_back(std::make_unique<Worker>(plan(), std::move(own)));
     if (auto opened = workers_.back()->open(); !opened) return opened;
   }
@@ -409,6 +457,7 @@ ServerState Server::state() const {
   state.rejected = &rejections_;
   state.cache = cache_->stats();
   state.workers = worker_count_;
+  state.admin_refused = admin_refused_before_ + (admin_ == nullptr ? 0 : admin_->refused());
   return state;
 }
 
