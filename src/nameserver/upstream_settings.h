@@ -1,6 +1,7 @@
 // Where questions go that this server does not answer itself: [[dns.forward]].
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -9,6 +10,8 @@
 #include "dns/name.h"
 
 namespace postern::nameserver {
+
+inline constexpr std::size_t kUpstreamsMax = 8;  ///< of a forward: more than a fetch would ask
 
 enum class UpstreamScheme : std::uint8_t { kUdp, kTcp };  // tls and https come with a later version
 enum class UpstreamPolicy : std::uint8_t { kFastest, kSequential, kRoundRobin };

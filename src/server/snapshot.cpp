@@ -163,9 +163,10 @@ std::uint64_t content_fingerprint(const std::vector<std::string>& files) {
   return hash;
 }
 
-SnapshotResult load_snapshot(const std::string& path, const Snapshot* previous) {
+SnapshotResult load_snapshot(const std::string& path, const Snapshot* previous,
+                             const ConfigSurroundings& surroundings) {
   SnapshotResult result;
-  ConfigResult read = load_config(path);
+  ConfigResult read = load_config(path, surroundings);
   result.problems = std::move(read.problems);
   result.error_count = read.error_count;
   std::vector<LoadedZone> zones;

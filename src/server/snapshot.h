@@ -36,7 +36,8 @@ struct SnapshotResult {
 
 /// Reads the configuration and all zones. A zone whose files did not change since `previous` is
 /// taken from there. Any thread; takes as long as the zones take.
-SnapshotResult load_snapshot(const std::string& path, const Snapshot* previous);
+SnapshotResult load_snapshot(const std::string& path, const Snapshot* previous,
+                             const ConfigSurroundings& surroundings = {});
 
 /// A zone edit that was refused.
 struct ZoneRejection {
