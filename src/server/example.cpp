@@ -100,7 +100,9 @@ Result<Example> Example::write() {
 
 Example::Example(Example&& other) noexcept : directory_(std::exchange(other.directory_, {})) {}
 
-Example::~Example() {
+Example::~Example() { remove(); }
+
+void Example::remove() {
   std::error_code ignored;
   if (!directory_.empty()) std::filesystem::remove_all(directory_, ignored);
 }

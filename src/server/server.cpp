@@ -95,8 +95,9 @@ void hold_back_reloads(int how) {
 
 class Server {
  public:
-  Server(std::string config_file, std::shared_ptr<const Snapshot> snapshot)
-      : config_file_(std::move(config_file)),
+  Server(const RunOptions& options, std::shared_ptr<const Snapshot> snapshot)
+      : config_file_(options.config_file),
+        abandon_(options.abandon),
         snapshot_(std::move(snapshot)),
         mailbox_(loop_),
         background_(loop_),
@@ -137,6 +138,7 @@ class Server {
   ServerState state() const;
 
   std::string config_file_;
+  std::function<void()> abandon_;
   std::shared_ptr<const Snapshot> snapshot_;
   std::shared_ptr<dns::Cache> cache_;
   unsigned worker_count_ = 1;
@@ -436,6 +438,7 @@ void Server::drop_retired() {
 void Server::stop() {
   if (stopping_) {
     log_warning("stopped", "at once, on the second signal");
+    abandon_();
     std::_Exit(0);
   }
   stopping_ = true;
@@ -507,7 +510,7 @@ int run(const RunOptions& options) {
     return 1;
   }
   configure_log(read.snapshot->config.server.log);
-  Server server(options.config_file, std::move(read.snapshot));
+  Server server(options, std::move(read.snapshot));
   if (auto opened = server.open(); !opened) {
     fmt::print(stderr, "postern: {}\n", opened.error().detail);
     return 1;

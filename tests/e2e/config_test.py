@@ -1,5 +1,6 @@
 """The configuration and the life of the process: errors, reload, the end, the commands."""
 
+import fcntl
 import os
 import signal
 import socket
@@ -486,6 +487,34 @@ class Commands(Case):
             with self.subTest(arguments=arguments):
                 self.assertEqual(run(*arguments)[0], 2)
 
+    def test_a_wrong_command_is_named(self):
+        status, _, err = run("chek")
+        self.assertEqual(status, 2)
+        self.assert_says(err, "'chek'", "did you mean 'check'?")
+
+    def test_check_looks_for_the_user(self):
+        with tempfile.TemporaryDirectory() as directory:
+            path = os.path.join(directory, "postern.toml")
+            with open(path, "w", encoding="utf-8") as file:
+                file.write('[server]\nuser = "no-such-user"\n[dns]\nlisten = ["127.0.0.1:5353"]\n')
+            status, out, _ = run("check", "-c", path)
+            self.assertEqual(status, 1 if os.getuid() == 0 else 0)
+            self.assert_says(out, "postern.toml:2:8: ", "no-such-user", "useradd")
+
+    def test_the_second_signal_leaves_nothing_of_the_example(self):
+        with tempfile.TemporaryDirectory() as home, open("/tmp/postern-example.lock", "w",
+                                                         encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # its port is fixed
+            with subprocess.Popen([BINARY, "run"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                  env=dict(os.environ, TMPDIR=home)) as process:
+                process.stdout.readline()
+                wait_until("the example", lambda: os.listdir(home))
+                time.sleep(0.5)
+                process.send_signal(signal.SIGTERM)
+                process.send_signal(signal.SIGINT)
+                process.wait(20 * SLOW)
+            self.assertEqual(os.listdir(home), [])
+
     def test_explain_names_the_override_and_its_line(self):
         self.assert_says(self.explain("llama.vanillax.me", "A"), "override", "*.vanillax.me",
                          "postern.toml:8", "192.168.10.50")
@@ -506,6 +535,7 @@ class Commands(Case):
             done = subprocess.run([BINARY, "check"], capture_output=True, text=True, check=False,
                                   timeout=30 * SLOW, cwd=home)
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            self.assert_says(done.stderr, "no /etc/postern/postern.toml", "built-in example")
 
 
 if __name__ == "__main__":
