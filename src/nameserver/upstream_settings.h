@@ -11,6 +11,8 @@
 
 namespace postern::nameserver {
 
+inline constexpr std::size_t kUpstreamsMax = 8;  ///< of a forward: more than a fetch would ask
+
 enum class UpstreamScheme : std::uint8_t { kUdp, kTcp };  // tls and https come with a later version
 enum class UpstreamPolicy : std::uint8_t { kFastest, kSequential, kRoundRobin };
 

@@ -14,7 +14,6 @@ namespace postern::server {
 namespace {
 
 constexpr std::size_t kForwardsMax = std::numeric_limits<std::uint16_t>::max();
-constexpr std::size_t kSystemResolversMax = 8;
 constexpr const char* kResolvedConf = "/run/systemd/resolve/resolv.conf";
 
 bool is_address_of_this_host(const IpAddress& ip) {
@@ -54,6 +53,13 @@ void check_upstreams(Reader& reader, const Element<ForwardEntry>& forward,
   if (upstreams->kind == Node::Kind::kArray && upstreams->items.empty()) {
     reader.error(upstreams->place, "dns.forward.upstreams is empty; name one server at least");
   }
+  if (upstreams->items.size() > nameserver::kUpstreamsMax) {
+    reader.error(
+        upstreams->items[nameserver::kUpstreamsMax].place,
+        fmt::format("dns.forward.upstreams: {} servers; allowed: {} at most, a query could "
+                    "not try more in its time",
+                    upstreams->items.size(), nameserver::kUpstreamsMax));
+  }
   for (const Node& item : upstreams->items) {
     const auto upstream = parse_upstream(item.text);
     if (upstream && is_ourselves(upstream->endpoint, listen)) {
@@ -86,7 +92,8 @@ nameserver::ForwardSettings system_forward(const std::string& file,
   forward.source = file;
   for (const IpAddress& ip : parse_resolv_conf(file_text(file))) {
     const Endpoint endpoint{ip, 53, 0};
-    if (is_ourselves(endpoint, listen) || forward.upstreams.size() == kSystemResolversMax) continue;
+    if (is_ourselves(endpoint, listen) || forward.upstreams.size() == nameserver::kUpstreamsMax)
+      continue;
     forward.upstreams.push_back({nameserver::UpstreamScheme::kUdp, endpoint,
                                  fmt::format("udp://{}", endpoint.to_string())});
   }

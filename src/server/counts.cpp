@@ -77,6 +77,7 @@ void add(nameserver::TcpServiceCounts* sum, const nameserver::TcpServiceCounts& 
   sum->closed_stalled += more.closed_stalled;
   sum->closed_malformed += more.closed_malformed;
   sum->held_back += more.held_back;
+  sum->exhausted += more.exhausted;
   sum->received += more.received;
   sum->replied += more.replied;
   sum->dropped += more.dropped;

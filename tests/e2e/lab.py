@@ -15,6 +15,7 @@ import textwrap
 import threading
 import time
 import unittest
+import urllib.request
 
 import dns.edns
 import dns.exception
@@ -273,6 +274,14 @@ class Postern:
 
     def connect(self, timeout=6.0):
         return socket.create_connection((self.address, self.port), timeout * SLOW)
+
+    def metrics(self):
+        """What /metrics says: {name with labels: value}."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin_port}/metrics",
+                                    timeout=6 * SLOW) as page:
+            lines = page.read().decode().splitlines()
+        return {name: float(value) for name, value in
+                (line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))}
 
     def dig(self, *arguments, tool="dig"):
         """What a person sees: dig, kdig or drill, pointed at this server."""
