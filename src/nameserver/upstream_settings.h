@@ -23,8 +23,6 @@ struct UpstreamSettings {
   std::string text;  ///< as configured, for logs and EDE
 };
 
-inline constexpr std::size_t kUpstreamsMax = 8;  ///< of one forward
-
 /// [[dns.forward]]
 struct ForwardSettings {
   dns::Name name;
