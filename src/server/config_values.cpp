@@ -54,9 +54,16 @@ bool take_quantity(std::string_view* text, std::span<const Unit> units, std::uin
   return true;
 }
 
+// Parts of a reverse zone may have a name such as 0/25.2.0.192.in-addr.arpa (RFC 2317 section 4).
+bool is_reverse_name(std::string_view text) {
+  while (text.ends_with('.')) text.remove_suffix(1);
+  return text.ends_with(".in-addr.arpa") || text.ends_with(".ip6.arpa");
+}
+
 Result<void> check_characters(std::string_view text, std::string_view what) {
-  const auto bad = std::find_if_not(text.begin(), text.end(), [](char c) {
-    return is_letter(c) || is_digit(c) || c == '-' || c == '_' || c == '.';
+  const bool reverse = is_reverse_name(text);
+  const auto bad = std::find_if_not(text.begin(), text.end(), [&](char c) {
+    return is_letter(c) || is_digit(c) || c == '-' || c == '_' || c == '.' || (c == '/' && reverse);
   });
   if (bad == text.end()) return {};
   if (text.find("://") != std::string_view::npos) {
@@ -216,7 +223,8 @@ Result<dns::Name> parse_override_name(std::string_view text) {
 }
 
 Result<std::vector<dns::Name>> parse_forward_names(std::string_view text) {
-  if (text.find('/') != std::string_view::npos && text.find("://") == std::string_view::npos) {
+  const bool has_slash = text.find('/') != std::string_view::npos;
+  if (has_slash && text.find("://") == std::string_view::npos && !is_reverse_name(text)) {
     const auto network = Network::parse(text);
     if (!network) {
       return fail(Code::kInvalid,

@@ -4,6 +4,7 @@ what the test tells them to, and ways to ask. Nothing here shares code with Post
 import contextlib
 import os
 import pathlib
+import random
 import re
 import shutil
 import signal
@@ -31,21 +32,24 @@ import dns.rrset
 BINARY = os.environ.get("POSTERN", str(pathlib.Path(__file__).parents[2] / "build/src/postern"))
 SLOW = float(os.environ.get("POSTERN_SLOW", "1"))  # sanitizer builds take their time
 READY_S = 20 * SLOW
+PORTS = 1000
+PORT_FIRST = int(os.environ.get("POSTERN_PORT_FIRST", "10000"))
 
 
 def free_port(host="127.0.0.1"):
-    """A port that is free for UDP and TCP now."""
+    """A port that is free for UDP and TCP now. Below the ports that the kernel draws for sockets
+    without one, and each test file has a range of its own: nobody takes it before it is used."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    for _ in range(100):
-        with socket.socket(family, socket.SOCK_STREAM) as tcp:
-            tcp.bind((host, 0))
-            port = tcp.getsockname()[1]
-            with socket.socket(family, socket.SOCK_DGRAM) as udp:
-                try:
-                    udp.bind((host, port))
-                except OSError:
-                    continue
-                return port
+    for _ in range(1000):
+        port = PORT_FIRST + random.randrange(PORTS)
+        with socket.socket(family, socket.SOCK_STREAM) as tcp, \
+                socket.socket(family, socket.SOCK_DGRAM) as udp:
+            try:
+                tcp.bind((host, port))
+                udp.bind((host, port))
+            except OSError:
+                continue
+            return port
     raise AssertionError("no free port")
 
 
