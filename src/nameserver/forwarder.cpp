@@ -25,8 +25,9 @@ std::uint64_t join_hash(const dns::CacheKey& key, const ForwardGroup* group) {
 
 bool same_question(const dns::ForwardQuestion& a, const dns::ForwardQuestion& b) {
   return a.type == b.type && a.klass == b.klass && a.dnssec_ok == b.dnssec_ok &&
-         a.checking_disabled == b.checking_disabled && a.owned == b.owned && a.guarded == b.guarded &&
-         a.view->id == b.view->id && equal_bytes(a.name.name().wire(), b.name.name().wire());
+         a.checking_disabled == b.checking_disabled && a.owned == b.owned &&
+         a.guarded == b.guarded && a.view->id == b.view->id &&
+         equal_bytes(a.name.name().wire(), b.name.name().wire());
 }
 
 bool same_server(const Upstream& upstream, const UpstreamSettings& settings) {
