@@ -47,7 +47,7 @@ struct Forwarder::Impl final : FetchHost {
   Impl(net::Loop& the_loop, dns::Cache& the_cache);
   ~Impl() override;
 
-  void configure(Settings new_settings);
+  void configure(const Settings& new_settings);
   std::shared_ptr<Upstream> upstream_for(const UpstreamSettings& wanted);
   void drop_unused_upstreams();
 
@@ -99,7 +99,7 @@ Forwarder::Impl::~Impl() {
   fetches.for_all([](Fetch& fetch) { fetch.cancel(); });
 }
 
-void Forwarder::Impl::configure(Settings new_settings) {
+void Forwarder::Impl::configure(const Settings& new_settings) {
   cache_settings = &cache->settings();
   outstanding_max = new_settings.outstanding_max;
   groups.clear();
@@ -222,9 +222,9 @@ void Forwarder::Ticket::drop() {
   if (waiter_ != nullptr) waiter_->impl->drop(*std::exchange(waiter_, nullptr));
 }
 
-Forwarder::Forwarder(net::Loop& loop, dns::Cache& cache, Settings settings)
+Forwarder::Forwarder(net::Loop& loop, dns::Cache& cache, const Settings& settings)
     : impl_(std::make_unique<Impl>(loop, cache)) {
-  impl_->configure(std::move(settings));
+  impl_->configure(settings);
 }
 
 Forwarder::~Forwarder() = default;
@@ -250,9 +250,9 @@ void Forwarder::refresh(const dns::ForwardQuestion& question,
 
 dns::ImageView Forwarder::refusal() const { return impl_->refusal->view(); }
 
-void Forwarder::reconfigure(dns::Cache& cache, Settings settings) {
+void Forwarder::reconfigure(dns::Cache& cache, const Settings& settings) {
   impl_->cache = &cache;
-  impl_->configure(std::move(settings));
+  impl_->configure(settings);
 }
 
 const ForwarderCounts& Forwarder::counts() const {

@@ -75,7 +75,7 @@ class Forwarder {
   };
 
   /// `cache` outlives the forwarder; loop too.
-  Forwarder(net::Loop& loop, dns::Cache& cache, Settings settings);
+  Forwarder(net::Loop& loop, dns::Cache& cache, const Settings& settings);
   ~Forwarder();
   Forwarder(const Forwarder&) = delete;
   Forwarder& operator=(const Forwarder&) = delete;
@@ -94,7 +94,7 @@ class Forwarder {
 
   /// On reload: fetches under way finish with the old settings; RTT and health of upstreams that
   /// stay are kept. From here on `question.forward` is an index into the new forwards.
-  void reconfigure(dns::Cache& cache, Settings settings);
+  void reconfigure(dns::Cache& cache, const Settings& settings);
 
   const ForwarderCounts& counts() const;
   std::size_t outstanding() const;  ///< fetches under way

@@ -3,6 +3,8 @@
 // in one ring at most and leaves it when destroyed.
 #pragma once
 
+#include <cassert>
+
 namespace postern::nameserver {
 
 class Linked {
@@ -15,6 +17,7 @@ class Linked {
   bool is_linked() const { return next_ != this; }
 
   void unlink() {
+    assert(prev_ != nullptr && next_ != nullptr);
     prev_->next_ = next_;
     next_->prev_ = prev_;
     prev_ = next_ = this;

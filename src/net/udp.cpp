@@ -13,6 +13,8 @@
 namespace postern::net {
 namespace {
 
+constexpr int kLastRoundsMax = 1024;  // full batches read when a socket goes: more than it can hold
+
 // The packet info of a query, sent back as it is, names the source address of the reply. The
 // interface is left to routing, except where the address means nothing without it.
 void make_reply_info(msghdr& header) {
@@ -119,9 +121,10 @@ void UdpSocket::turn_away() {
   sockaddr_storage address{};
   const socklen_t size = self.to_sockaddr(address);
   // Without a route to itself it goes on reading: better than to hold queries that nobody answers.
-  ::connect(fd_.get(), reinterpret_cast<const sockaddr*>(&address), size);
+  static_cast<void>(::connect(fd_.get(), reinterpret_cast<const sockaddr*>(&address), size));
   LifeGuard guard(destroyed_);
-  while (receive_batch(guard) && !guard.gone()) {
+  for (int round = 0; round < kLastRoundsMax; ++round) {
+    if (!receive_batch(guard) || guard.gone()) return;
   }
 }
 

@@ -90,11 +90,11 @@ Result<IpAddress> parse_address(std::string_view text) {
                           text));
 }
 
-constexpr auto read_listen_list = list<parsed<parse_listen, Endpoint>, Endpoint>;
-constexpr auto read_networks = unique_list<parsed<parse_network, Network>, Network>;
-constexpr auto read_domains = unique_list<parsed<parse_domain, dns::Name>, dns::Name>;
-constexpr auto read_texts = list<read_text, std::string>;
-constexpr auto read_view_names = unique_list<read_text, std::string>;
+constexpr auto kReadListenList = list<parsed<parse_listen, Endpoint>, Endpoint>;
+constexpr auto kReadNetworks = unique_list<parsed<parse_network, Network>, Network>;
+constexpr auto kReadDomains = unique_list<parsed<parse_domain, dns::Name>, dns::Name>;
+constexpr auto kReadTexts = list<read_text, std::string>;
+constexpr auto kReadViewNames = unique_list<read_text, std::string>;
 
 // [dns.cache]
 
@@ -140,7 +140,7 @@ constexpr std::array<Key<OverrideSettings>, 8> kOverrideKeys{{
     {"ttl", field<&OverrideSettings::ttl_s, seconds<0, kWeek>>},
     {"https", field<&OverrideSettings::https, choice<kOverrideHttps, dns::OverrideHttps>>},
     {"other", field<&OverrideSettings::other, choice<kOverrideOther, dns::OverrideOther>>},
-    {"views", field<&OverrideSettings::views, read_view_names>},
+    {"views", field<&OverrideSettings::views, kReadViewNames>},
 }};
 
 // [[dns.zone]]
@@ -149,7 +149,7 @@ constexpr std::array<Key<dns::ZoneSettings>, 4> kZoneKeys{{
     {"name", field<&dns::ZoneSettings::name, parsed<parse_domain, dns::Name>>},
     {"file", field<&dns::ZoneSettings::file, read_text>},
     {"fallthrough", field<&dns::ZoneSettings::fallthrough, read_boolean>},
-    {"views", field<&dns::ZoneSettings::views, read_view_names>},
+    {"views", field<&dns::ZoneSettings::views, kReadViewNames>},
 }};
 
 // [[dns.forward]]
@@ -199,7 +199,7 @@ constexpr std::array<Key<SvcbSettings>, 4> kSvcbKeys{{
                          unique_list<parsed<parse_alpn_pattern, std::string>, std::string>>},
     {"drop_keys", field<&SvcbSettings::drop_keys,
                         unique_list<parsed<parse_drop_key, std::uint16_t>, std::uint16_t>>},
-    {"except", field<&SvcbSettings::except, read_domains>},
+    {"except", field<&SvcbSettings::except, kReadDomains>},
     {"signed", field<&SvcbSettings::signed_answers, choice<kSignedAnswers, dns::SignedAnswers>>},
 }};
 
@@ -212,12 +212,12 @@ constexpr std::array<Key<dns::CanarySettings>, 2> kCanaryKeys{{
 
 constexpr std::array<Key<dns::ViewSettings>, 2> kViewKeys{{
     {"name", field<&dns::ViewSettings::name, read_text>},
-    {"clients", field<&dns::ViewSettings::clients, read_networks>},
+    {"clients", field<&dns::ViewSettings::clients, kReadNetworks>},
 }};
 
 constexpr std::array<Key<dns::RebindSettings>, 2> kRebindKeys{{
     {"enabled", field<&dns::RebindSettings::enabled, read_boolean>},
-    {"except", field<&dns::RebindSettings::except, read_domains>},
+    {"except", field<&dns::RebindSettings::except, kReadDomains>},
 }};
 
 void read_rebind(Reader& reader, const Node& node, Config& config) {
@@ -261,12 +261,12 @@ constexpr std::string_view kGatewayRemedy = "remove it; only the nameserver, dns
 
 void read_listen(Reader& reader, const Node& node, Document& document) {
   document.listen = &node;
-  read_listen_list(reader, node, &document.config.listen);
+  kReadListenList(reader, node, &document.config.listen);
 }
 
 void read_allow(Reader& reader, const Node& node, Document& document) {
   document.allow = &node;
-  read_networks(reader, node, &document.config.policy.allow);
+  kReadNetworks(reader, node, &document.config.policy.allow);
 }
 
 void read_udp_payload(Reader& reader, const Node& node, Document& document) {
@@ -309,7 +309,7 @@ constexpr std::array<Key<Document>, 14> kDnsKeys{{
 
 void read_include(Reader& reader, const Node& node, Document& document) {
   std::vector<std::string> patterns;
-  if (read_texts(reader, node, &patterns)) document.include = &node;
+  if (kReadTexts(reader, node, &patterns)) document.include = &node;
 }
 
 void read_server(Reader& reader, const Node& node, Document& document) {

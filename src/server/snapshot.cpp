@@ -143,6 +143,7 @@ const LoadedZone* find_unchanged(const Snapshot* previous, const dns::ZoneSettin
 std::shared_ptr<const Snapshot> compile(Config config, std::vector<LoadedZone> zones) {
   auto snapshot = std::make_shared<Snapshot>();
   std::vector<std::shared_ptr<const dns::Zone>> served;
+  served.reserve(zones.size());
   for (const LoadedZone& zone : zones) served.push_back(zone.zone);
   auto resolver = std::make_shared<nameserver::ResolverSnapshot>();
   resolver->policy = dns::compile_policy(config.policy, served);

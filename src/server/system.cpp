@@ -121,7 +121,8 @@ unsigned quota_processors(const std::string& membership, const std::string& moun
     if (controllers.empty()) {
       least = lesser_limit(least, quota_up_from(path, mount, quota_v2));
     } else if (has_word(controllers, "cpu")) {
-      least = lesser_limit(least, quota_up_from(path, mount + "/" + controllers, quota_v1));
+      least = lesser_limit(least,
+                           quota_up_from(path, fmt::format("{}/{}", mount, controllers), quota_v1));
       if (controllers == "cpu") continue;
       least = lesser_limit(least, quota_up_from(path, mount + "/cpu", quota_v1));
     }
