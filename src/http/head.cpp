@@ -101,6 +101,7 @@ void RequestHead::clear() {
 
 void ResponseHead::clear() {
   status = 0;
+  protocol = {};
   fields.clear();
   arena.clear();
 }

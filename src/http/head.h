@@ -77,7 +77,9 @@ struct RequestHead {
   std::string_view authority;  ///< host and maybe port, as the client wrote it
   std::string_view path;       ///< with its query: "/a?b=c"; "*" for OPTIONS
   std::string_view protocol;   ///< extended CONNECT (RFC 8441) or Upgrade: "websocket"; else ""
-  Fields fields;               ///< without Host and pseudo-fields
+  /// Without pseudo-fields, and without what other members or BodyLength say: Host, Upgrade,
+  /// Content-Length, Transfer-Encoding.
+  Fields fields;
   TextArena arena;
 
   void clear();
@@ -85,6 +87,9 @@ struct RequestHead {
 
 struct ResponseHead {
   std::uint16_t status = 0;
+  std::string_view protocol;  ///< of a 101: what the connection is from now on; else ""
+  /// Without Upgrade and Transfer-Encoding; Content-Length only in answers to HEAD and in a 304,
+  /// where it is not about this message.
   Fields fields;
   TextArena arena;
 
