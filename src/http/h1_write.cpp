@@ -84,7 +84,14 @@ class Output {
 
   void line(std::string_view name, std::string_view value) {
     require(is_token(name) && skip_value(value, 0) == value.size());
-    put(name, ": ", value, "\r\n");
+    if (name.size() + value.size() + 4 > out_.size() - at_) {
+      fits_ = false;
+      return;
+    }
+    copy(name);
+    copy(": ");
+    copy(value);
+    copy("\r\n");
   }
 
   void number(std::uint64_t value) {
@@ -113,6 +120,11 @@ class Output {
       fits_ = false;
       return;
     }
+    copy(text);
+  }
+
+  // REQUIRES: there is room
+  void copy(std::string_view text) {
     if (!text.empty()) std::memcpy(out_.data() + at_, text.data(), text.size());
     at_ += text.size();
   }

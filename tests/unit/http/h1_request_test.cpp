@@ -304,6 +304,16 @@ TEST_CASE("a control is found wherever in a value it stands") {
   }
 }
 
+TEST_CASE("a byte that no target has is found wherever in it it stands") {
+  for (std::size_t i = 0; i < 40; ++i) {
+    std::string target(40, '~');
+    target[i] = '\x80';
+    CHECK(reason_of(with_target("/" + target)) == "non-ASCII in the request line");
+    target[i] = '\x7f';
+    CHECK(reason_of(with_target("/" + target)) == "control in the request line");
+  }
+}
+
 TEST_CASE("Content-Length is one line of digits (RFC 9112 section 6.3, RFC 9110 section 8.6)") {
   CHECK(read_request(with_field("Content-Length: 5")).body == Kind::kKnown);
   CHECK(read_request(with_field("content-LENGTH:5 ")).body_bytes == 5);
