@@ -1,17 +1,11 @@
 #!/bin/sh
 # From a bare checkout to a nameserver that answers dig: installs the packages that are missing,
-# builds, and serves the built-in example on loopback until Ctrl-C.
+# builds, and serves the built-in example on loopback until Ctrl-C; or /etc/postern/postern.toml,
+# when that is there.
 set -eu
 cd "$(dirname "$0")/.."
 sh packaging/build.sh
-cat <<TEXT
-
-Postern serves its built-in example. In another terminal:
-
-  dig @127.0.0.1 -p 5300 llama.vanillax.me A
-  dig @127.0.0.1 -p 5300 llama.vanillax.me HTTPS
-
-Ctrl-C stops it.
-
-TEXT
+if [ -e /etc/postern/postern.toml ]; then
+  printf '\n%s\n\n' "Postern serves /etc/postern/postern.toml, which is there, not the example."
+fi
 exec build/src/postern run

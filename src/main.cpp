@@ -2,19 +2,24 @@
 // finding, 2 wrong use.
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdio>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
+#include <vector>
 
 #include <unistd.h>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <CLI/CLI.hpp>
 
 #include "cli/check.h"
 #include "cli/explain.h"
 #include "server/config.h"
+#include "server/config_values.h"
 #include "server/example.h"
 #include "server/server.h"
 
@@ -36,6 +41,11 @@ std::optional<Chosen> choose(const std::string& named) {
   if (!named.empty()) return Chosen{named, std::nullopt};
   const char* usual = postern::server::kDefaultConfigFile;
   if (::access(usual, F_OK) == 0) return Chosen{usual, std::nullopt};
+  if (errno != ENOENT && errno != ENOTDIR) {
+    fmt::print(stderr, "postern: cannot look for {}: {}; name a configuration with -c\n", usual,
+               std::generic_category().message(errno));
+    return std::nullopt;
+  }
   auto example = Example::write();
   if (!example) {
     fmt::print(stderr, "postern: {}\n", example.error().detail);
@@ -45,9 +55,28 @@ std::optional<Chosen> choose(const std::string& named) {
   return Chosen{std::move(file), std::move(*example)};
 }
 
-int run(const Chosen& chosen) {
+int run(Chosen& chosen) {
+  if (!chosen.example) return postern::server::run({chosen.file, {}, [] {}});
   return postern::server::run(
-      {chosen.file, chosen.example ? chosen.example->greeting() : std::string()});
+      {chosen.file, chosen.example->greeting(), [&chosen] { chosen.example->remove(); }});
+}
+
+void say_what_is_looked_at(const Chosen& chosen) {
+  if (!chosen.example) return;
+  fmt::print(stderr, "postern: there is no {} and no -c was given: this is the built-in example\n",
+             postern::server::kDefaultConfigFile);
+}
+
+// The word in place of a command, when it is none.
+std::optional<std::string> wrong_command(const CLI::App& app, int argc, char** argv) {
+  if (argc < 2 || argv[1][0] == '-') return std::nullopt;
+  std::vector<std::string_view> known;
+  for (const CLI::App* command : app.get_subcommands({})) known.push_back(command->get_name());
+  if (std::find(known.begin(), known.end(), argv[1]) != known.end()) return std::nullopt;
+  const std::string_view near = postern::server::nearest_word(argv[1], known);
+  return fmt::format("no such command '{}'; {}", argv[1],
+                     near.empty() ? fmt::format("there are: {}", fmt::join(known, ", "))
+                                  : fmt::format("did you mean '{}'?", near));
 }
 
 void add_config_option(CLI::App* command, std::string* file) {
@@ -78,14 +107,19 @@ int serve_command_line(int argc, char** argv) {
   for (CLI::App* command : {run_command, check_command, explain_command}) {
     add_config_option(command, &file);
   }
+  if (const auto wrong = wrong_command(app, argc, argv)) {
+    fmt::print(stderr, "postern: {}\n", *wrong);
+    return kWrongUse;
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kWrongUse;
   }
-  const std::optional<Chosen> chosen = choose(file);
+  std::optional<Chosen> chosen = choose(file);
   if (!chosen) return 1;
   if (run_command->parsed()) return run(*chosen);
+  say_what_is_looked_at(*chosen);
   if (check_command->parsed()) return postern::cli::check(chosen->file);
   options.config_file = chosen->file;
   return postern::cli::explain(options);

@@ -7,7 +7,9 @@
 namespace postern::cli {
 
 int check(const std::string& config_file) {
-  const server::SnapshotResult read = server::load_snapshot(config_file, nullptr);
+  server::ConfigSurroundings surroundings;
+  surroundings.start = true;
+  const server::SnapshotResult read = server::load_snapshot(config_file, nullptr, surroundings);
   for (const server::ConfigProblem& problem : read.problems) {
     fmt::print("{}\n", problem.to_string());
   }

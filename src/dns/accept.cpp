@@ -579,6 +579,15 @@ bool matches_question(Bytes message, std::uint16_t id, NameView sent_name, RrTyp
          load_u16(message.data() + end + 2) == static_cast<std::uint16_t>(klass);
 }
 
+bool is_bare_refusal(Bytes message, std::uint16_t id) {
+  if (message.size() < kHeaderBytes) return false;
+  const Header header = read_header(message);
+  const auto rcode = static_cast<Rcode>(header.flags & kRcodeMask);
+  return header.id == id && (header.flags & kFlagQr) != 0 && header.opcode() == Opcode::kQuery &&
+         header.count(Section::kQuestion) == 0 &&
+         (rcode == Rcode::kFormErr || rcode == Rcode::kNotImp);
+}
+
 AcceptOutcome accept(Bytes message, const ForwardQuestion& question, const CacheSettings& cache,
                      ImageBuffer* image, AcceptCounts* counts) {
   return Acceptance(question, cache, scratch_room.get(), image, counts).run(message);

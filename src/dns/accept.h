@@ -30,6 +30,11 @@ struct AcceptCounts {
 bool matches_question(Bytes message, std::uint16_t id, NameView sent_name, RrType type,
                       RrClass klass, bool match_case);
 
+/// True when `message` is FORMERR or NOTIMP with this id and without a question, as servers say
+/// that know no EDNS and copy nothing but the header. It does not tell which question it answers,
+/// so it is a hint and no more.
+bool is_bare_refusal(Bytes message, std::uint16_t id);
+
 /// REQUIRES: matches_question(). Fills `image`, TTLs within the limits of `cache`.
 ///
 /// - Only the chain of CNAMEs from the question and the records at its end are kept, in order; the

@@ -143,13 +143,13 @@ Step Resolution::negative(const OverrideTable::Match& match) {
 
 Step Resolution::override_address(const OverrideTable::Match& match, RrType type) {
   const Override& rule = *match.rule;
-  const std::vector<std::uint8_t>& addresses = type == RrType::kA ? rule.a : rule.aaaa;
+  const Bytes addresses = (type == RrType::kA ? rule.a : rule.aaaa).bytes();
   if (addresses.empty()) return negative(match);
   const std::size_t size = type == RrType::kA ? 4 : 16;
   reply_.set_ede(Ede::kForgedAnswer, "dns.override");
   for (std::size_t at = 0; at < addresses.size(); at += size) {
-    const bool fits = reply_.add(Section::kAnswer, name_->name(), type, rule.ttl_s,
-                                 Bytes(addresses).subspan(at, size));
+    const bool fits =
+        reply_.add(Section::kAnswer, name_->name(), type, rule.ttl_s, addresses.subspan(at, size));
     if (!fits) break;
   }
   return done(Source::kOverride);

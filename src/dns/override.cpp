@@ -35,7 +35,7 @@ std::vector<std::uint8_t> negative_soa(std::uint32_t ttl_s) {
 Override compile_rule(const OverrideSettings& settings) {
   Override rule;
   for (const IpAddress& address : settings.addresses) {
-    append(address.is_v4() ? rule.a : rule.aaaa, Bytes(address.data(), address.size()));
+    (address.is_v4() ? rule.a : rule.aaaa).add(address);
   }
   rule.cname = settings.cname;
   rule.soa = negative_soa(settings.ttl_s);
@@ -57,13 +57,24 @@ std::size_t leading_underscore_labels(const LookupName& name) {
 
 }  // namespace
 
+void OverrideAddresses::add(const IpAddress& address) {
+  const Bytes fresh(address.data(), address.size());
+  if (large_.empty() && size_ + fresh.size() <= small_.size()) {
+    std::copy(fresh.begin(), fresh.end(), small_.begin() + size_);
+    size_ = static_cast<std::uint8_t>(size_ + fresh.size());
+    return;
+  }
+  if (large_.empty()) large_.assign(small_.begin(), small_.begin() + size_);
+  large_.insert(large_.end(), fresh.begin(), fresh.end());
+}
+
 OverrideTable OverrideTable::compile(const std::vector<const OverrideSettings*>& settings) {
   OverrideTable table;
   std::size_t names = 0;
   for (const OverrideSettings* s : settings) names += s->names.size();
   std::size_t slots = 8;
   while (slots < names * 2) slots *= 2;
-  table.slots_.assign(names == 0 ? 0 : slots, 0);
+  table.slots_.resize(slots);
   for (std::size_t i = 0; i < settings.size(); ++i) {
     table.rules_.push_back(compile_rule(*settings[i]));
     for (const Name& name : settings[i]->names) {
@@ -73,46 +84,46 @@ OverrideTable OverrideTable::compile(const std::vector<const OverrideSettings*>&
   return table;
 }
 
+std::size_t OverrideTable::slot_of(NameView name, std::uint64_t hash) const {
+  const std::size_t mask = slots_.size() - 1;
+  const auto tag = static_cast<std::uint32_t>(hash >> 32);
+  std::size_t at = hash & mask;
+  while (slots_[at].name_size != 0 &&
+         !(slots_[at].tag == tag && equal_bytes(name_of(slots_[at]), name.wire()))) {
+    at = (at + 1) & mask;
+  }
+  return at;
+}
+
 void OverrideTable::insert(NameView name, std::uint32_t rule) {
   const bool below = name.is_wildcard();
   const LookupName key(below ? name.parent() : name);
-  const std::size_t mask = slots_.size() - 1;
-  std::size_t slot = key.hash() & mask;
-  while (slots_[slot] != 0 &&
-         !equal_bytes(as_bytes(entries_[slots_[slot] - 1].first), key.name().wire())) {
-    slot = (slot + 1) & mask;
-  }
-  if (slots_[slot] == 0) {
-    entries_.emplace_back(std::string(as_text(key.name().wire())), Rules{});
-    hashes_.push_back(key.hash());
-    slots_[slot] = static_cast<std::uint32_t>(entries_.size());
+  Slot& slot = slots_[slot_of(key.name(), key.hash())];
+  if (slot.name_size == 0) {
+    slot.tag = static_cast<std::uint32_t>(key.hash() >> 32);
+    slot.name_at = static_cast<std::uint32_t>(names_.size());
+    slot.name_size = static_cast<std::uint8_t>(key.name().size());
+    names_ += as_text(key.name().wire());
     depths_.set(key.label_count());
+    ++size_;
   }
-  Rules& rules = entries_[slots_[slot] - 1].second;
-  std::uint32_t& place = below ? rules.below : rules.exact;
+  std::uint32_t& place = below ? slot.below : slot.exact;
   if (place == kNoRule) place = rule;
 }
 
 OverrideTable::Match OverrideTable::find_name(const LookupName& name, std::size_t skip) const {
-  const std::size_t mask = slots_.size() - 1;
   for (std::size_t at = skip; at <= name.label_count(); ++at) {
     if (!depths_.test(name.label_count() - at)) continue;
-    const std::uint64_t hash = name.hash(at);
-    for (std::size_t slot = hash & mask; slots_[slot] != 0; slot = (slot + 1) & mask) {
-      const std::size_t index = slots_[slot] - 1;
-      if (hashes_[index] != hash) continue;
-      const auto& [wire, rules] = entries_[index];
-      if (!equal_bytes(as_bytes(wire), name.suffix(at).wire())) continue;
-      const std::uint32_t rule = at == skip ? rules.exact : rules.below;
-      if (rule == kNoRule) break;
-      return {&rules_[rule], at != skip, false, NameView(as_bytes(wire))};
-    }
+    const Slot& slot = slots_[slot_of(name.suffix(at), name.hash(at))];
+    if (slot.name_size == 0) continue;
+    const std::uint32_t rule = at == skip ? slot.exact : slot.below;
+    if (rule != kNoRule) return {&rules_[rule], at != skip, false, NameView(name_of(slot))};
   }
   return {};
 }
 
 OverrideTable::Match OverrideTable::find(const LookupName& name, RrType type) const {
-  if (entries_.empty()) return {};
+  if (empty()) return {};
   const Match match = find_name(name, 0);
   if (!is_service_type(type) || name.label_count() == 0 || name.name().first_label()[0] != '_') {
     return match;

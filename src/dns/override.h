@@ -2,6 +2,7 @@
 // the order in the file; "*.x" covers every depth below x and not x itself.
 #pragma once
 
+#include <array>
 #include <bitset>
 #include <cstdint>
 #include <memory>
@@ -36,17 +37,32 @@ struct OverrideSettings {
   std::string source;              ///< "FILE:LINE" of its first line, for `explain`
 };
 
-/// One override compiled: rdata ready to be written.
+/// The addresses of one family; the usual one or two stand in the override itself, so that an
+/// answer touches no further memory.
+class OverrideAddresses {
+ public:
+  void add(const IpAddress& address);
+  bool empty() const { return size_ == 0; }
+  /// 4 or 16 bytes each.
+  Bytes bytes() const { return large_.empty() ? Bytes(small_).first(size_) : Bytes(large_); }
+
+ private:
+  std::uint8_t size_ = 0;  // of small_, or not 0
+  std::array<std::uint8_t, 16> small_{};
+  std::vector<std::uint8_t> large_;  // all of them, when small_ is too small
+};
+
+/// One override compiled: rdata ready to be written. What an address needs stands in front.
 struct Override {
-  std::vector<std::uint8_t> a;     ///< 4 bytes each
-  std::vector<std::uint8_t> aaaa;  ///< 16 bytes each
-  std::optional<Name> cname;
-  std::vector<std::uint8_t> soa;  ///< rdata of that SOA, minimum = ttl
   std::uint32_t ttl_s = 60;
   bool forward = false;
   OverrideHttps https = OverrideHttps::kGateway;
   OverrideOther other = OverrideOther::kForward;
-  std::string source;  ///< "FILE:LINE", for `explain`
+  std::optional<Name> cname;
+  OverrideAddresses a;
+  OverrideAddresses aaaa;
+  std::vector<std::uint8_t> soa;  ///< rdata of that SOA, minimum = ttl
+  std::string source;             ///< "FILE:LINE", for `explain`
 };
 
 class OverrideTable {
@@ -69,23 +85,31 @@ class OverrideTable {
   /// section 2.3).
   Match find(const LookupName& name, RrType type) const;
 
-  bool empty() const { return entries_.empty(); }
-  std::size_t size() const { return entries_.size(); }
+  bool empty() const { return size_ == 0; }
+  std::size_t size() const { return size_; }  ///< names, "*.x" and "x" counted once
 
  private:
-  /// Names without "*." to the rule for the name itself and the rule for all below it.
-  struct Rules {
+  static constexpr std::uint32_t kNoRule = 0xffffffff;
+  /// A name without "*.", the rule for the name itself and the rule for all below it.
+  struct Slot {
+    std::uint32_t tag = 0;  // high half of the name's hash
+    std::uint32_t name_at = 0;
+    std::uint8_t name_size = 0;  // 0: free
     std::uint32_t exact = kNoRule;
     std::uint32_t below = kNoRule;
   };
-  static constexpr std::uint32_t kNoRule = 0xffffffff;
+  Bytes name_of(const Slot& slot) const {
+    return as_bytes(names_).subspan(slot.name_at, slot.name_size);
+  }
+  /// The name's slot, or the free one where it would stand.
+  std::size_t slot_of(NameView name, std::uint64_t hash) const;
   Match find_name(const LookupName& name, std::size_t skip) const;
   void insert(NameView name, std::uint32_t rule);
 
   std::vector<Override> rules_;
-  std::vector<std::pair<std::string, Rules>> entries_;  // wire form, lower case
-  std::vector<std::uint32_t> slots_;   // open addressing by hash; entry index + 1, 0 = free
-  std::vector<std::uint64_t> hashes_;  // of the entries
+  std::string names_;        // wire form, lower case, one behind the other
+  std::vector<Slot> slots_;  // open addressing by hash, at most half full
+  std::size_t size_ = 0;
   std::bitset<kLabelsMax + 1> depths_;
 };
 

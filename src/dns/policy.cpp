@@ -31,6 +31,9 @@ std::string fingerprint(const PolicySettings& settings,
     if (holds_in(zone.views, view)) text += fmt::format("zone {}\n", zone.name.text());
   }
   for (const Name& name : settings.forward_names) text += fmt::format("forward {}\n", name.text());
+  for (const std::string& source : settings.forward_sources) {
+    text += fmt::format("source {}\n", source);
+  }
   for (const std::string& alpn : settings.svcb.strip_alpn) text += fmt::format("strip {}\n", alpn);
   for (const std::uint16_t key : settings.svcb.drop_keys) text += fmt::format("drop {}\n", key);
   for (const Name& name : settings.svcb.except) text += fmt::format("except {}\n", name.text());

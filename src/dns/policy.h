@@ -121,6 +121,8 @@ struct PolicySettings {
   std::vector<ZoneSettings> zones;
   std::vector<Name>
       forward_names;  ///< [[dns.forward]] name, by index ("." is one of them or absent)
+  /// Where each of these asks, as text that says nothing here: another text, other cache entries.
+  std::vector<std::string> forward_sources;
   SvcbSettings svcb;
   CanarySettings canary;
   RebindSettings rebind;

@@ -256,6 +256,7 @@ void ZoneFileReader::take_generate(std::span<const ZoneToken> tokens) {
                  fmt::format("$GENERATE makes more than {} records", limits_.generate_records_max));
   }
   const WireName owner = owner_;
+  const bool owner_known = owner_known_;
   generated_at_ = tokens[0].position;
   for (std::uint64_t i = 0; i < range.count() && !full_; ++i) {
     const auto number = static_cast<std::uint32_t>(range.start + i * range.step);
@@ -263,6 +264,7 @@ void ZoneFileReader::take_generate(std::span<const ZoneToken> tokens) {
   }
   generated_at_.reset();
   owner_ = owner;
+  owner_known_ = owner_known;
   owner_in_zone_ = owner_known_ && is_at_or_below(owner_.view(), apex_.view());
 }
 

@@ -23,6 +23,9 @@ class ExchangeOwner {
   /// Right in all but the case of the name: an upstream that does not keep it, or a guess. The
   /// exchange goes on waiting.
   virtual void case_lost(Exchange& exchange) = 0;
+  /// FORMERR or NOTIMP with the right id to a query with EDNS, but without the question: from an
+  /// upstream that knows no EDNS, or a guess. The exchange goes on waiting.
+  virtual void edns_refused(Exchange& exchange) = 0;
 };
 
 /// Where an exchange waits.
@@ -30,8 +33,9 @@ class ExchangePort {
  public:
   virtual ~ExchangePort() = default;
   virtual void forget(Exchange& exchange) = 0;
-  /// Nothing came in time; the exchange goes on waiting.
-  virtual void timed_out(Exchange& exchange) = 0;
+  /// Nothing came in time; the exchange goes on waiting. True: what was sent may be lost, so that
+  /// sending it again helps.
+  virtual bool timed_out(Exchange& exchange) = 0;
 };
 
 class Exchange : public Linked {
@@ -50,12 +54,6 @@ class Exchange : public Linked {
   void forget() {
     if (port != nullptr) port->forget(*this);
   }
-};
-
-/// Of all exchanges with one upstream.
-struct ExchangeCounts {
-  std::uint64_t mismatched = 0;  ///< packets that answered no question of ours
-  std::uint64_t sockets_opened = 0;
 };
 
 }  // namespace postern::nameserver

@@ -35,7 +35,8 @@ class FetchHost {
   virtual void finished(Fetch& fetch) = 0;
   /// Nothing is awaited any more, not even late answers: the fetch may go back to the pool.
   virtual void idle(Fetch& fetch) = 0;
-  /// May this fetch go on listening for late answers, which tell how upstreams are?
+  /// May this fetch, which has just finished, go on listening for late answers? They tell how
+  /// upstreams are.
   virtual bool may_linger() const = 0;
 
   Random random;
@@ -48,8 +49,12 @@ class FetchHost {
 
 class Fetch final : public Deadline, private ExchangeOwner {
  public:
-  static constexpr std::size_t kAttemptsMax = 12;   ///< queries sent for one question
+  static constexpr std::size_t kAttemptsMax = 12;  ///< queries sent for one question
+  static_assert(kUpstreamsMax <= kAttemptsMax, "each upstream can be asked once");
   static constexpr std::uint32_t kFailureTtlS = 5;  ///< RFC 9520 section 3.2
+  /// Nobody listens at any upstream: one may be about to start again, so all are asked once more
+  /// after this time, then after twice as long...
+  static constexpr std::uint64_t kRefusedAgainMs = 200;
 
   explicit Fetch(FetchHost& host) : host_(host) {}
   ~Fetch() override { cancel(); }
@@ -75,18 +80,33 @@ class Fetch final : public Deadline, private ExchangeOwner {
     Upstream* upstream = nullptr;
     std::size_t index = 0;  // of the upstream in its group
     AttemptEnd end = AttemptEnd::kWaiting;
-    dns::Rcode rcode{};
+    dns::Rcode rcode{};  // when it is kRcode
+
+    bool spoke() const {  // and brought no answer
+      return end == AttemptEnd::kRcode || end == AttemptEnd::kLame || end == AttemptEnd::kMalformed;
+    }
     bool by_tcp = false;
-    bool probe = false;        // sent along; nobody waits for this one in particular
-    bool case_doubt = false;   // sent because the case of the question was lost
-    bool edns_doubt = false;   // sent because of a FORMERR to EDNS
-    bool reconnected = false;  // sent again after its connection closed
+    bool heard = false;         // a reply came, whatever it said
+    bool repeat_helps = false;  // while it is under way
+    bool probe = false;         // sent along; nobody waits for this one in particular
+    bool case_doubt = false;    // sent because the case of the question was lost
+    bool edns_doubt = false;    // sent because of a FORMERR to EDNS
+    bool edns_hint = false;     // the same, but it came without the question
+    bool reconnected = false;   // sent again after its connection closed
   };
-  enum class Again : std::uint8_t { kTcp, kPlainCase, kPlainDns, kReconnect };
+  enum class Again : std::uint8_t {
+    kTcp,
+    kTcpForCase,
+    kPlainCase,
+    kPlainDns,
+    kPlainDnsHint,
+    kReconnect
+  };
 
   void replied(Exchange& exchange, Bytes message) override;
   void broke(Exchange& exchange, AttemptEnd end) override;
   void case_lost(Exchange& exchange) override;
+  void edns_refused(Exchange& exchange) override;
 
   Bytes with_plain_case(Bytes message);
   void accept_reply(Attempt& attempt, Bytes message);
@@ -101,9 +121,15 @@ class Fetch final : public Deadline, private ExchangeOwner {
   Attempt* make_attempt(std::size_t index);
   bool start(Attempt& attempt, bool by_tcp, bool mixed_case, bool edns);
   void attempt_timed_out(Attempt& attempt);
+  void judge_the_silent();
+  bool plan_round_after_refusal();
+  void begin_round_after_refusal();
 
-  std::size_t candidates(std::array<Candidate, kAttemptsMax>& out) const;
-  std::uint32_t attempt_time(const Attempt& attempt) const;
+  using Candidates = std::array<Candidate, kUpstreamsMax>;
+  std::size_t candidates(Candidates& out) const;
+  int next_upstream(std::span<const Candidate> candidates) const;
+  void wait_for(Attempt& attempt);
+  void wait_for(Attempt& attempt, std::span<const Candidate> candidates);
   bool anything_under_way() const;
   void set_due();
   void give_up();
@@ -114,7 +140,11 @@ class Fetch final : public Deadline, private ExchangeOwner {
   std::uint64_t now_ms_ = 0;
   std::uint64_t give_up_ms_ = 0;
   std::uint64_t attempt_due_ms_ = 0;
-  Attempt* current_ = nullptr;  // the one whose time-out makes us try another
+  Upstream* turn_of_ = nullptr;  // `sequential`: nobody else is asked before turn_end_ms_
+  std::uint64_t turn_end_ms_ = 0;
+  Attempt* current_ = nullptr;      // the one whose time-out makes us try another
+  std::uint64_t round_due_ms_ = 0;  // nothing is under way until then; 0: no such wait
+  std::uint32_t rounds_ = 0;        // that ended with refusals only
   bool done_ = false;
   std::size_t attempt_count_ = 0;
   std::array<Attempt, kAttemptsMax> attempts_;

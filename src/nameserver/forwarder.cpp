@@ -16,6 +16,7 @@ constexpr std::uint32_t kWaitersPerFetchMax = 2000;  // listeners that join one 
 constexpr std::size_t kLingeringMax = 2000;          // fetches that only wait for late answers
 constexpr std::uint64_t kLogIntervalMs = 10'000;
 constexpr std::string_view kFullText = "too many queries are waiting (dns.limits.outstanding)";
+constexpr std::string_view kJoinsText = "too many clients are waiting for this answer";
 
 // The group takes the place of the index, which means something else after a reload.
 std::uint64_t join_hash(const dns::CacheKey& key, const ForwardGroup* group) {
@@ -24,8 +25,9 @@ std::uint64_t join_hash(const dns::CacheKey& key, const ForwardGroup* group) {
 
 bool same_question(const dns::ForwardQuestion& a, const dns::ForwardQuestion& b) {
   return a.type == b.type && a.klass == b.klass && a.dnssec_ok == b.dnssec_ok &&
-         a.checking_disabled == b.checking_disabled && a.owned == b.owned && a.guarded == b.guarded &&
-         a.view->id == b.view->id && equal_bytes(a.name.name().wire(), b.name.name().wire());
+         a.checking_disabled == b.checking_disabled && a.owned == b.owned &&
+         a.guarded == b.guarded && a.view->id == b.view->id &&
+         equal_bytes(a.name.name().wire(), b.name.name().wire());
 }
 
 bool same_server(const Upstream& upstream, const UpstreamSettings& settings) {
@@ -54,11 +56,11 @@ struct Forwarder::Impl final : FetchHost {
   Fetch* join_or_begin(const dns::ForwardQuestion& question,
                        const std::shared_ptr<const void>& snapshot);
   void drop(Waiter& waiter);
-  void refuse();
+  void refuse(const dns::ImageBuffer& failure, std::uint64_t* count);
 
   void finished(Fetch& fetch) override;
   void idle(Fetch& fetch) override;
-  bool may_linger() const override { return fetches.in_use() - table.size() < kLingeringMax; }
+  bool may_linger() const override { return fetches.in_use() - table.size() <= kLingeringMax; }
   void store(const Fetch& fetch, const dns::ImageView& answer);
 
   // In this order: what stands below uses what stands above.
@@ -66,9 +68,11 @@ struct Forwarder::Impl final : FetchHost {
   dns::Cache* cache = nullptr;
   const std::unique_ptr<dns::ImageBuffer> image_buffer = std::make_unique<dns::ImageBuffer>();
   const std::unique_ptr<dns::ImageBuffer> full = std::make_unique<dns::ImageBuffer>();
+  const std::unique_ptr<dns::ImageBuffer> joins_full = std::make_unique<dns::ImageBuffer>();
+  const dns::ImageBuffer* refusal = full.get();  // of the last question that was refused
   Deadlines all_deadlines;
   std::vector<std::shared_ptr<Upstream>> upstreams;  // of this configuration and of fetches
-  std::uint64_t mismatched_before = 0;               // of upstreams that are gone
+  ExchangeCounts exchanges_before;                   // of upstreams that are gone
   net::Deferred cleaning;
   std::uint32_t outstanding_max = 0;
   std::vector<std::shared_ptr<ForwardGroup>> groups;
@@ -88,6 +92,7 @@ Forwarder::Impl::Impl(net::Loop& the_loop, dns::Cache& the_cache)
   deadlines = &all_deadlines;
   image = image_buffer.get();
   dns::failure_image(dns::Ede::kNotReady, kFullText, 1, full.get());
+  dns::failure_image(dns::Ede::kNotReady, kJoinsText, 1, joins_full.get());
 }
 
 Forwarder::Impl::~Impl() {
@@ -102,6 +107,7 @@ void Forwarder::Impl::configure(Settings new_settings) {
     auto group = std::make_shared<ForwardGroup>();
     group->policy = forward.policy;
     group->timeout_ms = forward.timeout_ms;
+    assert(forward.upstreams.size() <= kUpstreamsMax);
     for (const UpstreamSettings& upstream : forward.upstreams) {
       group->upstreams.push_back(upstream_for(upstream));
     }
@@ -120,7 +126,7 @@ std::shared_ptr<Upstream> Forwarder::Impl::upstream_for(const UpstreamSettings& 
 void Forwarder::Impl::drop_unused_upstreams() {
   std::erase_if(upstreams, [this](const std::shared_ptr<Upstream>& upstream) {
     if (upstream.use_count() > 1) return false;
-    mismatched_before += upstream->mismatched();
+    exchanges_before += upstream->counts();
     return true;
   });
 }
@@ -140,11 +146,17 @@ Fetch* Forwarder::Impl::join_or_begin(const dns::ForwardQuestion& question,
   const std::shared_ptr<ForwardGroup>& group = groups[question.forward];
   const std::uint64_t hash = join_hash(question.key(), group.get());
   if (Fetch* fetch = find(question, *group, hash)) {
-    if (fetch->waiter_count >= kWaitersPerFetchMax) return nullptr;
+    if (fetch->waiter_count >= kWaitersPerFetchMax) {
+      refuse(*joins_full, &counts.joins_refused);
+      return nullptr;
+    }
     ++counts.joined;
     return fetch;
   }
-  if (table.size() >= outstanding_max) return nullptr;
+  if (table.size() >= outstanding_max) {
+    refuse(*full, &counts.refused_full);
+    return nullptr;
+  }
   ++counts.asked;
   Fetch& fetch = fetches.acquire(*this);
   fetch.question = question;
@@ -163,11 +175,12 @@ void Forwarder::Impl::drop(Waiter& waiter) {
   waiters.release(waiter);
 }
 
-void Forwarder::Impl::refuse() {
-  ++counts.refused_full;
+void Forwarder::Impl::refuse(const dns::ImageBuffer& failure, std::uint64_t* count) {
+  ++*count;
+  refusal = &failure;
   std::uint64_t held_back = 0;
   if (!full_log.allow(loop.now_ms(), &held_back)) return;
-  log_warning("forward_full", "{}; {} more like this", kFullText, held_back);
+  log_warning("forward_full", "{}; {} more like this", failure.view().ede_text, held_back);
 }
 
 void Forwarder::Impl::store(const Fetch& fetch, const dns::ImageView& answer) {
@@ -220,10 +233,7 @@ Forwarder::Ticket Forwarder::ask(const dns::ForwardQuestion& question,
                                  const std::shared_ptr<const void>& snapshot,
                                  FetchListener& listener) {
   Fetch* fetch = impl_->join_or_begin(question, snapshot);
-  if (fetch == nullptr) {
-    impl_->refuse();
-    return {};
-  }
+  if (fetch == nullptr) return {};
   Waiter& waiter = impl_->waiters.acquire();
   waiter.impl = impl_.get();
   waiter.fetch = fetch;
@@ -238,7 +248,7 @@ void Forwarder::refresh(const dns::ForwardQuestion& question,
   impl_->join_or_begin(question, snapshot);
 }
 
-dns::ImageView Forwarder::full_image() const { return impl_->full->view(); }
+dns::ImageView Forwarder::refusal() const { return impl_->refusal->view(); }
 
 void Forwarder::reconfigure(dns::Cache& cache, Settings settings) {
   impl_->cache = &cache;
@@ -246,8 +256,8 @@ void Forwarder::reconfigure(dns::Cache& cache, Settings settings) {
 }
 
 const ForwarderCounts& Forwarder::counts() const {
-  impl_->counts.mismatched = impl_->mismatched_before;
-  for (const auto& upstream : impl_->upstreams) impl_->counts.mismatched += upstream->mismatched();
+  impl_->counts.exchanges = impl_->exchanges_before;
+  for (const auto& upstream : impl_->upstreams) impl_->counts.exchanges += upstream->counts();
   return impl_->counts;
 }
 

@@ -28,16 +28,19 @@ class FetchListener {
 };
 
 struct ForwarderCounts {
-  std::uint64_t asked = 0;         ///< fetches begun
-  std::uint64_t joined = 0;        ///< questions that joined a fetch under way
-  std::uint64_t answered = 0;      ///< fetches that brought an answer
-  std::uint64_t failed = 0;        ///< fetches that did not
-  std::uint64_t queries = 0;       ///< sent to upstreams, retries included
-  std::uint64_t tcp = 0;           ///< of these, by TCP
-  std::uint64_t timeouts = 0;      ///< queries that got no answer in time
-  std::uint64_t retries = 0;       ///< queries that were not the first of their fetch
-  std::uint64_t mismatched = 0;    ///< packets that answered no question of ours
-  std::uint64_t refused_full = 0;  ///< questions refused because of a limit
+  std::uint64_t asked = 0;           ///< fetches begun
+  std::uint64_t joined = 0;          ///< questions that joined a fetch under way
+  std::uint64_t answered = 0;        ///< fetches that brought an answer
+  std::uint64_t failed = 0;          ///< fetches that did not
+  std::uint64_t queries = 0;         ///< sent to upstreams, retries included
+  std::uint64_t tcp = 0;             ///< of these, by TCP
+  std::uint64_t timeouts = 0;        ///< queries that got no answer in time
+  std::uint64_t retries = 0;         ///< queries that were not the first of their fetch
+  std::uint64_t refused_full = 0;    ///< questions refused: Settings::outstanding_max
+  std::uint64_t joins_refused = 0;   ///< questions refused: 2000 wait for the same answer already
+  std::uint64_t attempts_full = 0;   ///< times that a fetch had no query left to send (12)
+  std::uint64_t lingering_full = 0;  ///< late answers not waited for: 2000 fetches do so already
+  ExchangeCounts exchanges;          ///< of all upstreams, former ones included
   dns::AcceptCounts accept;
 };
 
@@ -78,7 +81,7 @@ class Forwarder {
   Forwarder& operator=(const Forwarder&) = delete;
 
   /// `snapshot` keeps `question.view` alive while the fetch is under way. When a limit is hit the
-  /// ticket is empty and full_image() is the outcome. Steady state allocates nothing.
+  /// ticket is empty and refusal() is the outcome. Steady state allocates nothing.
   [[nodiscard]] Ticket ask(const dns::ForwardQuestion& question,
                            const std::shared_ptr<const void>& snapshot, FetchListener& listener);
 
@@ -86,8 +89,8 @@ class Forwarder {
   /// question is under way.
   void refresh(const dns::ForwardQuestion& question, const std::shared_ptr<const void>& snapshot);
 
-  /// The failure that stands for an empty ticket: too many queries are waiting.
-  dns::ImageView full_image() const;
+  /// The failure that stands for the last empty ticket: which limit was hit.
+  dns::ImageView refusal() const;
 
   /// On reload: fetches under way finish with the old settings; RTT and health of upstreams that
   /// stay are kept. From here on `question.forward` is an index into the new forwards.

@@ -22,12 +22,6 @@ constexpr std::array<std::string_view, 4> kTransportNames{"udp", "tcp", "tls", "
 constexpr std::array<std::string_view, 9> kSourceNames{
     "none", "override", "zone", "cache", "stale", "upstream", "special", "refused", "error"};
 
-RateLimit make_rate_limit(const ResolverSettings& settings) {
-  const std::uint32_t workers = std::max(settings.workers, 1U);
-  const std::uint32_t share = (settings.qps_per_client + workers - 1) / workers;
-  return {share, settings.qps_per_client};
-}
-
 std::string question_text(Bytes query) {
   std::size_t position = dns::kHeaderBytes;
   std::array<std::uint8_t, dns::kNameBytesMax> name;
@@ -71,15 +65,18 @@ struct Resolver::Impl {
     std::uint64_t began_us = 0;  // only for the log
   };
 
+  /// A failure that is always at hand.
+  struct Failure {
+    Failure(dns::Ede ede, std::string_view text) { dns::failure_image(ede, text, 1, image.get()); }
+    const std::unique_ptr<dns::ImageBuffer> image = std::make_unique<dns::ImageBuffer>();
+  };
+
   Impl(net::Loop& the_loop, dns::Cache& the_cache, Forwarder& the_forwarder)
       : loop(the_loop),
         cache(&the_cache),
         forwarder(the_forwarder),
         deadlines(the_loop,
-                  [this](Deadline& item) { go_on(static_cast<Pending&>(item), nullptr, true); }) {
-    dns::failure_image(dns::Ede::kOther, "a chain of names asked upstream too often", 1,
-                       too_long.get());
-  }
+                  [this](Deadline& item) { go_on(static_cast<Pending&>(item), nullptr, true); }) {}
 
   std::size_t handle(Bytes query, const Client& client, MutableBytes reply, ReplyLater& later);
   std::size_t over_limit(Bytes query, MutableBytes reply, RateLimit::Verdict verdict);
@@ -89,7 +86,7 @@ struct Resolver::Impl {
              std::uint64_t began_us);
 
   bool wait(Bytes query, const Client& client, ReplyLater& later, const dns::Decision& decision,
-            std::uint64_t began_us);
+            std::uint64_t began_us, dns::ImageView* failure);
   bool ask(Pending& pending, const dns::Decision& decision);
   void go_on(Pending& pending, const dns::ImageView* fetched, bool allow_stale);
   bool next_hop(Pending& pending, MutableBytes reply, dns::AnswerInput input,
@@ -105,7 +102,11 @@ struct Resolver::Impl {
   ResolverCounts counts;
   Deadlines deadlines;
   Pool<Pending> pool;
-  const std::unique_ptr<dns::ImageBuffer> too_long = std::make_unique<dns::ImageBuffer>();
+  const Failure chain_too_long{dns::Ede::kOther, "a chain of names asked upstream too often"};
+  const Failure too_many{dns::Ede::kNotReady,
+                         "too many queries are waiting (dns.limits.outstanding)"};
+  const Failure oversize{dns::Ede::kOther,
+                         "queries over 4096 bytes are answered only from what is known here"};
   std::vector<std::uint8_t> late_reply = std::vector<std::uint8_t>(dns::kMessageBytesMax);
 };
 
@@ -160,11 +161,11 @@ std::size_t Resolver::Impl::handle(Bytes query, const Client& client, MutableByt
   dns::Decision decision;
   dns::answer(input, query, reply, &decision);
   if (decision.verdict == dns::Decision::Verdict::kForward) {
-    if (wait(query, client, later, decision, began_us)) return 0;
+    dns::ImageView failure;
+    if (wait(query, client, later, decision, began_us, &failure)) return 0;
     const dns::ForwardQuestion question = decision.question;
-    const dns::ImageView full = forwarder.full_image();
     input.fetched_question = &question;
-    input.fetched = &full;
+    input.fetched = &failure;
     input.allow_stale = true;
     dns::answer(input, query, reply, &decision);
   }
@@ -173,11 +174,14 @@ std::size_t Resolver::Impl::handle(Bytes query, const Client& client, MutableByt
   return decision.verdict == dns::Decision::Verdict::kReply ? decision.reply_size : 0;
 }
 
-// False when a limit was hit.
+// False when a limit was hit: `*failure` says which.
 bool Resolver::Impl::wait(Bytes query, const Client& client, ReplyLater& later,
-                          const dns::Decision& decision, std::uint64_t began_us) {
-  if (pool.in_use() >= settings.pending_max || query.size() > kQueryBytesMax) {
-    ++counts.pending_refused;
+                          const dns::Decision& decision, std::uint64_t began_us,
+                          dns::ImageView* failure) {
+  const bool is_oversize = query.size() > kQueryBytesMax;
+  if (is_oversize || pool.in_use() >= settings.pending_max) {
+    ++(is_oversize ? counts.oversize_refused : counts.pending_refused);
+    *failure = (is_oversize ? oversize : too_many).image->view();
     return false;
   }
   Pending& pending = pool.acquire(*this);
@@ -188,6 +192,7 @@ bool Resolver::Impl::wait(Bytes query, const Client& client, ReplyLater& later,
   pending.began_ms = loop.now_ms();
   pending.began_us = began_us;
   if (!ask(pending, decision)) {
+    *failure = forwarder.refusal();
     pending.snapshot.reset();
     pool.release(pending);
     return false;
@@ -242,7 +247,7 @@ bool Resolver::Impl::next_hop(Pending& pending, MutableBytes reply, dns::AnswerI
   if (!may_ask) ++counts.hops_refused;
   if (may_ask && ask(pending, *decision)) return true;
   const dns::ForwardQuestion question = decision->question;
-  const dns::ImageView failure = may_ask ? forwarder.full_image() : too_long->view();
+  const dns::ImageView failure = may_ask ? forwarder.refusal() : chain_too_long.image->view();
   input.fetched_question = &question;
   input.fetched = &failure;
   input.allow_stale = true;
@@ -284,10 +289,10 @@ void Resolver::swap_snapshot(std::shared_ptr<const ResolverSnapshot> snapshot) {
 
 void Resolver::reconfigure(dns::Cache& cache, const ResolverSettings& settings) {
   impl_->cache = &cache;
-  const bool new_limit = settings.qps_per_client != impl_->settings.qps_per_client ||
-                         settings.workers != impl_->settings.workers;
+  const std::uint32_t rate = settings.qps_per_client;
+  const bool new_limit = rate != impl_->settings.qps_per_client;
   impl_->settings = settings;
-  if (new_limit) impl_->rate_limit = make_rate_limit(settings);
+  if (new_limit) impl_->rate_limit = {rate, rate};
 }
 
 const ResolverCounts& Resolver::counts() const { return impl_->counts; }

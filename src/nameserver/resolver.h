@@ -25,10 +25,9 @@ struct ResolverSnapshot {
 
 /// [dns.limits] and [server] log.
 struct ResolverSettings {
-  /// Queries per second and client address (IPv6: per /64) by UDP, 0 = no limit. All workers
-  /// together: each one counts for itself and allows its share, with bursts of the whole.
+  /// Queries per second and client address (IPv6: per /64) by UDP, 0 = no limit. In this worker:
+  /// the system sends all that comes from one source port to the same one.
   std::uint32_t qps_per_client = 0;
-  std::uint32_t workers = 1;
   std::uint32_t pending_max = 10000;   ///< [dns.limits] outstanding: clients that wait
   std::uint32_t stale_wait_ms = 1800;  ///< client response timer, RFC 8767 section 5
   bool log_queries = false;            ///< one line per query
@@ -45,6 +44,7 @@ struct ResolverCounts {
   std::uint64_t forwarded = 0;                  ///< queries that had to wait for upstream
   std::uint64_t refreshed = 0;                  ///< fetches begun in the background
   std::uint64_t pending_refused = 0;            ///< pending_max was reached
+  std::uint64_t oversize_refused = 0;           ///< would have to wait, longer than 4096 bytes
   std::uint64_t hops_refused = 0;               ///< a chain that asked upstream too often
 };
 

@@ -31,9 +31,10 @@ TcpShared::TcpShared(net::Loop& event_loop, QueryHandler& query_handler,
         late.clear();
       }) {}
 
-TcpConnection::TcpConnection(TcpShared& shared, const Endpoint& peer)
+TcpConnection::TcpConnection(TcpShared& shared, const Endpoint& peer, const Endpoint& listener)
     : shared_(shared),
       client_{peer, Transport::kTcp},
+      listener_(listener),
       last_active_ms_(shared.loop.now_ms()),
       sent_mark_ms_(last_active_ms_) {}
 
@@ -67,7 +68,10 @@ void TcpConnection::serve_late() {
   settle();
 }
 
-void TcpConnection::drain() { settle(); }
+void TcpConnection::drain() {
+  draining_ = true;
+  settle();
+}
 
 void TcpConnection::received(Bytes chunk) {
   if (lingering_) return;
@@ -119,7 +123,7 @@ void TcpConnection::late_nothing() {
 
 bool TcpConnection::may_take_query() const {
   const TcpServiceSettings& limits = shared_.settings;
-  return !shared_.draining && !malformed_ && !broken_ && kept_.size() < limits.outstanding_max &&
+  return !draining_ && !malformed_ && !broken_ && kept_.size() < limits.outstanding_max &&
          stream_->unsent() <= limits.unsent_bytes_max;
 }
 
@@ -188,7 +192,7 @@ void TcpConnection::settle() {
     shared_.close(*this);
     return;
   }
-  if (shared_.draining && !lingering_ && !busy()) {
+  if (draining_ && !lingering_ && !busy()) {
     // Closing with unread queries would reset the connection and could lose the last answers.
     lingering_ = true;
     stream_->finish();

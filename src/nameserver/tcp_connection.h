@@ -39,6 +39,7 @@ struct TcpServiceCounts {
   std::uint64_t received = 0;          ///< queries
   std::uint64_t replied = 0;           ///< replies
   std::uint64_t dropped = 0;           ///< queries that get no reply
+  std::uint64_t exhausted = 0;         ///< rests from accepting: no descriptors or memory left
 };
 
 class TcpConnection;
@@ -56,14 +57,14 @@ struct TcpShared {
   std::vector<TcpConnection*> late;   ///< to be served at the end of the loop's turn
   net::Deferred serve_late;
   std::function<void(TcpConnection&)> close;  ///< destroys it
-  bool draining = false;
 };
 
 class TcpConnection final : public net::StreamReader, private ReplyLater {
  public:
   using Place = std::list<TcpConnection>::iterator;
 
-  TcpConnection(TcpShared& shared, const Endpoint& peer);
+  /// `listener`: the listen address that it came by, which may be a wildcard.
+  TcpConnection(TcpShared& shared, const Endpoint& peer, const Endpoint& listener);
   ~TcpConnection() override;
   TcpConnection(const TcpConnection&) = delete;
   TcpConnection& operator=(const TcpConnection&) = delete;
@@ -72,6 +73,7 @@ class TcpConnection final : public net::StreamReader, private ReplyLater {
   void start(Place place, std::unique_ptr<net::Stream> stream);
 
   const Endpoint& peer() const { return client_.peer; }
+  const Endpoint& listener() const { return listener_; }
   Place place() const { return place_; }
   /// A query waits for its reply, or a reply for the client.
   bool busy() const { return kept_.size() > 0 || !late_answers_.empty() || stream_->unsent() > 0; }
@@ -109,6 +111,7 @@ class TcpConnection final : public net::StreamReader, private ReplyLater {
 
   TcpShared& shared_;
   Client client_;
+  Endpoint listener_;
   Place place_;
   std::unique_ptr<net::Stream> stream_;
   Kept kept_{*this};
@@ -118,7 +121,7 @@ class TcpConnection final : public net::StreamReader, private ReplyLater {
   std::uint64_t last_active_ms_ = 0;
   std::uint64_t sent_mark_ = 0, sent_mark_ms_ = 0;  // for stalled()
   bool current_kept_ = false, paused_ = false, ended_ = false, malformed_ = false, broken_ = false,
-       lingering_ = false, marked_late_ = false;
+       draining_ = false, lingering_ = false, marked_late_ = false;
 };
 
 }  // namespace postern::nameserver

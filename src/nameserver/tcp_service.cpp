@@ -27,9 +27,11 @@ TcpService::TcpService(net::Loop& loop, QueryHandler& handler, const TcpServiceS
 TcpService::~TcpService() { shared_.connections.clear(); }
 
 Result<void> TcpService::listen(net::Fd fd) {
-  auto listener = net::TcpListener::open(
-      shared_.loop, std::move(fd),
-      [this](net::Fd client, const Endpoint& peer) { accept(std::move(client), peer); });
+  const Endpoint local = net::local_endpoint(fd).value_or(Endpoint{});
+  auto listener = net::TcpListener::open(shared_.loop, std::move(fd),
+                                         [this, local](net::Fd client, const Endpoint& peer) {
+                                           accept(std::move(client), peer, local);
+                                         });
   if (!listener) return tl::unexpected(std::move(listener.error()));
   listeners_.push_back(std::move(*listener));
   return {};
@@ -40,12 +42,20 @@ void TcpService::configure(const TcpServiceSettings& settings) {
   if (check_.active()) start_checking();
 }
 
-void TcpService::drain() {
-  listeners_.clear();
-  shared_.draining = true;
+void TcpService::stop_listening(const Endpoint& endpoint) {
+  std::erase_if(listeners_, [&](const auto& listener) {
+    if (listener->local() != endpoint) return false;
+    shared_.counts.exhausted += listener->exhausted();
+    return true;
+  });
   for (auto next = shared_.connections.begin(); next != shared_.connections.end();) {
-    (next++)->drain();
+    TcpConnection& connection = *next++;
+    if (connection.listener() == endpoint) connection.drain();
   }
+}
+
+void TcpService::drain() {
+  for (const Endpoint& endpoint : listening()) stop_listening(endpoint);
 }
 
 bool TcpService::drained() const {
@@ -59,7 +69,13 @@ std::vector<Endpoint> TcpService::listening() const {
   return endpoints;
 }
 
-void TcpService::accept(net::Fd fd, const Endpoint& peer) {
+TcpServiceCounts TcpService::counts() const {
+  TcpServiceCounts counts = shared_.counts;
+  for (const auto& listener : listeners_) counts.exhausted += listener->exhausted();
+  return counts;
+}
+
+void TcpService::accept(net::Fd fd, const Endpoint& peer, const Endpoint& listener) {
   const TcpServiceSettings& limits = shared_.settings;
   const auto same = clients_by_address_.find(peer.ip);
   if (same != clients_by_address_.end() && same->second >= limits.clients_per_address_max &&
@@ -71,7 +87,8 @@ void TcpService::accept(net::Fd fd, const Endpoint& peer) {
     ++shared_.counts.refused_total;
     return;
   }
-  const auto place = shared_.connections.emplace(shared_.connections.end(), shared_, peer);
+  const auto place =
+      shared_.connections.emplace(shared_.connections.end(), shared_, peer, listener);
   auto stream =
       net::TcpStream::accepted(shared_.loop, std::move(fd), peer, *place, stream_settings(limits));
   if (!stream) {

@@ -34,17 +34,20 @@ class TcpService {
   /// On reload; connections that are there stay.
   void configure(const TcpServiceSettings& settings);
 
-  /// No new connections, no new queries; each connection ends when its replies have left.
+  /// No new connections and no new queries by this address; its connections end when their replies
+  /// have left.
+  void stop_listening(const Endpoint& endpoint);
+  /// The same for all addresses.
   void drain();
   /// True when no reply is under way any more.
   bool drained() const;
 
   std::vector<Endpoint> listening() const;
   std::size_t clients() const { return shared_.connections.size(); }
-  const TcpServiceCounts& counts() const { return shared_.counts; }
+  TcpServiceCounts counts() const;
 
  private:
-  void accept(net::Fd fd, const Endpoint& peer);
+  void accept(net::Fd fd, const Endpoint& peer, const Endpoint& listener);
   bool make_room(const IpAddress* address);
   void close(TcpConnection& connection);
   void check_timeouts();

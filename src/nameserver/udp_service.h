@@ -41,9 +41,10 @@ class UdpService final : private net::UdpReader, private ReplyLater {
   UdpService(const UdpService&) = delete;
   UdpService& operator=(const UdpService&) = delete;
 
-  /// Takes no more queries; replies under way still leave. Done when waiting() is 0 and the loop
-  /// has finished its turn.
-  void drain() { socket_->stop_reading(); }
+  /// New queries go to another service that listens there, or are turned away; those that have come
+  /// are still taken, and replies under way leave. Done when waiting() is 0 and the loop has
+  /// finished its turn.
+  void drain() { socket_->turn_away(); }
   std::size_t waiting() const { return kept_.size(); }  ///< replies that come later
 
   Endpoint local() const { return socket_->local(); }

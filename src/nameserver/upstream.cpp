@@ -2,14 +2,31 @@
 
 namespace postern::nameserver {
 
+ExchangeCounts& ExchangeCounts::operator+=(const ExchangeCounts& more) {
+  mismatched += more.mismatched;
+  sockets_opened += more.sockets_opened;
+  sockets_failed += more.sockets_failed;
+  queries_refused += more.queries_refused;
+  connections_full += more.connections_full;
+  send_dropped += more.send_dropped;
+  return *this;
+}
+
 Upstream::Upstream(net::Loop& loop, Random& random, const UpstreamSettings& settings)
     : settings_(settings),
       udp_(loop, random, settings.endpoint),
       tcp_(loop, random, settings.endpoint) {}
 
-bool Upstream::send(Exchange& exchange, bool by_tcp) {
-  ++queries_;
-  return by_tcp ? tcp_.send(exchange) : udp_.send(exchange);
+AttemptEnd Upstream::send(Exchange& exchange, bool by_tcp) {
+  const AttemptEnd end = by_tcp ? tcp_.send(exchange) : udp_.send(exchange);
+  if (end == AttemptEnd::kWaiting) ++queries_;
+  return end;
+}
+
+ExchangeCounts Upstream::counts() const {
+  ExchangeCounts counts = udp_.counts();
+  counts += tcp_.counts();
+  return counts;
 }
 
 void Upstream::heard(const Exchange& exchange, bool by_tcp, std::uint64_t now_us) {
@@ -17,8 +34,7 @@ void Upstream::heard(const Exchange& exchange, bool by_tcp, std::uint64_t now_us
   if (by_tcp == tcp_only()) round_trip.sample(now_us - exchange.sent_us);
 }
 
-void Upstream::timed_out(const Exchange& exchange, std::uint64_t now_us) {
-  round_trip.timed_out();
+void Upstream::given_up(const Exchange& exchange, std::uint64_t now_us) {
   if (heard_us_ < exchange.sent_us) failed(exchange, now_us);
 }
 
@@ -38,7 +54,7 @@ UpstreamStatus Upstream::status(std::uint64_t now_ms) const {
   status.resting = health.state(now_ms) != HealthState::kGood;
   status.rest_left_ms = static_cast<std::uint32_t>(health.rest_left_ms(now_ms));
   status.mixed_case = keeps_case.holds(now_ms);
-  status.edns = takes_edns.holds(now_ms);
+  status.edns = edns(now_ms);
   status.queries = queries_;
   status.answers = answers_;
   status.failures = failures_;

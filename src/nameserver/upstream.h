@@ -22,7 +22,8 @@ class Upstream {
   const UpstreamSettings& settings() const { return settings_; }
   bool tcp_only() const { return settings_.scheme == UpstreamScheme::kTcp; }
 
-  bool send(Exchange& exchange, bool by_tcp);
+  /// kWaiting, or why it cannot be sent.
+  AttemptEnd send(Exchange& exchange, bool by_tcp);
 
   /// A reply came. A round-trip time is taken unless it was asked by TCP in place of UDP: setting
   /// up a connection is no measure of the next query.
@@ -32,19 +33,26 @@ class Upstream {
     health.answered();
     ++answers_;
   }
-  /// Counted as a failure only when nothing at all was heard since: names that take their time must
-  /// not put a living upstream to rest.
-  void timed_out(const Exchange& exchange, std::uint64_t now_us);
+  /// It takes longer than expected; its answer is welcome all the same.
+  void timed_out() { round_trip.timed_out(); }
+  /// Nobody waits for an answer any more. Counted as a failure only when nothing at all was heard
+  /// since: names that take their time must not put a living upstream to rest.
+  void given_up(const Exchange& exchange, std::uint64_t now_us);
   void failed(const Exchange& exchange, std::uint64_t now_us);
 
   Candidate candidate(std::uint64_t now_ms) const;
   UpstreamStatus status(std::uint64_t now_ms) const;
-  std::uint64_t mismatched() const { return udp_.counts().mismatched + tcp_.counts().mismatched; }
+  ExchangeCounts counts() const;
 
   RoundTrip round_trip;
   Health health;
-  Assumption keeps_case{3, 3'600'000};  ///< the case of the question comes back (0x20)
-  Assumption takes_edns{1, 600'000};    ///< no FORMERR for a query with EDNS
+  Assumption keeps_case{3, 3'600'000};         ///< the case of the question comes back (0x20)
+  Assumption takes_edns{1, 600'000};           ///< no FORMERR for a query with EDNS
+  Assumption takes_edns_silently{3, 600'000};  ///< nor a bare one, which anybody may have sent
+
+  bool edns(std::uint64_t now_ms) const {
+    return takes_edns.holds(now_ms) && takes_edns_silently.holds(now_ms);
+  }
 
  private:
   UpstreamSettings settings_;

@@ -49,7 +49,8 @@ int choose_probe(UpstreamPolicy policy, std::span<const Candidate> candidates, i
   };
   const bool fastest = policy == UpstreamPolicy::kFastest;
   const auto count = static_cast<int>(candidates.size());
-  for (int i = 0; i < count; ++i) {
+  const int end = policy == UpstreamPolicy::kSequential ? chosen : count;
+  for (int i = 0; i < end; ++i) {
     if (wants_probe(i, fastest)) return i;
   }
   if (!fastest || count < 2 || random % kExploreEvery != 0) return kNobody;
@@ -60,13 +61,20 @@ int choose_probe(UpstreamPolicy policy, std::span<const Candidate> candidates, i
   return useful ? other : kNobody;
 }
 
+std::uint32_t turn_ms(const AttemptTime& time) {
+  return std::max(time.remaining_ms / (time.others_left + 1), 1U);
+}
+
 std::uint32_t attempt_timeout_ms(const AttemptTime& time) {
+  const bool in_turn = time.turn_left_ms > 0;
+  const bool same_again = in_turn || time.others_left == 0;
   const std::uint32_t half = std::max(time.timeout_ms / 2, 1U);
-  const std::uint32_t least = std::min(time.others_left > 0 ? kSwitchMinMs : kRepeatMinMs, half);
+  const std::uint32_t least = std::min(same_again ? kRepeatMinMs : kSwitchMinMs, half);
   const std::uint32_t base = std::clamp(time.rtt_timeout_ms, least, half);
   const std::uint32_t wanted = base << std::min(time.times_asked, 4U);
-  const std::uint32_t share = std::max(time.remaining_ms / (time.others_left + 1), 1U);
-  return std::min({wanted, share, time.remaining_ms});
+  const std::uint32_t share = in_turn ? time.turn_left_ms : turn_ms(time);
+  const bool no_repeat = same_again && time.by_stream;
+  return std::min({no_repeat ? kStreamSilenceMs : wanted, share, time.remaining_ms});
 }
 
 }  // namespace postern::nameserver

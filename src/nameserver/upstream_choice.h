@@ -16,7 +16,7 @@ struct Candidate {
   bool measured = false;
   HealthState health = HealthState::kGood;
   std::uint8_t times_asked = 0;  ///< for this question
-  bool spoken = false;           ///< has said that it cannot answer this question
+  bool spoken = false;  ///< asking again is of no use: it said no, or TCP carries the question
 };
 
 inline constexpr int kNobody = -1;
@@ -29,6 +29,8 @@ int choose_upstream(UpstreamPolicy policy, std::span<const Candidate> candidates
 
 /// An upstream to send the same question to at the same time, so that nobody waits for a trial: one
 /// whose rest is over, one that was never measured, or (policy `fastest`) now and then another one.
+/// `sequential` tries only those that stand before the chosen one: those behind it may be strangers
+/// to the names of this network.
 inline constexpr std::uint32_t kExploreEvery = 64;  ///< questions
 int choose_probe(UpstreamPolicy policy, std::span<const Candidate> candidates, int chosen,
                  std::uint32_t random);
@@ -39,7 +41,13 @@ struct AttemptTime {
   std::uint32_t remaining_ms = 0;    ///< of these
   std::uint32_t times_asked = 0;     ///< this upstream, for this question
   std::uint32_t others_left = 0;     ///< upstreams not yet asked, this one aside
+  std::uint32_t turn_left_ms = 0;    ///< `sequential`: nobody else is asked before; 0: no such turn
+  bool by_stream = false;            ///< TCP sends again by itself
 };
+
+/// `sequential`: how long an upstream that is not resting is the only one asked, so that one
+/// further down is no quicker way to a different answer and yet has its turn in time.
+std::uint32_t turn_ms(const AttemptTime& time);
 
 /// Upstreams are mostly resolvers, which know one name at once and take hundreds of milliseconds to
 /// find the next: however fast it was so far, an upstream is given this long before another one is
@@ -49,6 +57,9 @@ inline constexpr std::uint32_t kRepeatMinMs = 400;
 
 /// The round-trip time-out, kSwitchMinMs or kRepeatMinMs at least, half of the timeout at most;
 /// doubled when the upstream is asked again, and never so long that the others would get no turn.
+/// At the end of a turn the next upstream is due, before it the same one again; by TCP the same one
+/// again only when its connection has been silent for kStreamSilenceMs.
+inline constexpr std::uint32_t kStreamSilenceMs = 2000;
 std::uint32_t attempt_timeout_ms(const AttemptTime& time);
 
 }  // namespace postern::nameserver

@@ -1,6 +1,8 @@
 #include "nameserver/upstream_query.h"
 
 #include <cassert>
+#include <initializer_list>
+#include <system_error>
 
 #include <fmt/format.h>
 
@@ -30,12 +32,18 @@ std::string end_text(const AttemptReport& attempt) {
       return "refused the connection";
     case AttemptEnd::kUnreachable:
       return "is unreachable";
+    case AttemptEnd::kNoSocket:
+      return "was not asked: this machine cannot open a socket (no descriptors, memory or ports)";
+    case AttemptEnd::kFull:
+      return "was not asked: too many queries to it are under way";
     case AttemptEnd::kClosed:
       return "closed the connection";
     case AttemptEnd::kMalformed:
       return "sent a malformed answer";
     case AttemptEnd::kRcode:
       return fmt::format("answered {}", dns::rcode_text(attempt.rcode));
+    case AttemptEnd::kLame:
+      return "pointed elsewhere (lame)";
     case AttemptEnd::kWaiting:
     case AttemptEnd::kTimedOut:
     case AttemptEnd::kReplaced:
@@ -46,9 +54,11 @@ std::string end_text(const AttemptReport& attempt) {
 
 dns::Ede ede_for(std::span<const AttemptReport> attempts) {
   bool network = false;
+  bool ourselves = false;
   for (const AttemptReport& attempt : attempts) {
     switch (attempt.end) {
       case AttemptEnd::kRcode:
+      case AttemptEnd::kLame:
       case AttemptEnd::kMalformed:
         return dns::Ede::kOther;
       case AttemptEnd::kRefused:
@@ -56,11 +66,16 @@ dns::Ede ede_for(std::span<const AttemptReport> attempts) {
       case AttemptEnd::kClosed:
         network = true;
         break;
+      case AttemptEnd::kNoSocket:
+      case AttemptEnd::kFull:
+        ourselves = true;
+        break;
       default:
         break;
     }
   }
-  return network ? dns::Ede::kNetworkError : dns::Ede::kNoReachableAuthority;
+  if (network) return dns::Ede::kNetworkError;
+  return ourselves ? dns::Ede::kNotReady : dns::Ede::kNoReachableAuthority;
 }
 
 }  // namespace
@@ -100,6 +115,23 @@ dns::NameView mix_case(dns::NameView lower, Random& random,
     bits >>= 1;
   }
   return dns::NameView(Bytes(out.data(), wire.size()));
+}
+
+// Sockets say only in words what went wrong.
+AttemptEnd end_for(const Error& error) {
+  const auto is_one_of = [&](std::initializer_list<std::errc> codes) {
+    for (const std::errc code : codes) {
+      if (error.detail.ends_with(std::make_error_code(code).message())) return true;
+    }
+    return false;
+  };
+  if (is_one_of({std::errc::connection_refused})) return AttemptEnd::kRefused;
+  if (is_one_of({std::errc::timed_out})) return AttemptEnd::kTimedOut;
+  const bool used_up =
+      is_one_of({std::errc::too_many_files_open, std::errc::too_many_files_open_in_system,
+                 std::errc::no_buffer_space, std::errc::not_enough_memory,
+                 std::errc::address_not_available, std::errc::resource_unavailable_try_again});
+  return used_up ? AttemptEnd::kNoSocket : AttemptEnd::kUnreachable;
 }
 
 FailureReport report_failure(std::span<const AttemptReport> attempts) {

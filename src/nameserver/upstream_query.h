@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "base/bytes.h"
+#include "base/result.h"
 #include "dns/name.h"
 #include "dns/types.h"
 #include "nameserver/random.h"
@@ -44,11 +45,17 @@ enum class AttemptEnd : std::uint8_t {
   kTimedOut,     ///< no longer waited for; a late answer is welcome all the same
   kRefused,      ///< nobody listens there
   kUnreachable,  ///< no way to get there
+  kNoSocket,     ///< this machine cannot open a socket (EMFILE and its like)
+  kFull,         ///< not sent: too many queries to this upstream are under way
   kClosed,       ///< the connection ended before the answer
   kMalformed,    ///< what came was no DNS message that can be used
   kRcode,        ///< SERVFAIL, REFUSED, ...
+  kLame,         ///< a referral: it does not know and does not ask
   kReplaced,     ///< an answer came that could not be used as it was, and the question went again
 };
+
+/// What an error of connect_udp(), TcpStream::connect() or a stream means.
+AttemptEnd end_for(const Error& error);
 
 struct AttemptReport {
   std::string_view upstream;  ///< as configured
@@ -63,7 +70,8 @@ struct FailureReport {
 };
 
 /// "udp://192.0.2.1:53 timed out; tcp://192.0.2.2:53 refused the connection". EDE 22 when nobody
-/// answered, 23 when the network said why, 0 when somebody answered and it was of no use.
+/// answered, 23 when the network said why, 14 when nobody could be asked, 0 when somebody answered
+/// and it was of no use.
 FailureReport report_failure(std::span<const AttemptReport> attempts);
 
 }  // namespace postern::nameserver

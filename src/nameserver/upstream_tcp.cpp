@@ -2,40 +2,26 @@
 
 #include <algorithm>
 #include <array>
-#include <system_error>
 
 #include "base/clock.h"
 #include "dns/accept.h"
 #include "nameserver/flat_table.h"
 
 namespace postern::nameserver {
-namespace {
-
-// A stream says only in words why it could not connect.
-AttemptEnd end_for(const Error& error) {
-  const auto is = [&](std::errc code) {
-    return error.detail == std::make_error_code(code).message();
-  };
-  if (is(std::errc::connection_refused)) return AttemptEnd::kRefused;
-  return is(std::errc::timed_out) ? AttemptEnd::kTimedOut : AttemptEnd::kUnreachable;
-}
-
-}  // namespace
 
 class TcpConnections::Connection final : public net::StreamReader, public ExchangePort {
  public:
-  explicit Connection(TcpConnections& all)
-      : all_(all), heard_us_(0), idle_from_ms_(all.loop_.now_ms()) {}
+  explicit Connection(TcpConnections& all) : all_(all), idle_from_ms_(all.loop_.now_ms()) {}
   ~Connection() override {
     while (Exchange* exchange = waiting_.front()) forget(*exchange);
   }
 
-  bool open() {
+  AttemptEnd open() {
     auto stream = net::TcpStream::connect(all_.loop_, all_.peer_, *this);
-    if (!stream) return false;
+    if (!stream) return end_for(stream.error());
     stream_ = std::move(*stream);
     ++all_.counts_.sockets_opened;
-    return true;
+    return AttemptEnd::kWaiting;
   }
 
   bool send(Exchange& exchange) {
@@ -50,6 +36,7 @@ class TcpConnections::Connection final : public net::StreamReader, public Exchan
     exchange.key = exchange.id;
     exchange.port = this;
     exchange.sent_us = monotonic_us();
+    if (silent_since_us_ == 0) silent_since_us_ = exchange.sent_us;
     exchanges_.insert(exchange.key, &exchange);
     waiting_.push_back(exchange);
     return true;
@@ -63,14 +50,14 @@ class TcpConnections::Connection final : public net::StreamReader, public Exchan
     if (ending_ && waiting() == 0) all_.sweep_.schedule();
   }
 
-  // Silence since the query was sent: the connection may be dead without a word (a router forgot
-  // it), so nothing more is sent on it.
-  void timed_out(Exchange& exchange) override {
-    if (heard_us_ < exchange.sent_us) end();
+  // TCP sends again by itself; another query helps only on another connection.
+  bool timed_out(Exchange&) override {
+    const std::uint64_t silent_us = monotonic_us() - silent_since_us_;
+    if (silent_since_us_ != 0 && silent_us >= all_.settings_.silence_ms * 1000) end();
+    return ending_;
   }
 
   void received(Bytes chunk) override {
-    heard_us_ = monotonic_us();
     if (!partial_.empty()) {
       partial_.insert(partial_.end(), chunk.begin(), chunk.end());
       chunk = partial_;
@@ -82,15 +69,21 @@ class TcpConnections::Connection final : public net::StreamReader, public Exchan
       message(chunk.subspan(at + 2, size));
       at += 2 + size;
     }
-    // `chunk` may be `partial_` itself.
-    const std::vector<std::uint8_t> rest(chunk.begin() + static_cast<std::ptrdiff_t>(at),
-                                         chunk.end());
-    partial_ = rest;
+    const auto rest = static_cast<std::ptrdiff_t>(at);
+    if (partial_.empty()) {
+      partial_.assign(chunk.begin() + rest, chunk.end());
+    } else {
+      partial_.erase(partial_.begin(), partial_.begin() + rest);
+    }
+    note_heard();
   }
 
   void ended() override { lose(AttemptEnd::kClosed); }
 
-  void connected() override { connected_ = true; }
+  void connected() override {
+    connected_ = true;
+    note_heard();
+  }
 
   void failed(const Error& error) override {
     lose(connected_ ? AttemptEnd::kClosed : end_for(error));
@@ -110,15 +103,23 @@ class TcpConnections::Connection final : public net::StreamReader, public Exchan
   void message(Bytes message) {
     Exchange* exchange =
         message.size() < dns::kHeaderBytes ? nullptr : find(load_u16(message.data()));
-    if (exchange == nullptr ||
-        !dns::matches_question(message, exchange->id, exchange->question.name,
-                               exchange->question.type, exchange->question.klass, false)) {
+    if (exchange == nullptr) {
       ++all_.counts_.mismatched;
+      return;
+    }
+    const UpstreamQuestion& question = exchange->question;
+    if (!dns::matches_question(message, exchange->id, question.name, question.type, question.klass,
+                               false)) {
+      ++all_.counts_.mismatched;
+      const bool refused = question.edns && dns::is_bare_refusal(message, exchange->id);
+      if (refused) exchange->owner->edns_refused(*exchange);
       return;
     }
     forget(*exchange);
     exchange->owner->replied(*exchange, message);
   }
+
+  void note_heard() { silent_since_us_ = waiting() == 0 ? 0 : monotonic_us(); }
 
   void end() {
     ending_ = true;
@@ -136,8 +137,8 @@ class TcpConnections::Connection final : public net::StreamReader, public Exchan
   }
 
   TcpConnections& all_;
-  std::uint64_t heard_us_;      // 0: nothing ever came
-  std::uint64_t idle_from_ms_;  // when nothing is under way
+  std::uint64_t silent_since_us_ = 0;  // a query was sent or something came; 0: none is waiting
+  std::uint64_t idle_from_ms_;         // when nothing is under way
   bool connected_ = false;
   bool ending_ = false;  // takes no more queries, goes when the last one has left
   FlatTable<Exchange> exchanges_;
@@ -158,12 +159,18 @@ TcpConnections::TcpConnections(net::Loop& loop, Random& random, const Endpoint& 
 
 TcpConnections::~TcpConnections() = default;
 
-bool TcpConnections::send(Exchange& exchange) {
-  Connection* connection = pick();
-  return connection != nullptr && connection->send(exchange);
+AttemptEnd TcpConnections::send(Exchange& exchange) {
+  AttemptEnd why_not = AttemptEnd::kFull;
+  Connection* connection = pick(&why_not);
+  if (connection != nullptr) {
+    return connection->send(exchange) ? AttemptEnd::kWaiting : AttemptEnd::kClosed;
+  }
+  if (why_not == AttemptEnd::kFull) ++counts_.queries_refused;
+  return why_not;
 }
 
-TcpConnections::Connection* TcpConnections::pick() {
+// nullptr: `*why_not` says why there is none.
+TcpConnections::Connection* TcpConnections::pick(AttemptEnd* why_not) {
   Connection* best = nullptr;
   for (const auto& connection : connections_) {
     if (connection->ending()) continue;
@@ -172,14 +179,21 @@ TcpConnections::Connection* TcpConnections::pick() {
   const bool want_more = best == nullptr || best->waiting() >= settings_.pipeline_min;
   // Connections that end do not count twice: one that never answers must not use up all places.
   if (want_more && connections_.size() < settings_.connections_max * (best == nullptr ? 2 : 1)) {
-    if (Connection* fresh = connect()) return fresh;
+    if (Connection* fresh = connect(why_not)) return fresh;
+  } else if (want_more) {
+    ++counts_.connections_full;
   }
   return best != nullptr && best->waiting() < settings_.pipeline_max ? best : nullptr;
 }
 
-TcpConnections::Connection* TcpConnections::connect() {
+TcpConnections::Connection* TcpConnections::connect(AttemptEnd* why_not) {
   auto fresh = std::make_unique<Connection>(*this);
-  if (!fresh->open()) return nullptr;
+  const AttemptEnd end = fresh->open();
+  if (end != AttemptEnd::kWaiting) {
+    if (end == AttemptEnd::kNoSocket) ++counts_.sockets_failed;
+    *why_not = end;
+    return nullptr;
+  }
   connections_.push_back(std::move(fresh));
   watch_idle();
   return connections_.back().get();

@@ -11,6 +11,7 @@
 #include "base/address.h"
 #include "nameserver/exchange.h"
 #include "nameserver/random.h"
+#include "nameserver/upstream_settings.h"
 #include "net/loop.h"
 #include "net/tcp.h"
 #include "net/timer.h"
@@ -22,6 +23,9 @@ struct TcpConnectionSettings {
   std::size_t pipeline_min = 32;    ///< under way on a connection before another one is opened
   std::size_t pipeline_max = 4096;  ///< under way on one connection
   std::uint64_t idle_ms = 10'000;
+  /// Nothing at all came for so long after a query: the connection may be dead without a word (a
+  /// router forgot it), so nothing more is sent on it. A little less than the usual timeout.
+  std::uint64_t silence_ms = 1900;
 };
 
 class TcpConnections {
@@ -32,8 +36,8 @@ class TcpConnections {
   TcpConnections(const TcpConnections&) = delete;
   TcpConnections& operator=(const TcpConnections&) = delete;
 
-  /// False: this machine cannot (no route, no descriptor, too many under way).
-  bool send(Exchange& exchange);
+  /// kWaiting, or why it cannot be sent: kUnreachable, kRefused, kNoSocket, kFull, kClosed.
+  AttemptEnd send(Exchange& exchange);
 
   const ExchangeCounts& counts() const { return counts_; }
   std::size_t open() const { return connections_.size(); }
@@ -41,8 +45,8 @@ class TcpConnections {
  private:
   class Connection;
 
-  Connection* pick();
-  Connection* connect();
+  Connection* pick(AttemptEnd* why_not);
+  Connection* connect(AttemptEnd* why_not);
   void sweep();
   void watch_idle();
 

@@ -25,16 +25,17 @@ class UdpPorts::Port final : public net::UdpReader, public ExchangePort {
       : ports_(ports), serial_(serial), opened_ms_(ports.loop_.now_ms()) {}
   ~Port() override {
     while (Exchange* exchange = waiting_.front()) forget(*exchange);
+    ports_.counts_.send_dropped += send_dropped();
   }
 
-  bool open() {
+  AttemptEnd open() {
     auto fd = net::connect_udp(ports_.peer_);
-    if (!fd) return false;
+    if (!fd) return end_for(fd.error());
     auto socket = net::UdpSocket::open(ports_.loop_, std::move(*fd), *this);
-    if (!socket) return false;
+    if (!socket) return AttemptEnd::kNoSocket;
     socket_ = std::move(*socket);
     ++ports_.counts_.sockets_opened;
-    return true;
+    return AttemptEnd::kWaiting;
   }
 
   void send(Exchange& exchange) {
@@ -61,22 +62,20 @@ class UdpPorts::Port final : public net::UdpReader, public ExchangePort {
     if (--waiting_count_ == 0 && retired_) ports_.turn_end_.schedule();
   }
 
-  void timed_out(Exchange&) override {}
+  bool timed_out(Exchange&) override { return true; }
 
   std::size_t received(const net::UdpDatagram& datagram, MutableBytes) override {
     const Bytes message = datagram.data;
     Exchange* exchange = message.size() < dns::kHeaderBytes || datagram.truncated
                              ? nullptr
                              : find(exchange_key(serial_, load_u16(message.data())));
-    if (exchange == nullptr || !matches(*exchange, message, false)) {
-      ++ports_.counts_.mismatched;
-    } else if (exchange->match_case && !matches(*exchange, message, true)) {
-      ++ports_.counts_.mismatched;
-      exchange->owner->case_lost(*exchange);
-    } else {
+    if (exchange != nullptr && matches(*exchange, message, exchange->match_case)) {
       forget(*exchange);
       exchange->owner->replied(*exchange, message);
+      return 0;
     }
+    ++ports_.counts_.mismatched;
+    if (exchange != nullptr) take_hint(*exchange, message);
     return 0;
   }
 
@@ -91,11 +90,23 @@ class UdpPorts::Port final : public net::UdpReader, public ExchangePort {
   }
 
   std::size_t waiting() const { return waiting_count_; }
+  std::uint64_t send_dropped() const {
+    return socket_ == nullptr ? 0 : socket_->counts().send_dropped;
+  }
   std::uint32_t sent() const { return sent_count_; }
   std::uint64_t opened_ms() const { return opened_ms_; }
   void set_retired() { retired_ = true; }
 
  private:
+  // Not the answer, but of the right id.
+  static void take_hint(Exchange& exchange, Bytes message) {
+    if (exchange.match_case && matches(exchange, message, false)) {
+      exchange.owner->case_lost(exchange);
+    } else if (exchange.question.edns && dns::is_bare_refusal(message, exchange.id)) {
+      exchange.owner->edns_refused(exchange);
+    }
+  }
+
   Exchange* find(std::uint64_t key) const {
     return ports_.exchanges_.find(key, [](const Exchange&) { return true; });
   }
@@ -124,12 +135,25 @@ UdpPorts::UdpPorts(net::Loop& loop, Random& random, const Endpoint& peer,
 
 UdpPorts::~UdpPorts() = default;
 
-bool UdpPorts::send(Exchange& exchange) {
+AttemptEnd UdpPorts::send(Exchange& exchange) {
   Port* port = current_port();
-  if (port == nullptr || port->waiting() >= kPortQueriesMax) return false;
+  if (port == nullptr) return open_end_;
+  if (port->waiting() >= kPortQueriesMax) {
+    ++counts_.queries_refused;
+    return AttemptEnd::kFull;
+  }
   port->send(exchange);
   turn_end_.schedule();
-  return true;
+  return AttemptEnd::kWaiting;
+}
+
+ExchangeCounts UdpPorts::counts() const {
+  ExchangeCounts counts = counts_;
+  for (const std::unique_ptr<Port>& port : ports_) {
+    if (port != nullptr) counts.send_dropped += port->send_dropped();
+  }
+  for (const std::unique_ptr<Port>& port : retiring_) counts.send_dropped += port->send_dropped();
+  return counts;
 }
 
 bool UdpPorts::must_retire(const Port& port) const {
@@ -151,13 +175,25 @@ UdpPorts::Port* UdpPorts::current_port() {
 
 UdpPorts::Port* UdpPorts::draw_port() {
   std::unique_ptr<Port>& port = ports_[random_.below(kPorts)];
-  if (port != nullptr && must_retire(*port)) retire(port);
-  if (port == nullptr) {
-    auto fresh = std::make_unique<Port>(*this, next_serial_++);
-    if (!fresh->open()) return nullptr;
-    port = std::move(fresh);
+  if (port != nullptr && !must_retire(*port)) return port.get();
+  auto fresh = std::make_unique<Port>(*this, next_serial_++);
+  open_end_ = fresh->open();
+  if (open_end_ != AttemptEnd::kWaiting) {
+    if (open_end_ == AttemptEnd::kNoSocket) ++counts_.sockets_failed;
+    return open_port();
   }
+  if (port != nullptr) retire(port);
+  port = std::move(fresh);
   return port.get();
+}
+
+// One of those that are open, worn or not; nullptr: there is none.
+UdpPorts::Port* UdpPorts::open_port() {
+  const std::size_t first = random_.below(kPorts);
+  for (std::size_t i = 0; i < kPorts; ++i) {
+    if (Port* port = ports_[(first + i) % kPorts].get()) return port;
+  }
+  return nullptr;
 }
 
 void UdpPorts::end_turn() {

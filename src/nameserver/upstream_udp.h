@@ -14,6 +14,7 @@
 #include "nameserver/exchange.h"
 #include "nameserver/flat_table.h"
 #include "nameserver/random.h"
+#include "nameserver/upstream_settings.h"
 #include "net/loop.h"
 #include "net/udp.h"
 
@@ -37,17 +38,18 @@ class UdpPorts {
   UdpPorts(const UdpPorts&) = delete;
   UdpPorts& operator=(const UdpPorts&) = delete;
 
-  /// Draws id and port and sends the question. False: this machine cannot (no route, no
-  /// descriptor, too many under way).
-  bool send(Exchange& exchange);
+  /// Draws id and port and sends the question: kWaiting. Otherwise why it cannot be sent:
+  /// kUnreachable, kNoSocket, kFull. While no port can be opened the open ones serve on.
+  AttemptEnd send(Exchange& exchange);
 
-  const ExchangeCounts& counts() const { return counts_; }
+  ExchangeCounts counts() const;
 
  private:
   class Port;
 
   Port* current_port();
   Port* draw_port();
+  Port* open_port();
   bool must_retire(const Port& port) const;
   void retire(std::unique_ptr<Port>& port);
   void end_turn();
@@ -59,6 +61,7 @@ class UdpPorts {
   ExchangeCounts counts_;
   FlatTable<Exchange> exchanges_;  // of all ports
   std::uint32_t next_serial_ = 0;
+  AttemptEnd open_end_ = AttemptEnd::kWaiting;  // why the last port could not be opened
   Port* current_ = nullptr;
   std::array<std::unique_ptr<Port>, kPorts> ports_;
   std::vector<std::unique_ptr<Port>> retiring_;

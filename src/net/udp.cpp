@@ -109,9 +109,20 @@ void UdpSocket::flush() {
   pending_.clear();
 }
 
-void UdpSocket::stop_reading() {
-  reading_ = false;
-  set_poll(poll_.get(), 0, nullptr);
+// Connected to itself, a socket stays bound and can send to everybody, yet gets only what comes
+// from its own address.
+void UdpSocket::turn_away() {
+  Endpoint self = local();
+  if (self.ip.is_unspecified()) {
+    self.ip = *IpAddress::parse(self.ip.is_v4() ? "127.0.0.1" : "::1");
+  }
+  sockaddr_storage address{};
+  const socklen_t size = self.to_sockaddr(address);
+  // Without a route to itself it goes on reading: better than to hold queries that nobody answers.
+  ::connect(fd_.get(), reinterpret_cast<const sockaddr*>(&address), size);
+  LifeGuard guard(destroyed_);
+  while (receive_batch(guard) && !guard.gone()) {
+  }
 }
 
 Endpoint UdpSocket::local() const { return local_endpoint(fd_).value_or(Endpoint{}); }
@@ -130,7 +141,7 @@ void UdpSocket::ready(int status) {
   }
   for (std::size_t round = 0; round < settings_.rounds_max; ++round) {
     const bool full = receive_batch(guard);
-    if (guard.gone() || !full || !reading_) return;
+    if (guard.gone() || !full) return;
   }
 }
 

@@ -90,8 +90,10 @@ class UdpSocket {
   void queue(const UdpReturn& to, Bytes data);
   /// Sends what is queued now.
   void flush();
-  /// No more datagrams are read; queue() still works. For draining.
-  void stop_reading();
+  /// The system hands this socket no more datagrams: they go to another one that is bound to the
+  /// address, or their senders learn that nobody is there. What came before is read now, and
+  /// queue() still works. REQUIRES: not from inside the reader's received().
+  void turn_away();
 
   Endpoint local() const;
   const UdpCounts& counts() const { return counts_; }
@@ -119,7 +121,7 @@ class UdpSocket {
   Fd fd_;
   Handle<uv_poll_s> poll_;
   UdpCounts counts_;
-  bool connected_ = false, packet_info_ = false, reading_ = true, dirty_ = false, failed_ = false;
+  bool connected_ = false, packet_info_ = false, dirty_ = false, failed_ = false;
   int error_number_ = 0;  // found while sending, not yet reported
   bool* destroyed_ = nullptr;
   std::vector<Pending> pending_;

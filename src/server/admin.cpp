@@ -81,7 +81,9 @@ class AdminServer::Connection final : public net::StreamReader {
   void respond(const AdminReply& reply) {
     stream_->write(as_bytes(render_reply(reply, with_body_)));
     stream_->finish();
-    timeout_.start_once(kRequestTimeoutMs);
+    responded_ = true;
+    timeout_.start_once(stream_->unsent() == 0 ? kLingerMs : kRequestTimeoutMs);
+    close_when_done();
   }
 
   void received(Bytes chunk) override {
@@ -93,14 +95,22 @@ class AdminServer::Connection final : public net::StreamReader {
     answer(request_.substr(0, request_.find("\r\n")));
   }
   void ended() override {
-    if (!answered_) server_.close_later(id_);
+    ended_ = true;
+    close_when_done();
   }
   void drained() override {
-    if (answered_) timeout_.start_once(500);  // the client closes; if not, we do
+    timeout_.start_once(kLingerMs);
+    close_when_done();
   }
   void failed(const Error&) override { server_.close_later(id_); }
 
  private:
+  // The client has said all it wanted and has what we say, or asked for nothing.
+  void close_when_done() {
+    if (!ended_ || (answered_ && !responded_) || stream_->unsent() > 0) return;
+    server_.close_later(id_);
+  }
+
   void refuse(int status, std::string text) {
     answered_ = true;
     respond({status, "text/plain; charset=utf-8", std::move(text)});
@@ -127,7 +137,9 @@ class AdminServer::Connection final : public net::StreamReader {
   net::Timer timeout_;
   std::unique_ptr<net::TcpStream> stream_;
   std::string request_;
-  bool answered_ = false;
+  bool answered_ = false;   // the handler has the request, or it was refused
+  bool responded_ = false;  // the reply is written
+  bool ended_ = false;      // the client sends nothing more
   bool with_body_ = true;
 };
 
@@ -153,10 +165,19 @@ Result<std::unique_ptr<AdminServer>> AdminServer::open(net::Loop& loop, const En
 }
 
 void AdminServer::accept(net::Fd fd, const Endpoint& peer) {
-  if (connections_.size() >= kConnectionsMax) return;  // closes it
+  if (connections_.size() >= kConnectionsMax) return refuse(peer);  // closes it
   const std::uint64_t id = next_id_++;
   auto connection = std::make_unique<Connection>(*this, id);
-  if (connection->open(std::move(fd), peer)) connections_.emplace(id, std::move(connection));
+  if (!connection->open(std::move(fd), peer)) return refuse(peer);
+  connections_.emplace(id, std::move(connection));
+}
+
+void AdminServer::refuse(const Endpoint& peer) {
+  ++refused_;
+  std::uint64_t held_back = 0;
+  if (!refused_log_.allow(loop_.now_ms(), &held_back)) return;
+  log_warning("admin_refused", "a connection of {} and {} before it: {} are open, the limit",
+              peer.to_string(), held_back, connections_.size());
 }
 
 void AdminServer::close_later(std::uint64_t id) {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/address.h"
+#include "base/log.h"
 #include "base/result.h"
 #include "net/loop.h"
 #include "net/tcp.h"
@@ -39,6 +40,8 @@ class AdminServer {
   static constexpr std::size_t kRequestBytesMax = 8192;
   static constexpr std::size_t kConnectionsMax = 64;
   static constexpr std::uint64_t kRequestTimeoutMs = 5000;
+  static constexpr std::uint64_t kLingerMs = 500;  ///< for the client to close, after the reply
+  static constexpr std::uint64_t kRefusedLogMs = 60'000;
 
   using Respond = std::function<void(AdminReply)>;
   /// Calls `respond` once, now or later, also when the connection is gone by then.
@@ -51,12 +54,15 @@ class AdminServer {
   AdminServer& operator=(const AdminServer&) = delete;
 
   Endpoint local() const { return listener_->local(); }
+  /// Connections closed at once: kConnectionsMax, or no descriptor was left.
+  std::uint64_t refused() const { return refused_; }
 
  private:
   class Connection;
 
   AdminServer(net::Loop& loop, Handler handler);
   void accept(net::Fd fd, const Endpoint& peer);
+  void refuse(const Endpoint& peer);
   void close_later(std::uint64_t id);
 
   net::Loop& loop_;
@@ -66,6 +72,8 @@ class AdminServer {
   std::vector<std::uint64_t> closing_;
   net::Deferred close_;
   std::uint64_t next_id_ = 1;
+  std::uint64_t refused_ = 0;
+  LogLimit refused_log_{kRefusedLogMs};
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for replies that come later
 };
 

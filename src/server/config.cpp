@@ -4,6 +4,7 @@
 #include <array>
 #include <deque>
 #include <filesystem>
+#include <iterator>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -59,10 +60,8 @@ class Loader {
   explicit Loader(const std::string& name) : reader_(name), document_(default_document()) {}
 
   void read_first_file() {
-    if (const auto text = text_of(0)) {
-      read_text(*text, 0);
-      read_includes();
-    }
+    if (const auto text = text_of(0, nullptr)) read_text(*text, 0);
+    read_includes();
   }
 
   void read_first_text(std::string_view text) {
@@ -83,11 +82,24 @@ class Loader {
   }
 
  private:
-  std::optional<std::string> text_of(std::uint32_t file) {
-    auto text = read_file(reader_.files()[file]);
+  struct Included {
+    std::string path;
+    const Node* pattern;
+  };
+
+  // `pattern`: the include that names it, nullptr for the first file.
+  std::optional<std::string> text_of(std::uint32_t file, const Node* pattern) {
+    const std::string& path = reader_.files()[file];
+    auto text = read_file(path);
     if (text) return std::move(*text);
     incomplete_ = true;
-    reader_.error({file, 0, 0}, text.error().detail);
+    if (pattern == nullptr) {
+      reader_.error({file, 0, 0}, text.error().detail);
+    } else {
+      reader_.error(pattern->place, fmt::format("include: '{}': {}; a path is relative to the file "
+                                                "that has it",
+                                                path, text.error().detail));
+    }
     return std::nullopt;
   }
 
@@ -104,34 +116,41 @@ class Loader {
       return;
     }
     roots_.push_back(std::move(parsed.root));
+    document_.include = nullptr;
     read_document(reader_, roots_.back(), document_);
+    add_includes();
+  }
+
+  // What a file includes comes before what the file that includes it names next.
+  void add_includes() {
+    if (document_.include == nullptr) return;
+    std::vector<Included> found;
+    for (const Node& pattern : document_.include->items) {
+      if (pattern.kind != Node::Kind::kString) continue;
+      for (std::string& path : files_for(pattern)) found.push_back({std::move(path), &pattern});
+    }
+    waiting_.insert(waiting_.begin(), std::make_move_iterator(found.begin()),
+                    std::make_move_iterator(found.end()));
   }
 
   void read_includes() {
-    const Node* include = document_.include;
-    if (include == nullptr) return;
-    for (const Node& pattern : include->items) {
-      if (pattern.kind == Node::Kind::kString) read_pattern(pattern);
-    }
-  }
-
-  void read_pattern(const Node& pattern) {
-    for (const std::string& path : files_for(pattern)) {
+    while (!waiting_.empty()) {
+      const Included next = std::move(waiting_.front());
+      waiting_.pop_front();
       const auto& known = reader_.files();
-      if (std::find(known.begin(), known.end(), path) != known.end()) {
-        reader_.error(pattern.place,
-                      fmt::format("include: '{}' is read already; name it once", path));
+      if (std::find(known.begin(), known.end(), next.path) != known.end()) {
+        reader_.error(next.pattern->place,
+                      fmt::format("include: '{}' is read already; name it once", next.path));
         continue;
       }
       if (known.size() > kIncludedFilesMax) {
-        reader_.error(pattern.place, fmt::format("include: too many files; allowed: {} at most",
-                                                 kIncludedFilesMax));
+        reader_.error(
+            next.pattern->place,
+            fmt::format("include: too many files; allowed: {} at most", kIncludedFilesMax));
         return;
       }
-      const Node* before = document_.include;
-      const std::uint32_t file = reader_.add_file(path);
-      if (const auto text = text_of(file)) read_text(*text, file);
-      document_.include = before;
+      const std::uint32_t file = reader_.add_file(next.path);
+      if (const auto text = text_of(file, next.pattern)) read_text(*text, file);
     }
   }
 
@@ -139,7 +158,7 @@ class Loader {
   std::vector<std::string> files_for(const Node& pattern) {
     namespace fs = std::filesystem;
     const fs::path whole =
-        (fs::path(reader_.files().front()).parent_path() / pattern.text).lexically_normal();
+        (fs::path(reader_.file_of(pattern.place)).parent_path() / pattern.text).lexically_normal();
     const std::string name = whole.filename();
     if (whole.parent_path().string().find_first_of("*?[") != std::string::npos) {
       reader_.error(
@@ -168,6 +187,7 @@ class Loader {
   Reader reader_;
   Document document_;
   std::deque<Node> roots_;
+  std::deque<Included> waiting_;  // to be read, in this order
   bool incomplete_ = false;
 };
 

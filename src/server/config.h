@@ -75,6 +75,7 @@ inline constexpr std::size_t kIncludedFilesMax = 1000;
 /// What the configuration depends on besides its files.
 struct ConfigSurroundings {
   std::string resolv_conf = "/etc/resolv.conf";  ///< for "." when no forward names it
+  bool start = false;  ///< look for what only a start depends on: server.user
 };
 
 ConfigResult load_config(const std::string& path, const ConfigSurroundings& surroundings = {});

@@ -7,6 +7,7 @@
 #include "dns/override.h"
 #include "server/config_document.h"
 #include "server/config_upstreams.h"
+#include "server/system.h"
 
 namespace postern::server {
 namespace {
@@ -42,6 +43,45 @@ class NamesByView {
 Place key_place(const Node& table, std::string_view key) {
   const Node* node = table.find(key);
   return node == nullptr ? table.place : node->place;
+}
+
+// Something else than a string stands there, which was an error of its own.
+bool has_wrong_type(const Node& table, std::string_view key) {
+  const Node* node = table.find(key);
+  return node != nullptr && node->kind != Node::Kind::kString;
+}
+
+// [server]
+
+bool overlap(const Endpoint& a, const Endpoint& b) {
+  return a.port == b.port && a.ip.is_v4() == b.ip.is_v4() &&
+         (a.ip == b.ip || a.ip.is_unspecified() || b.ip.is_unspecified());
+}
+
+void check_admin(Reader& reader, const Document& document) {
+  const auto& admin = document.config.server.admin;
+  if (!admin) return;
+  for (const Endpoint& listen : document.config.listen) {
+    if (!overlap(*admin, listen)) continue;
+    const Node* node = document.admin != nullptr ? document.admin : document.listen;
+    reader.error(node == nullptr ? Place{} : node->place,
+                 fmt::format("server.admin, {}, is in the way of dns.listen, {}; choose another "
+                             "port, or \"\" for off",
+                             admin->to_string(), listen.to_string()));
+    return;
+  }
+}
+
+void check_user(Reader& reader, const Document& document, const ConfigSurroundings& surroundings) {
+  const ServerSettings& server = document.config.server;
+  if (!surroundings.start || document.user == nullptr || server.user.empty()) return;
+  if (has_user(server.user)) return;
+  const std::string text = fmt::format("server.user: {}", no_user_text(server.user));
+  if (is_root()) {
+    reader.error(document.user->place, text);
+  } else {
+    reader.warning(document.user->place, text + "; as root it would not start");
+  }
 }
 
 // Views
@@ -87,7 +127,9 @@ void check_views(Reader& reader, const Document& document) {
   std::unordered_map<std::string, Place> seen;
   for (std::size_t i = 0; i < document.views.size(); ++i) {
     const auto& [node, view] = document.views[i];
-    if (view.name.empty()) {
+    if (has_wrong_type(*node, "name")) {
+      // said already
+    } else if (view.name.empty()) {
       reader.error(key_place(*node, "name"), "dns.view without a name; add name = \"lan\"");
     } else if (const auto [first, added] = seen.try_emplace(view.name, key_place(*node, "name"));
                !added) {
@@ -285,6 +327,7 @@ std::string why_not_readable(const std::string& path) {
 }
 
 void check_zone_file(Reader& reader, Element<dns::ZoneSettings>& zone) {
+  if (has_wrong_type(*zone.node, "file")) return;
   const Node* node = zone.node->find("file");
   if (node == nullptr || zone.value.file.empty()) {
     reader.error(key_place(*zone.node, "file"),
@@ -298,6 +341,7 @@ void check_zone_file(Reader& reader, Element<dns::ZoneSettings>& zone) {
                fmt::format("dns.zone.file: cannot read '{}': {}; a path is relative to "
                            "the file that has it",
                            zone.value.file, why));
+  zone.value.file.clear();  // said once; nobody tries again
 }
 
 void check_zones(Reader& reader, Document& document) {
@@ -384,6 +428,8 @@ void move_values(Reader& reader, std::vector<Element<T>>& from, std::vector<T>* 
 
 void finish_document(Reader& reader, Document& document, const ConfigSurroundings& surroundings) {
   check_listen(reader, document);
+  check_admin(reader, document);
+  check_user(reader, document, surroundings);
   warn_of_open_resolver(reader, document);
   check_cache(reader, document);
   check_views(reader, document);

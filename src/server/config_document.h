@@ -25,7 +25,9 @@ struct Document {
   std::vector<Element<dns::OverrideSettings>> overrides;
   std::vector<Element<dns::ZoneSettings>> zones;
   std::vector<Element<ForwardEntry>> forwards;
-  const Node* include = nullptr;
+  const Node* include = nullptr;  ///< of the file read last
+  const Node* admin = nullptr;
+  const Node* user = nullptr;
   const Node* listen = nullptr;
   const Node* allow = nullptr;
   const Node* cache = nullptr;

@@ -43,6 +43,7 @@ void read_user(Reader& reader, const Node& node, ServerSettings& server) {
 
 Result<std::optional<Endpoint>> parse_admin(std::string_view text) {
   if (text.empty()) return std::optional<Endpoint>();
+  if (auto clear = check_brackets(text); !clear) return tl::unexpected(clear.error());
   const auto endpoint = Endpoint::parse(text, 9153);
   if (endpoint) return std::optional<Endpoint>(*endpoint);
   return fail(
@@ -63,6 +64,7 @@ constexpr std::array<Key<ServerSettings>, 5> kServerKeys{{
 // Addresses and networks
 
 Result<Endpoint> parse_listen(std::string_view text) {
+  if (auto clear = check_brackets(text); !clear) return tl::unexpected(clear.error());
   auto endpoint = Endpoint::parse(text, 53);
   if (endpoint) return endpoint;
   return fail(
@@ -89,9 +91,10 @@ Result<IpAddress> parse_address(std::string_view text) {
 }
 
 constexpr auto read_listen_list = list<parsed<parse_listen, Endpoint>, Endpoint>;
-constexpr auto read_networks = list<parsed<parse_network, Network>, Network>;
-constexpr auto read_domains = list<parsed<parse_domain, dns::Name>, dns::Name>;
+constexpr auto read_networks = unique_list<parsed<parse_network, Network>, Network>;
+constexpr auto read_domains = unique_list<parsed<parse_domain, dns::Name>, dns::Name>;
 constexpr auto read_texts = list<read_text, std::string>;
+constexpr auto read_view_names = unique_list<read_text, std::string>;
 
 // [dns.cache]
 
@@ -114,6 +117,12 @@ constexpr std::array<Choice<dns::OverrideOther>, 2> kOverrideOther{
     {{"forward", dns::OverrideOther::kForward}, {"none", dns::OverrideOther::kNone}}};
 
 bool read_cname(Reader& reader, const Node& node, std::optional<dns::Name>* out) {
+  if (node.kind == Node::Kind::kString && IpAddress::parse(node.text)) {
+    reader.error(node.place,
+                 fmt::format("{}: '{}' is an address, not a name; write address = [\"{}\"]",
+                             reader.path(), node.text, node.text));
+    return false;
+  }
   dns::Name name;
   if (!parsed<parse_domain>(reader, node, &name)) return false;
   *out = std::move(name);
@@ -125,13 +134,13 @@ constexpr std::array<Key<OverrideSettings>, 8> kOverrideKeys{{
     {"names",
      field<&OverrideSettings::names, list<parsed<parse_override_name, dns::Name>, dns::Name>>},
     {"address",
-     field<&OverrideSettings::addresses, list<parsed<parse_address, IpAddress>, IpAddress>>},
+     field<&OverrideSettings::addresses, unique_list<parsed<parse_address, IpAddress>, IpAddress>>},
     {"cname", field<&OverrideSettings::cname, read_cname>},
     {"forward", field<&OverrideSettings::forward, read_boolean>},
     {"ttl", field<&OverrideSettings::ttl_s, seconds<0, kWeek>>},
     {"https", field<&OverrideSettings::https, choice<kOverrideHttps, dns::OverrideHttps>>},
     {"other", field<&OverrideSettings::other, choice<kOverrideOther, dns::OverrideOther>>},
-    {"views", field<&OverrideSettings::views, read_texts>},
+    {"views", field<&OverrideSettings::views, read_view_names>},
 }};
 
 // [[dns.zone]]
@@ -140,7 +149,7 @@ constexpr std::array<Key<dns::ZoneSettings>, 4> kZoneKeys{{
     {"name", field<&dns::ZoneSettings::name, parsed<parse_domain, dns::Name>>},
     {"file", field<&dns::ZoneSettings::file, read_text>},
     {"fallthrough", field<&dns::ZoneSettings::fallthrough, read_boolean>},
-    {"views", field<&dns::ZoneSettings::views, read_texts>},
+    {"views", field<&dns::ZoneSettings::views, read_view_names>},
 }};
 
 // [[dns.forward]]
@@ -152,9 +161,9 @@ constexpr std::array<Choice<nameserver::UpstreamPolicy>, 3> kUpstreamPolicies{
 
 constexpr std::array<Key<ForwardEntry>, 4> kForwardKeys{{
     {"name", field<&ForwardEntry::names, parsed<parse_forward_names, std::vector<dns::Name>>>},
-    {"upstreams",
-     field<&ForwardEntry::upstreams, list<parsed<parse_upstream, nameserver::UpstreamSettings>,
-                                          nameserver::UpstreamSettings>>},
+    {"upstreams", field<&ForwardEntry::upstreams,
+                        unique_list<parsed<parse_upstream, nameserver::UpstreamSettings>,
+                                    nameserver::UpstreamSettings>>},
     {"policy", field<&ForwardEntry::policy, choice<kUpstreamPolicies, nameserver::UpstreamPolicy>>},
     {"timeout", field<&ForwardEntry::timeout_ms, milliseconds<100, 30'000, std::uint32_t>>},
 }};
@@ -186,10 +195,10 @@ Result<std::uint16_t> parse_drop_key(std::string_view text) {
 
 using dns::SvcbSettings;
 constexpr std::array<Key<SvcbSettings>, 4> kSvcbKeys{{
-    {"strip_alpn",
-     field<&SvcbSettings::strip_alpn, list<parsed<parse_alpn_pattern, std::string>, std::string>>},
-    {"drop_keys",
-     field<&SvcbSettings::drop_keys, list<parsed<parse_drop_key, std::uint16_t>, std::uint16_t>>},
+    {"strip_alpn", field<&SvcbSettings::strip_alpn,
+                         unique_list<parsed<parse_alpn_pattern, std::string>, std::string>>},
+    {"drop_keys", field<&SvcbSettings::drop_keys,
+                        unique_list<parsed<parse_drop_key, std::uint16_t>, std::uint16_t>>},
     {"except", field<&SvcbSettings::except, read_domains>},
     {"signed", field<&SvcbSettings::signed_answers, choice<kSignedAnswers, dns::SignedAnswers>>},
 }};
@@ -304,6 +313,10 @@ void read_include(Reader& reader, const Node& node, Document& document) {
 }
 
 void read_server(Reader& reader, const Node& node, Document& document) {
+  for (const std::string_view key : {"admin", "user"}) {
+    const Node* value = node.find(key);
+    if (value != nullptr) (key == "admin" ? document.admin : document.user) = value;
+  }
   read_table(reader, node, kServerKeys, document.config.server);
 }
 

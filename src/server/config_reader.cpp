@@ -64,6 +64,11 @@ void Reader::wrong_type(const Node& node, std::string_view wanted) {
   error(node.place, fmt::format("{} is {}; write {}", path_, kind_text(node.kind), wanted));
 }
 
+void Reader::given_twice(const Node& entry, const Place& first) {
+  error(entry.place, fmt::format("{}: '{}' is given twice, first at {}; keep one of them", path_,
+                                 entry.text, place_text(first)));
+}
+
 void Reader::unknown_key(const Member& member, std::span<const std::string_view> known) {
   const std::string_view near = nearest_word(member.key, known);
   const std::string where = path_.empty() ? "" : " in " + path_;
@@ -74,6 +79,7 @@ void Reader::unknown_key(const Member& member, std::span<const std::string_view>
 }
 
 bool Reader::first_time(const Member& member) {
+  if (path_ == "include") return true;  // of each file its own
   if (in_element_ || member.value.kind == Node::Kind::kTable || is_array_of_tables(member.value)) {
     return true;
   }

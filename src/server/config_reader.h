@@ -43,6 +43,7 @@ class Reader {
   /// "dns.cache.size": the key at hand.
   const std::string& path() const { return path_; }
   void wrong_type(const Node& node, std::string_view wanted);
+  void given_twice(const Node& entry, const Place& first);
   void unknown_key(const Member& member, std::span<const std::string_view> known);
   /// False, and an error, when a value was given for this key before, in whatever file.
   bool first_time(const Member& member);
@@ -235,7 +236,39 @@ bool choice(Reader& reader, const Node& node, T* out) {
   return true;
 }
 
-/// An array of values; `Read` reads one. Values with a problem are left out.
+// What makes two entries of a list the same.
+inline std::string entry_key(const std::string& text) { return text; }
+inline std::string entry_key(std::uint16_t number) { return fmt::format("{}", number); }
+inline std::string entry_key(const IpAddress& ip) { return ip.to_string(); }
+inline std::string entry_key(const Network& network) { return network.to_string(); }
+inline std::string entry_key(const dns::Name& name) { return name.lower_wire(); }
+inline std::string entry_key(const nameserver::UpstreamSettings& upstream) {
+  return fmt::format("{} {}", static_cast<int>(upstream.scheme), upstream.endpoint.to_string());
+}
+
+/// An array of values, each of them once; `Read` reads one. Values with a problem are left out.
+template <auto Read, class T>
+bool unique_list(Reader& reader, const Node& node, std::vector<T>* out) {
+  if (node.kind != Node::Kind::kArray) {
+    reader.wrong_type(node, "an array [\"...\"]");
+    return false;
+  }
+  out->clear();
+  std::map<std::string, Place> first;
+  for (const Node& item : node.items) {
+    T value{};
+    if (!Read(reader, item, &value)) continue;
+    const auto [at, added] = first.try_emplace(entry_key(value), item.place);
+    if (added) {
+      out->push_back(std::move(value));
+    } else {
+      reader.given_twice(item, at->second);
+    }
+  }
+  return true;
+}
+
+/// The same for values whose repetition is looked for elsewhere, or does no harm.
 template <auto Read, class T>
 bool list(Reader& reader, const Node& node, std::vector<T>* out) {
   if (node.kind != Node::Kind::kArray) {

@@ -14,7 +14,6 @@ namespace postern::server {
 namespace {
 
 constexpr std::size_t kForwardsMax = std::numeric_limits<std::uint16_t>::max();
-constexpr std::size_t kSystemResolversMax = 8;
 constexpr const char* kResolvedConf = "/run/systemd/resolve/resolv.conf";
 
 bool is_address_of_this_host(const IpAddress& ip) {
@@ -54,6 +53,13 @@ void check_upstreams(Reader& reader, const Element<ForwardEntry>& forward,
   if (upstreams->kind == Node::Kind::kArray && upstreams->items.empty()) {
     reader.error(upstreams->place, "dns.forward.upstreams is empty; name one server at least");
   }
+  if (upstreams->items.size() > nameserver::kUpstreamsMax) {
+    reader.error(
+        upstreams->items[nameserver::kUpstreamsMax].place,
+        fmt::format("dns.forward.upstreams: {} servers; allowed: {} at most, a query could "
+                    "not try more in its time",
+                    upstreams->items.size(), nameserver::kUpstreamsMax));
+  }
   for (const Node& item : upstreams->items) {
     const auto upstream = parse_upstream(item.text);
     if (upstream && is_ourselves(upstream->endpoint, listen)) {
@@ -63,6 +69,14 @@ void check_upstreams(Reader& reader, const Element<ForwardEntry>& forward,
                                item.text));
     }
   }
+}
+
+std::string source_text(const nameserver::ForwardSettings& forward) {
+  std::string text;
+  for (const nameserver::UpstreamSettings& upstream : forward.upstreams) {
+    text += upstream.endpoint.to_string() + " ";
+  }
+  return text;
 }
 
 std::string file_text(const std::string& path) {
@@ -78,7 +92,8 @@ nameserver::ForwardSettings system_forward(const std::string& file,
   forward.source = file;
   for (const IpAddress& ip : parse_resolv_conf(file_text(file))) {
     const Endpoint endpoint{ip, 53, 0};
-    if (is_ourselves(endpoint, listen) || forward.upstreams.size() == kSystemResolversMax) continue;
+    if (is_ourselves(endpoint, listen) || forward.upstreams.size() == nameserver::kUpstreamsMax)
+      continue;
     forward.upstreams.push_back({nameserver::UpstreamScheme::kUdp, endpoint,
                                  fmt::format("udp://{}", endpoint.to_string())});
   }
@@ -145,6 +160,9 @@ void finish_forwards(Reader& reader, Document& document, const ConfigSurrounding
   }
   if (seen.count(dns::Name().lower_wire()) == 0 && !config.listen.empty()) {
     add_system_forward(reader, config, surroundings);
+  }
+  for (const nameserver::ForwardSettings& settings : config.forwards) {
+    config.policy.forward_sources.push_back(source_text(settings));
   }
   if (config.forwards.size() > kForwardsMax) {
     reader.error({}, fmt::format("dns.forward: {} names; allowed: {} at most",

@@ -54,9 +54,16 @@ bool take_quantity(std::string_view* text, std::span<const Unit> units, std::uin
   return true;
 }
 
+// Parts of a reverse zone may have a name such as 0/25.2.0.192.in-addr.arpa (RFC 2317 section 4).
+bool is_reverse_name(std::string_view text) {
+  while (text.ends_with('.')) text.remove_suffix(1);
+  return text.ends_with(".in-addr.arpa") || text.ends_with(".ip6.arpa");
+}
+
 Result<void> check_characters(std::string_view text, std::string_view what) {
-  const auto bad = std::find_if_not(text.begin(), text.end(), [](char c) {
-    return is_letter(c) || is_digit(c) || c == '-' || c == '_' || c == '.';
+  const bool reverse = is_reverse_name(text);
+  const auto bad = std::find_if_not(text.begin(), text.end(), [&](char c) {
+    return is_letter(c) || is_digit(c) || c == '-' || c == '_' || c == '.' || (c == '/' && reverse);
   });
   if (bad == text.end()) return {};
   if (text.find("://") != std::string_view::npos) {
@@ -172,6 +179,20 @@ std::string size_text(std::uint64_t bytes) {
   return "0";
 }
 
+Result<void> check_brackets(std::string_view text) {
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos || !IpAddress::parse(text)) return {};
+  const std::string_view head = text.substr(0, colon);
+  const std::string_view port = text.substr(colon + 1);
+  const auto ip = IpAddress::parse(head);
+  if (!ip || ip->is_v4() || !std::all_of(port.begin(), port.end(), is_digit)) return {};
+  return fail(
+      Code::kInvalid,
+      fmt::format("'{}' is an address, but ends like a port; write \"[{}]:{}\" with a port, "
+                  "\"[{}]\" without",
+                  text, head, port, text));
+}
+
 Result<dns::Name> parse_domain(std::string_view text) {
   if (text.empty()) return fail(Code::kInvalid, "'' is not a name; write one like \"example.com\"");
   if (text.find('*') != std::string_view::npos) {
@@ -202,9 +223,15 @@ Result<dns::Name> parse_override_name(std::string_view text) {
 }
 
 Result<std::vector<dns::Name>> parse_forward_names(std::string_view text) {
-  if (text.find('/') != std::string_view::npos && text.find("://") == std::string_view::npos) {
+  const bool has_slash = text.find('/') != std::string_view::npos;
+  if (has_slash && text.find("://") == std::string_view::npos && !is_reverse_name(text)) {
     const auto network = Network::parse(text);
-    if (!network) return tl::unexpected(network.error());
+    if (!network) {
+      return fail(Code::kInvalid,
+                  fmt::format("{}; write a network like \"192.168.10.0/24\" or \"fd00::/8\", or a "
+                              "name",
+                              network.error().detail));
+    }
     return reverse_zones(*network);
   }
   auto name = parse_domain(text);

@@ -24,6 +24,9 @@ std::string duration_text(std::uint64_t milliseconds);
 Result<std::uint64_t> parse_size(std::string_view text);
 std::string size_text(std::uint64_t bytes);
 
+/// Error for an IPv6 address without brackets that ends like a port, "::1:53": two things at once.
+Result<void> check_brackets(std::string_view text);
+
 /// A host or domain name: letters, digits, '-' and '_', dots between labels; "." is the root.
 Result<dns::Name> parse_domain(std::string_view text);
 /// The same, or "*." in front of one.

@@ -21,6 +21,7 @@ void add(nameserver::ResolverCounts* sum, const nameserver::ResolverCounts& more
   sum->forwarded += more.forwarded;
   sum->refreshed += more.refreshed;
   sum->pending_refused += more.pending_refused;
+  sum->oversize_refused += more.oversize_refused;
   sum->hops_refused += more.hops_refused;
 }
 
@@ -33,8 +34,11 @@ void add(nameserver::ForwarderCounts* sum, const nameserver::ForwarderCounts& mo
   sum->tcp += more.tcp;
   sum->timeouts += more.timeouts;
   sum->retries += more.retries;
-  sum->mismatched += more.mismatched;
+  sum->exchanges += more.exchanges;
   sum->refused_full += more.refused_full;
+  sum->joins_refused += more.joins_refused;
+  sum->attempts_full += more.attempts_full;
+  sum->lingering_full += more.lingering_full;
   sum->accept.svcb_edited += more.accept.svcb_edited;
   sum->accept.svcb_withheld += more.accept.svcb_withheld;
   sum->accept.svcb_malformed += more.accept.svcb_malformed;
@@ -73,6 +77,7 @@ void add(nameserver::TcpServiceCounts* sum, const nameserver::TcpServiceCounts& 
   sum->closed_stalled += more.closed_stalled;
   sum->closed_malformed += more.closed_malformed;
   sum->held_back += more.held_back;
+  sum->exhausted += more.exhausted;
   sum->received += more.received;
   sum->replied += more.replied;
   sum->dropped += more.dropped;

@@ -9,7 +9,8 @@
 
 #include <fmt/format.h>
 
-#include "server/listen.h"
+#include "base/address.h"
+#include "net/socket.h"
 
 namespace postern::server {
 namespace {
@@ -68,7 +69,7 @@ bool write_file(const std::string& path, std::string_view text) {
 
 std::string listen_addresses() {
   const auto v6 = Endpoint::parse(fmt::format("[::1]:{}", kPort));
-  const bool has_v6 = open_sockets({*v6}, {}, 1).has_value();
+  const bool has_v6 = net::bind_udp(*v6).has_value();
   return fmt::format("\"127.0.0.1:{}\"{}", kPort,
                      has_v6 ? fmt::format(", \"[::1]:{}\"", kPort) : "");
 }
@@ -99,7 +100,9 @@ Result<Example> Example::write() {
 
 Example::Example(Example&& other) noexcept : directory_(std::exchange(other.directory_, {})) {}
 
-Example::~Example() {
+Example::~Example() { remove(); }
+
+void Example::remove() {
   std::error_code ignored;
   if (!directory_.empty()) std::filesystem::remove_all(directory_, ignored);
 }

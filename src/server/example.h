@@ -18,6 +18,7 @@ class Example {
 
   std::string config_file() const { return directory_ + "/postern.toml"; }
   std::string greeting() const;  ///< what to try
+  void remove();                 ///< the directory, before its time
 
  private:
   explicit Example(std::string directory) : directory_(std::move(directory)) {}

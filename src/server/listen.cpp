@@ -32,22 +32,22 @@ Result<void> try_bind(const Endpoint& endpoint, int type) {
 
 Result<void> check_is_free(const Endpoint& endpoint) {
   if (auto udp = try_bind(endpoint, SOCK_DGRAM); !udp) return udp;
-  return try_bind(endpoint, SOCK_STREAM);
+  return check_is_free_tcp(endpoint);
 }
 
-Result<std::vector<Sockets>> open_sockets(const std::vector<Endpoint>& udp,
-                                          const std::vector<Endpoint>& tcp, unsigned workers) {
+Result<void> check_is_free_tcp(const Endpoint& endpoint) { return try_bind(endpoint, SOCK_STREAM); }
+
+Result<std::vector<Sockets>> open_sockets(const std::vector<Endpoint>& endpoints,
+                                          unsigned workers) {
   std::vector<Sockets> all(workers);
   for (Sockets& sockets : all) {
-    for (const Endpoint& endpoint : udp) {
-      auto fd = net::bind_udp(endpoint);
-      if (!fd) return tl::unexpected(fd.error());
-      sockets.udp.push_back(std::move(*fd));
-    }
-    for (const Endpoint& endpoint : tcp) {
-      auto fd = net::listen_tcp(endpoint);
-      if (!fd) return tl::unexpected(fd.error());
-      sockets.tcp.push_back(std::move(*fd));
+    for (const Endpoint& endpoint : endpoints) {
+      auto udp = net::bind_udp(endpoint);
+      if (!udp) return tl::unexpected(udp.error());
+      sockets.udp.push_back(std::move(*udp));
+      auto tcp = net::listen_tcp(endpoint);
+      if (!tcp) return tl::unexpected(tcp.error());
+      sockets.tcp.push_back(std::move(*tcp));
     }
   }
   return all;

@@ -17,11 +17,12 @@ struct Sockets {
 };
 
 /// One element for each worker. The error says which address, and who may have it.
-Result<std::vector<Sockets>> open_sockets(const std::vector<Endpoint>& udp,
-                                          const std::vector<Endpoint>& tcp, unsigned workers);
+Result<std::vector<Sockets>> open_sockets(const std::vector<Endpoint>& endpoints, unsigned workers);
 
-/// Error when another process listens there already: SO_REUSEPORT alone would share the address
-/// with another server of the same user. REQUIRES: none of our own sockets is bound to it.
+/// Error when another process listens there already (by TCP only, or by UDP as well): SO_REUSEPORT
+/// alone would share the address with another server of the same user. REQUIRES: none of our own
+/// sockets is bound to it.
 Result<void> check_is_free(const Endpoint& endpoint);
+Result<void> check_is_free_tcp(const Endpoint& endpoint);
 
 }  // namespace postern::server

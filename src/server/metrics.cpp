@@ -84,6 +84,12 @@ void add_queries(Page* page, const nameserver::ResolverCounts& counts) {
   page->counter("refreshes_total", "Fetches begun in the background", counts.refreshed);
   page->counter("pending_refused_total", "Queries refused because dns.limits.outstanding was hit",
                 counts.pending_refused);
+  page->counter("oversize_refused_total",
+                "Queries over 4096 bytes refused because they would have had to wait",
+                counts.oversize_refused);
+  page->counter("hops_refused_total",
+                "Queries ended because a chain of names went upstream too often",
+                counts.hops_refused);
 }
 
 void add_forwarder(Page* page, const nameserver::ForwarderCounts& counts) {
@@ -96,9 +102,29 @@ void add_forwarder(Page* page, const nameserver::ForwarderCounts& counts) {
                 counts.retries);
   page->counter("upstream_tcp_total", "Queries to upstreams by TCP", counts.tcp);
   page->counter("upstream_mismatched_total", "Packets from upstreams that answered no question",
-                counts.mismatched);
-  page->counter("fetches_refused_total", "Fetches refused because a limit was hit",
+                counts.exchanges.mismatched);
+  page->counter("upstream_sockets_failed_total",
+                "Sockets to upstreams that this machine could not open",
+                counts.exchanges.sockets_failed);
+  page->counter("upstream_queries_refused_total",
+                "Queries not sent: too many were under way to that upstream",
+                counts.exchanges.queries_refused);
+  page->counter("upstream_connections_full_total",
+                "Queries that shared a busy TCP connection: no upstream gets more connections",
+                counts.exchanges.connections_full);
+  page->counter("upstream_send_dropped_total",
+                "Queries to upstreams lost because a socket's buffer was full",
+                counts.exchanges.send_dropped);
+  page->counter("fetches_refused_total", "Fetches refused because dns.limits.outstanding was hit",
                 counts.refused_full);
+  page->counter("fetches_joins_refused_total",
+                "Questions refused because too many waited for the same answer",
+                counts.joins_refused);
+  page->counter("fetches_attempts_full_total",
+                "Times that a fetch had sent as many queries as it may", counts.attempts_full);
+  page->counter("fetches_lingering_full_total",
+                "Fetches that did not wait for late answers because too many did",
+                counts.lingering_full);
   page->counter("svcb_edited_total", "HTTPS and SVCB records edited", counts.accept.svcb_edited);
   page->counter("svcb_withheld_total", "HTTPS and SVCB records of which nothing useful was left",
                 counts.accept.svcb_withheld);
@@ -128,13 +154,24 @@ void add_upstreams(Page* page, const std::vector<nameserver::UpstreamStatus>& up
 
 void add_transports(Page* page, const WorkerCounts& counts) {
   page->counter("udp_truncated_in_total", "Datagrams longer than any query", counts.udp.truncated);
+  page->counter("udp_source_port0_total", "Datagrams from port 0, where no reply can go",
+                counts.udp.source_port0);
   page->counter("udp_send_dropped_total", "Replies lost because a socket's buffer was full",
                 counts.udp.send_dropped);
   page->counter("udp_send_errors_total", "Replies that the system refused to send",
                 counts.udp.send_errors);
   page->counter("tcp_accepted_total", "TCP connections served", counts.tcp.accepted);
   page->counter("tcp_refused_total", "TCP connections refused: dns.limits.tcp_clients",
-                counts.tcp.refused_total + counts.tcp.refused_address);
+                counts.tcp.refused_total);
+  page->counter("tcp_refused_address_total",
+                "TCP connections refused: one address has its quarter of dns.limits.tcp_clients",
+                counts.tcp.refused_address);
+  page->counter("tcp_exhausted_total", "Rests from accepting: no file descriptors or memory left",
+                counts.tcp.exhausted);
+  page->counter(
+      "tcp_held_back_total",
+      "Times a TCP client had to wait: too many queries under way, or it takes no replies",
+      counts.tcp.held_back);
   page->counter("tcp_closed_for_room_total", "Idle TCP connections closed for new ones",
                 counts.tcp.closed_for_room);
   page->counter("tcp_closed_idle_total", "TCP connections closed as idle", counts.tcp.closed_idle);
@@ -190,6 +227,8 @@ void add_server(Page* page, const ServerState& state) {
               state.last_reload_good ? 1 : 0);
   page->counter("zone_reloads_total", "Edited zones taken over", state.zone_reloads);
   page->counter("zone_edits_refused_total", "Edited zones refused", state.zone_edits_refused);
+  page->counter("admin_refused_total", "Connections to server.admin refused: too many at a time",
+                state.admin_refused);
 }
 
 }  // namespace

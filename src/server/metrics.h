@@ -18,6 +18,7 @@ struct ServerState {
   unsigned workers = 0;
   std::uint64_t started_s = 0;  ///< seconds since 1970
   std::uint64_t reloads = 0, reloads_refused = 0, zone_reloads = 0, zone_edits_refused = 0;
+  std::uint64_t admin_refused = 0;  ///< connections
   bool last_reload_good = true;
 };
 

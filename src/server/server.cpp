@@ -5,11 +5,14 @@
 #include <cstdlib>
 #include <ctime>
 #include <memory>
+#include <optional>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "net/mailbox.h"
@@ -82,10 +85,19 @@ void log_served(const Snapshot& snapshot) {
   }
 }
 
+// Until the signals are events of the loop, SIGHUP waits: by itself it would end the process.
+void hold_back_reloads(int how) {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGHUP);
+  pthread_sigmask(how, &set, nullptr);
+}
+
 class Server {
  public:
-  Server(std::string config_file, std::shared_ptr<const Snapshot> snapshot)
-      : config_file_(std::move(config_file)),
+  Server(const RunOptions& options, std::shared_ptr<const Snapshot> snapshot)
+      : config_file_(options.config_file),
+        abandon_(options.abandon),
         snapshot_(std::move(snapshot)),
         mailbox_(loop_),
         background_(loop_),
@@ -99,8 +111,12 @@ class Server {
   const Config& config() const { return snapshot_->config; }
   WorkerPlan plan() const { return {snapshot_, cache_, worker_count_}; }
 
+  void set_admin(std::unique_ptr<AdminServer> admin);
   Result<void> open_admin(const std::optional<Endpoint>& endpoint);
+  bool changes_user() const;
+  Result<void> open_sockets_of_start(std::vector<Sockets>* sockets);
   Result<void> become_configured_user() const;
+  void warn_of_unreadable() const;
   void log_start() const;
 
   void want_reload();
@@ -122,6 +138,7 @@ class Server {
   ServerState state() const;
 
   std::string config_file_;
+  std::function<void()> abandon_;
   std::shared_ptr<const Snapshot> snapshot_;
   std::shared_ptr<dns::Cache> cache_;
   unsigned worker_count_ = 1;
@@ -135,6 +152,7 @@ class Server {
   net::Timer retire_;
   std::vector<std::unique_ptr<Signal>> signals_;
   std::unique_ptr<AdminServer> admin_;
+  std::uint64_t admin_refused_before_ = 0;  // of admin listeners that are gone
   std::vector<std::unique_ptr<Worker>> workers_;
   bool reload_wanted_ = false, zones_wanted_ = false, stopping_ = false;
   std::size_t workers_running_ = 0;
@@ -143,50 +161,90 @@ class Server {
 
 // --- start
 
+void Server::set_admin(std::unique_ptr<AdminServer> admin) {
+  if (admin_ != nullptr) admin_refused_before_ += admin_->refused();
+  admin_ = std::move(admin);
+}
+
 Result<void> Server::open_admin(const std::optional<Endpoint>& endpoint) {
   if (!endpoint) {
-    admin_.reset();
+    set_admin(nullptr);
     return {};
   }
   if (admin_ != nullptr && admin_->local() == *endpoint) return {};
   auto handler = [this](const std::string& path, AdminServer::Respond respond) {
     answer_admin(path, std::move(respond));
   };
-  if (auto free = check_is_free(*endpoint); !free) {
+  // Our own listener on this port would be in the way of the check.
+  const bool own_port = admin_ != nullptr && admin_->local().port == endpoint->port;
+  if (auto free = own_port ? Result<void>() : check_is_free_tcp(*endpoint); !free) {
     return fail(Code::kIo, fmt::format("server.admin: {}; choose another address, or \"\" for off",
                                        free.error().detail));
   }
   auto admin = AdminServer::open(loop_, *endpoint, std::move(handler));
   if (!admin) return fail(Code::kIo, fmt::format("server.admin: {}", admin.error().detail));
-  admin_ = std::move(*admin);
+  set_admin(std::move(*admin));
   return {};
 }
 
+bool Server::changes_user() const {
+  const std::string& user = config().server.user;
+  return is_root() && !user.empty() && user != "root";
+}
+
+Result<void> Server::open_sockets_of_start(std::vector<Sockets>* sockets) {
+  std::optional<SocketsOf> owner;
+  if (changes_user()) owner.emplace(config().server.user);
+  for (const Endpoint& endpoint : config().listen) {
+    if (auto free = check_is_free(endpoint); !free) {
+      return fail(Code::kIo, fmt::format("dns.listen: {}", free.error().detail));
+    }
+  }
+  auto opened = open_sockets(config().listen, worker_count_);
+  if (!opened) return fail(Code::kIo, fmt::format("dns.listen: {}", opened.error().detail));
+  *sockets = std::move(*opened);
+  return open_admin(config().server.admin);
+}
+
+// What only root can read is served now and would be an error at the next reload.
+void Server::warn_of_unreadable() const {
+  std::vector<std::string> files = config().files;
+  for (const LoadedZone& zone : snapshot_->zones) {
+    files.insert(files.end(), zone.files.begin(), zone.files.end());
+  }
+  std::sort(files.begin(), files.end());
+  files.erase(std::unique(files.begin(), files.end()), files.end());
+  for (const std::string& file : files) {
+    if (::access(file.c_str(), R_OK) == 0) continue;
+    log_warning(
+        "unreadable",
+        "user '{}' cannot read {} ({}), so a reload or an edit of it will be refused; let it "
+        "read the file and enter the directories above: chmod o+r or chown {} {}",
+        config().server.user, file, std::generic_category().message(errno), config().server.user,
+        file);
+  }
+}
+
 Result<void> Server::become_configured_user() const {
+  if (!changes_user()) return {};
   const ServerSettings& settings = config().server;
-  if (!is_root() || settings.user.empty() || settings.user == "root") return {};
   auto become = become_user(settings.user);
   if (!become && become.error().code == Code::kNotFound && !settings.user_given) {
     log_warning("user", "{}; running as root until then", become.error().detail);
     return {};
   }
+  if (become) warn_of_unreadable();
   return become;
 }
 
 Result<void> Server::open() {
   worker_count_ = config().server.workers == 0 ? usable_processors() : config().server.workers;
   raise_open_files();
-  for (const Endpoint& endpoint : config().listen) {
-    if (auto free = check_is_free(endpoint); !free) {
-      return fail(Code::kIo, fmt::format("dns.listen: {}", free.error().detail));
-    }
-  }
-  auto sockets = open_sockets(config().listen, config().listen, worker_count_);
-  if (!sockets) return fail(Code::kIo, fmt::format("dns.listen: {}", sockets.error().detail));
-  if (auto admin = open_admin(config().server.admin); !admin) return admin;
+  std::vector<Sockets> sockets;
+  if (auto opened = open_sockets_of_start(&sockets); !opened) return opened;
   if (auto user = become_configured_user(); !user) return user;
   cache_ = std::make_shared<dns::Cache>(config().cache);
-  for (Sockets& own : *sockets) {
+  for (Sockets& own : sockets) {
     workers_.push_back(std::make_unique<Worker>(plan(), std::move(own)));
     if (auto opened = workers_.back()->open(); !opened) return opened;
   }
@@ -211,6 +269,7 @@ void Server::serve() {
   signals_.push_back(std::make_unique<Signal>(loop_, SIGHUP, [this] { want_reload(); }));
   signals_.push_back(std::make_unique<Signal>(loop_, SIGTERM, [this] { stop(); }));
   signals_.push_back(std::make_unique<Signal>(loop_, SIGINT, [this] { stop(); }));
+  hold_back_reloads(SIG_UNBLOCK);
   for (const auto& worker : workers_) {
     ++workers_running_;
     worker->start([this] { mailbox_.post([this] { worker_ended(); }); });
@@ -235,7 +294,8 @@ void Server::want_zones() {
 void Server::begin_next() {
   if (background_.busy() || stopping_) return;
   if (reload_wanted_) {
-    reload_wanted_ = zones_wanted_ = false;
+    // A zone edit that is waiting goes on waiting: the reload may be refused.
+    reload_wanted_ = false;
     log_info("reload", "reading {}", config_file_);
     background_.run([this, file = config_file_, current = snapshot_] {
       auto result = std::make_shared<SnapshotResult>(load_snapshot(file, current.get()));
@@ -280,11 +340,11 @@ Result<std::vector<ListenChange>> Server::listen_changes(const Config& next) con
     if (is_own_port(endpoint)) continue;
     if (auto free = check_is_free(endpoint); !free) return tl::unexpected(free.error());
   }
-  auto sockets = open_sockets(added, removed.empty() ? added : next.listen, worker_count_);
+  auto sockets = open_sockets(added, worker_count_);
   if (!sockets) return tl::unexpected(sockets.error());
   std::vector<ListenChange> changes;
   for (Sockets& own : *sockets) {
-    changes.push_back({std::move(own), removed, !removed.empty()});
+    changes.push_back({std::move(own), removed});
   }
   return changes;
 }
@@ -378,6 +438,7 @@ void Server::drop_retired() {
 void Server::stop() {
   if (stopping_) {
     log_warning("stopped", "at once, on the second signal");
+    abandon_();
     std::_Exit(0);
   }
   stopping_ = true;
@@ -399,6 +460,7 @@ ServerState Server::state() const {
   state.rejected = &rejections_;
   state.cache = cache_->stats();
   state.workers = worker_count_;
+  state.admin_refused = admin_refused_before_ + (admin_ == nullptr ? 0 : admin_->refused());
   return state;
 }
 
@@ -439,6 +501,7 @@ void Server::answer_metrics(AdminServer::Respond respond) {
 
 int run(const RunOptions& options) {
   std::signal(SIGPIPE, SIG_IGN);
+  hold_back_reloads(SIG_BLOCK);
   SnapshotResult read = load_snapshot(options.config_file, nullptr);
   print_problems(read.problems);
   if (read.snapshot == nullptr) {
@@ -447,7 +510,7 @@ int run(const RunOptions& options) {
     return 1;
   }
   configure_log(read.snapshot->config.server.log);
-  Server server(options.config_file, std::move(read.snapshot));
+  Server server(options, std::move(read.snapshot));
   if (auto opened = server.open(); !opened) {
     fmt::print(stderr, "postern: {}\n", opened.error().detail);
     return 1;

@@ -2,6 +2,7 @@
 // admin address. Lives on the main thread.
 #pragma once
 
+#include <functional>
 #include <string>
 
 namespace postern::server {
@@ -9,6 +10,8 @@ namespace postern::server {
 struct RunOptions {
   std::string config_file;
   std::string greeting;  ///< lines for standard output once it answers
+  /// Called before the process ends at once, on the second signal.
+  std::function<void()> abandon;
 };
 
 /// Serves until SIGTERM or SIGINT. The exit status: 0, or 1 when it could not start; what was wrong

@@ -5,10 +5,12 @@
 #include <utility>
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "dns/name.h"
 #include "net/socket.h"
 
 namespace postern::server {
@@ -33,27 +35,66 @@ std::uint64_t mix_bytes(std::uint64_t hash, Bytes bytes) {
   return mix(hash, rest);
 }
 
+// Fills `buffer` as far as the file goes; how much that was.
+std::size_t read_some(const net::Fd& fd, MutableBytes buffer) {
+  std::size_t filled = 0;
+  while (filled < buffer.size()) {
+    const ssize_t got = ::read(fd.get(), buffer.data() + filled, buffer.size() - filled);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) break;
+    filled += static_cast<std::size_t>(got);
+  }
+  return filled;
+}
+
+net::Fd open_to_read(const std::string& path) {
+  return net::Fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+}
+
 std::uint64_t mix_file(std::uint64_t hash, const std::string& path) {
-  const net::Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  const net::Fd fd = open_to_read(path);
   if (!fd) return mix(hash, static_cast<std::uint64_t>(errno));
   struct stat status {};
   if (::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) return mix(hash, status.st_mode);
   std::vector<std::uint8_t> buffer(kReadBytes);
   for (;;) {
-    std::size_t filled = 0;
-    while (filled < buffer.size()) {
-      const ssize_t got = ::read(fd.get(), buffer.data() + filled, buffer.size() - filled);
-      if (got < 0 && errno == EINTR) continue;
-      if (got <= 0) break;
-      filled += static_cast<std::size_t>(got);
-    }
+    const std::size_t filled = read_some(fd, buffer);
     hash = mix_bytes(hash, Bytes(buffer.data(), filled));
     if (filled < buffer.size()) return hash;
   }
 }
 
+// As ZoneLoad::content_hash, from what the files hold now.
+std::uint64_t content_hash_now(const std::vector<std::string>& files) {
+  std::uint64_t hash = dns::kRootHash;
+  for (const std::string& file : files) {
+    const net::Fd fd = open_to_read(file);
+    struct stat status {};
+    if (::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) return 0;
+    std::vector<std::uint8_t> text;
+    std::size_t filled = 0;
+    do {
+      text.resize(filled + kReadBytes);
+      filled += read_some(fd, MutableBytes(text).subspan(filled));
+    } while (filled == text.size());
+    hash = dns::extend_hash(hash, Bytes(text.data(), filled));
+  }
+  return hash;
+}
+
 ConfigProblem as_config_problem(const dns::ZoneProblem& problem) {
   return {problem.file, problem.line, problem.column, problem.text, problem.warning};
+}
+
+// What was wrong with the file itself stands alone: that it has no SOA either is no news.
+std::vector<ConfigProblem> problems_of(const dns::ZoneLoad& load, const std::string& file) {
+  const std::string unreadable = fmt::format("cannot read '{}': ", file);
+  std::vector<ConfigProblem> problems;
+  for (const dns::ZoneProblem& problem : load.problems) {
+    if (problem.text.starts_with(unreadable)) return {{file, 0, 0, problem.text, false}};
+    problems.push_back(as_config_problem(problem));
+  }
+  return problems;
 }
 
 struct ZoneOutcome {
@@ -68,15 +109,18 @@ ZoneOutcome read_zone(const dns::ZoneSettings& settings, std::vector<std::string
   if (known_files.empty()) known_files = {settings.file};
   outcome.loaded.fingerprint = content_fingerprint(known_files);
   dns::ZoneLoad load = dns::load_zone(settings.file, settings.name.view());
-  if (load.files != known_files) outcome.loaded.fingerprint = content_fingerprint(load.files);
+  if (load.files != known_files) {
+    // These are known only now. When they may not be what was read, the next look reads them again.
+    outcome.loaded.fingerprint = content_fingerprint(load.files);
+    if (content_hash_now(load.files) != load.content_hash) outcome.loaded.fingerprint = 0;
+  }
   outcome.loaded.zone = std::move(load.zone);
   outcome.loaded.files = std::move(load.files);
   if (outcome.loaded.files.empty()) outcome.loaded.files = known_files;
-  for (const dns::ZoneProblem& problem : load.problems) {
-    outcome.problems.push_back(as_config_problem(problem));
-  }
+  outcome.problems = problems_of(load, settings.file);
   if (outcome.loaded.zone == nullptr) {
-    outcome.error_count = std::max<std::size_t>(1, load.problem_count);
+    const bool one = outcome.problems.size() == 1;
+    outcome.error_count = one ? 1 : std::max<std::size_t>(1, load.problem_count);
     if (outcome.problems.empty()) {
       outcome.problems.push_back({settings.file, 0, 0, "the zone cannot be read", false});
     }
@@ -119,9 +163,10 @@ std::uint64_t content_fingerprint(const std::vector<std::string>& files) {
   return hash;
 }
 
-SnapshotResult load_snapshot(const std::string& path, const Snapshot* previous) {
+SnapshotResult load_snapshot(const std::string& path, const Snapshot* previous,
+                             const ConfigSurroundings& surroundings) {
   SnapshotResult result;
-  ConfigResult read = load_config(path);
+  ConfigResult read = load_config(path, surroundings);
   result.problems = std::move(read.problems);
   result.error_count = read.error_count;
   std::vector<LoadedZone> zones;
@@ -130,8 +175,7 @@ SnapshotResult load_snapshot(const std::string& path, const Snapshot* previous) 
       zones.push_back(*unchanged);
       continue;
     }
-    // A file that is not there was reported with the line that names it.
-    if (settings.file.empty() || ::access(settings.file.c_str(), R_OK) != 0) continue;
+    if (settings.file.empty()) continue;  // reported with the line that names it
     ZoneOutcome outcome = read_zone(settings, {});
     std::move(outcome.problems.begin(), outcome.problems.end(),
               std::back_inserter(result.problems));

@@ -19,7 +19,7 @@ namespace postern::server {
 struct LoadedZone {
   std::shared_ptr<const dns::Zone> zone;
   std::vector<std::string> files;  ///< it and what it includes
-  std::uint64_t fingerprint = 0;   ///< of the content of `files` before they were read
+  std::uint64_t fingerprint = 0;   ///< of the content of `files` as read; 0: not known
 };
 
 struct Snapshot {
@@ -36,7 +36,8 @@ struct SnapshotResult {
 
 /// Reads the configuration and all zones. A zone whose files did not change since `previous` is
 /// taken from there. Any thread; takes as long as the zones take.
-SnapshotResult load_snapshot(const std::string& path, const Snapshot* previous);
+SnapshotResult load_snapshot(const std::string& path, const Snapshot* previous,
+                             const ConfigSurroundings& surroundings = {});
 
 /// A zone edit that was refused.
 struct ZoneRejection {

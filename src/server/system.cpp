@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <fstream>
+#include <optional>
 #include <sstream>
 #include <system_error>
 #include <vector>
@@ -12,6 +13,7 @@
 #include <linux/capability.h>
 #include <pwd.h>
 #include <sched.h>
+#include <sys/fsuid.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -31,10 +33,46 @@ std::string file_line(const std::string& path) {
   return line;
 }
 
-// "0::/system.slice/postern.service" in /proc/self/cgroup.
-std::string own_cgroup() {
-  const std::string line = file_line("/proc/self/cgroup");
-  return line.starts_with("0::") ? line.substr(3) : std::string();
+// Of quota and period in microseconds; 0: no limit ("max" in v2, -1 in v1).
+unsigned processors_of(std::istream& words) {
+  std::int64_t quota = 0;
+  std::int64_t period = 0;
+  if (!(words >> quota >> period) || quota <= 0 || period <= 0) return 0;
+  return static_cast<unsigned>((quota + period - 1) / period);
+}
+
+unsigned quota_v2(const std::string& directory) {
+  std::ifstream words(directory + "/cpu.max");
+  return processors_of(words);
+}
+
+unsigned quota_v1(const std::string& directory) {
+  std::istringstream words(file_line(directory + "/cpu.cfs_quota_us") + " " +
+                           file_line(directory + "/cpu.cfs_period_us"));
+  return processors_of(words);
+}
+
+unsigned lesser_limit(unsigned a, unsigned b) {
+  return a == 0 || b == 0 ? std::max(a, b) : std::min(a, b);
+}
+
+// The limit may stand at any level above; in a container the root shows the container's own.
+unsigned quota_up_from(std::string path, const std::string& mount,
+                       unsigned (*quota_in)(const std::string& directory)) {
+  unsigned least = 0;
+  for (;;) {
+    least = lesser_limit(least, quota_in(mount + path));
+    if (path.empty()) return least;
+    path.resize(path.rfind('/') == std::string::npos ? 0 : path.rfind('/'));
+  }
+}
+
+bool has_word(const std::string& list, std::string_view word) {
+  std::istringstream words(list);
+  for (std::string one; std::getline(words, one, ',');) {
+    if (one == word) return true;
+  }
+  return false;
 }
 
 unsigned affinity_processors() {
@@ -44,34 +82,56 @@ unsigned affinity_processors() {
   return static_cast<unsigned>(std::max(1, CPU_COUNT(&set)));
 }
 
+struct UserIds {
+  uid_t user;
+  gid_t group;
+};
+
+std::optional<UserIds> ids_of(const std::string& user) {
+  passwd entry{};
+  passwd* found = nullptr;
+  std::vector<char> buffer(16384);
+  ::getpwnam_r(user.c_str(), &entry, buffer.data(), buffer.size(), &found);
+  if (found == nullptr) return std::nullopt;
+  return UserIds{entry.pw_uid, entry.pw_gid};
+}
+
 Result<void> keep_bind_capability() {
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  std::array<__user_cap_data_struct, 2> had{};
   std::array<__user_cap_data_struct, 2> data{};
-  data[0].permitted = data[0].effective = 1U << CAP_NET_BIND_SERVICE;
+  ::syscall(SYS_capget, &header, had.data());
+  data[0].permitted = data[0].effective = had[0].permitted & (1U << CAP_NET_BIND_SERVICE);
   if (::syscall(SYS_capset, &header, data.data()) == 0) return {};
   return fail(Code::kIo, fmt::format("cannot drop capabilities: {}", system_message()));
 }
 
 }  // namespace
 
-unsigned quota_processors(const std::string& cpu_max) {
-  std::istringstream words(cpu_max);
-  std::uint64_t quota = 0;
-  std::uint64_t period = 0;
-  if (!(words >> quota >> period) || quota == 0 || period == 0) return 0;
-  return static_cast<unsigned>((quota + period - 1) / period);
+// Lines "0::/system.slice/postern.service" (v2), "4:cpu,cpuacct:/docker/1f" (v1); cgroups(7).
+unsigned quota_processors(const std::string& membership, const std::string& mount) {
+  std::ifstream lines(membership);
+  unsigned least = 0;
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t first = line.find(':');
+    const std::size_t second = line.find(':', first + 1);
+    if (first == std::string::npos || second == std::string::npos) continue;
+    const std::string controllers = line.substr(first + 1, second - first - 1);
+    const std::string path = line.substr(second + 1);
+    if (controllers.empty()) {
+      least = lesser_limit(least, quota_up_from(path, mount, quota_v2));
+    } else if (has_word(controllers, "cpu")) {
+      least = lesser_limit(least, quota_up_from(path, mount + "/" + controllers, quota_v1));
+      if (controllers == "cpu") continue;
+      least = lesser_limit(least, quota_up_from(path, mount + "/cpu", quota_v1));
+    }
+  }
+  return least;
 }
 
 unsigned usable_processors() {
-  unsigned count = affinity_processors();
-  // The limit may stand at any level above; in a container the root shows the container's own.
-  std::string path = own_cgroup();
-  for (;;) {
-    const unsigned quota = quota_processors(file_line("/sys/fs/cgroup" + path + "/cpu.max"));
-    if (quota != 0) count = std::min(count, quota);
-    if (path.empty()) return count;
-    path.resize(path.rfind('/') == std::string::npos ? 0 : path.rfind('/'));
-  }
+  return lesser_limit(affinity_processors(),
+                      quota_processors("/proc/self/cgroup", "/sys/fs/cgroup"));
 }
 
 std::uint64_t raise_open_files() {
@@ -87,20 +147,27 @@ std::uint64_t raise_open_files() {
 
 bool is_root() { return ::geteuid() == 0; }
 
+bool has_user(const std::string& user) { return ids_of(user).has_value(); }
+
+std::string no_user_text(const std::string& user) {
+  return fmt::format(
+      "there is no user '{}'; create it with: useradd --system --no-create-home --shell "
+      "/usr/sbin/nologin {}",
+      user, user);
+}
+
+SocketsOf::SocketsOf(const std::string& user) {
+  if (const auto ids = ids_of(user)) ::setfsuid(ids->user);
+}
+
+SocketsOf::~SocketsOf() { ::setfsuid(::geteuid()); }
+
 Result<void> become_user(const std::string& user) {
-  passwd entry{};
-  passwd* found = nullptr;
-  std::vector<char> buffer(16384);
-  ::getpwnam_r(user.c_str(), &entry, buffer.data(), buffer.size(), &found);
-  if (found == nullptr) {
-    return fail(Code::kNotFound,
-                fmt::format("server.user: there is no user '{}'; create it with: useradd --system "
-                            "--no-create-home --shell /usr/sbin/nologin {}",
-                            user, user));
-  }
+  const auto ids = ids_of(user);
+  if (!ids) return fail(Code::kNotFound, fmt::format("server.user: {}", no_user_text(user)));
   ::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0);
-  if (::initgroups(user.c_str(), entry.pw_gid) != 0 || ::setgid(entry.pw_gid) != 0 ||
-      ::setuid(entry.pw_uid) != 0) {
+  if (::initgroups(user.c_str(), ids->group) != 0 || ::setgid(ids->group) != 0 ||
+      ::setuid(ids->user) != 0) {
     return fail(Code::kIo, fmt::format("cannot become user '{}': {}", user, system_message()));
   }
   return keep_bind_capability();

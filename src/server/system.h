@@ -9,20 +9,37 @@
 
 namespace postern::server {
 
-/// Processors that this process may use: its affinity, cut to the CPU quota of its cgroup (v2),
-/// rounded up. At least 1.
+/// Processors that this process may use: its affinity, cut to the CPU quota of its cgroup (v1 or
+/// v2). At least 1.
 unsigned usable_processors();
 
-/// What `cpu.max` of a cgroup allows ("max 100000", "150000 100000"), rounded up; 0: no limit.
-unsigned quota_processors(const std::string& cpu_max);
+/// What the CPU quota of a cgroup and of those above it allows, rounded up; 0: no limit.
+/// `membership` is /proc/self/cgroup, `mount` is /sys/fs/cgroup.
+unsigned quota_processors(const std::string& membership, const std::string& mount);
 
 /// Raises the limit of open files to what the system allows; the new limit.
 std::uint64_t raise_open_files();
 
 bool is_root();
 
-/// Group list, group and user for good; keeps only the capability to bind ports below 1024, so that
-/// a reload can still open new addresses. REQUIRES: one thread. NotFound: no such user.
+bool has_user(const std::string& user);
+/// "there is no user 'x'; create it with ..."
+std::string no_user_text(const std::string& user);
+
+/// While it lives, sockets that this thread makes belong to `user` already, as they will after
+/// become_user(): SO_REUSEPORT shares a port only among sockets of one user, so a reload could not
+/// add a wildcard to the addresses that are listened on. Does nothing for a user that is not there.
+class SocketsOf {
+ public:
+  explicit SocketsOf(const std::string& user);
+  ~SocketsOf();
+  SocketsOf(const SocketsOf&) = delete;
+  SocketsOf& operator=(const SocketsOf&) = delete;
+};
+
+/// Group list, group and user for good; keeps only the capability to bind ports below 1024, if it
+/// is there, so that a reload can still open new addresses. REQUIRES: one thread. NotFound: no such
+/// user.
 Result<void> become_user(const std::string& user);
 
 }  // namespace postern::server

@@ -34,7 +34,7 @@ Worker::Worker(const WorkerPlan& plan, Sockets sockets)
       sockets_(std::move(sockets)),
       forwarder_(loop_, *plan.cache, forwarder_settings()),
       resolver_(loop_, *plan.cache, forwarder_, resolver_settings(), plan.snapshot->resolver),
-      tcp_(std::make_unique<nameserver::TcpService>(loop_, resolver_, tcp_settings())),
+      tcp_(loop_, resolver_, tcp_settings()),
       tick_(loop_, [this] { drop_retired(); }),
       mailbox_(loop_) {
   tick_.start_every(kTickMs);
@@ -46,7 +46,6 @@ nameserver::ResolverSettings Worker::resolver_settings() const {
   const Config& config = plan_.snapshot->config;
   nameserver::ResolverSettings settings;
   settings.qps_per_client = config.limits.qps_per_client;
-  settings.workers = plan_.workers;
   settings.pending_max = share(config.limits.outstanding, plan_.workers);
   settings.log_queries = config.server.log.queries;
   return settings;
@@ -75,7 +74,7 @@ Result<void> Worker::serve(Sockets sockets) {
     udp_.push_back(std::move(*service));
   }
   for (net::Fd& fd : sockets.tcp) {
-    if (auto listening = tcp_->listen(std::move(fd)); !listening) return listening;
+    if (auto listening = tcp_.listen(std::move(fd)); !listening) return listening;
   }
   return {};
 }
@@ -104,7 +103,7 @@ void Worker::collect(std::function<void(WorkerCounts)> take) {
 void Worker::drain(std::uint64_t limit_ms) {
   mailbox_.post([this, limit_ms] {
     for (const auto& service : udp_) service->drain();
-    tcp_->drain();
+    tcp_.drain();
     drain_until_ms_ = loop_.now_ms() + limit_ms;
     tick_.start_every(kDrainTickMs);
   });
@@ -116,7 +115,7 @@ void Worker::apply(WorkerPlan plan) {
   forwarder_.reconfigure(*plan_.cache, forwarder_settings());
   resolver_.reconfigure(*plan_.cache, resolver_settings());
   resolver_.swap_snapshot(plan_.snapshot->resolver);
-  tcp_->configure(tcp_settings());
+  tcp_.configure(tcp_settings());
 }
 
 void Worker::apply(ListenChange change) {
@@ -130,11 +129,7 @@ void Worker::apply(ListenChange change) {
     retired_udp_.push_back(std::move(*service));
   }
   udp_.erase(kept, udp_.end());
-  if (change.replace_tcp) {
-    tcp_->drain();
-    retired_tcp_.push_back(std::exchange(
-        tcp_, std::make_unique<nameserver::TcpService>(loop_, resolver_, tcp_settings())));
-  }
+  for (const Endpoint& endpoint : change.removed) tcp_.stop_listening(endpoint);
   if (auto served = serve(std::move(change.added)); !served) {
     log_error("listen_failed", "{}", served.error().detail);
   }
@@ -147,19 +142,13 @@ void Worker::drop_retired() {
     add(&past_udp_, service->counts());
     return true;
   });
-  std::erase_if(retired_tcp_, [&](const auto& service) {
-    if (!service->drained()) return false;
-    add(&past_tcp_, service->counts());
-    return true;
-  });
   if (drain_until_ms_ != 0 && (is_drained() || loop_.now_ms() >= drain_until_ms_)) loop_.stop();
 }
 
 bool Worker::is_drained() const {
   const bool udp_done = std::all_of(udp_.begin(), udp_.end(),
                                     [](const auto& service) { return service->waiting() == 0; });
-  return udp_done && tcp_->drained() && resolver_.pending() == 0 && retired_udp_.empty() &&
-         retired_tcp_.empty();
+  return udp_done && tcp_.drained() && resolver_.pending() == 0 && retired_udp_.empty();
 }
 
 WorkerCounts Worker::counts() const {
@@ -170,16 +159,11 @@ WorkerCounts Worker::counts() const {
   counts.pending = resolver_.pending();
   counts.outstanding = forwarder_.outstanding();
   counts.udp = past_udp_;
-  counts.tcp = past_tcp_;
   for (const auto* services : {&udp_, &retired_udp_}) {
     for (const auto& service : *services) add(&counts.udp, service->counts());
   }
-  add(&counts.tcp, tcp_->counts());
-  counts.tcp_clients = tcp_->clients();
-  for (const auto& service : retired_tcp_) {
-    add(&counts.tcp, service->counts());
-    counts.tcp_clients += service->clients();
-  }
+  counts.tcp = tcp_.counts();
+  counts.tcp_clients = tcp_.clients();
   return counts;
 }
 

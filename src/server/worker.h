@@ -34,7 +34,6 @@ struct WorkerPlan {
 struct ListenChange {
   Sockets added;
   std::vector<Endpoint> removed;
-  bool replace_tcp = false;  ///< `added.tcp` are all TCP listeners from now on
 };
 
 class Worker {
@@ -77,10 +76,8 @@ class Worker {
   nameserver::Forwarder forwarder_;
   nameserver::Resolver resolver_;
   std::vector<std::unique_ptr<nameserver::UdpService>> udp_, retired_udp_;
-  std::unique_ptr<nameserver::TcpService> tcp_;
-  std::vector<std::unique_ptr<nameserver::TcpService>> retired_tcp_;
+  nameserver::TcpService tcp_;
   nameserver::UdpServiceCounts past_udp_;  // of services that are gone
-  nameserver::TcpServiceCounts past_tcp_;
   net::Timer tick_;  // also keeps the loop running when nothing is listened on
   std::uint64_t drain_until_ms_ = 0;
   net::Mailbox mailbox_;

@@ -1,7 +1,9 @@
 """The configuration and the life of the process: errors, reload, the end, the commands."""
 
+import fcntl
 import os
 import signal
+import socket
 import subprocess
 import tempfile
 import textwrap
@@ -220,6 +222,142 @@ class Process(Case):
             postern.port = new
             self.assertEqual(postern.answer("llama.vanillax.me"), ["10.0.0.1"])
 
+    def test_sighup_during_the_start_is_a_reload_after_it(self):
+        zone = ("$TTL 60\n@ IN SOA ns admin 1 2 3 4 5\n  IN NS ns\nns IN A 10.9.9.9\n"
+                "$GENERATE 1-900000 h-$ IN A 10.0.0.8\n")  # takes a good while to read
+        postern = Postern(self.config("10.0.0.1") +
+                          '[[dns.zone]]\nname = "x.example"\nfile = "x.zone"\n',
+                          files={"x.zone": zone}, ready=False)
+
+        def holds_it_back():
+            with open(f"/proc/{postern.process.pid}/status", encoding="ascii") as status:
+                blocked = next(line.split()[1] for line in status if line.startswith("SigBlk:"))
+            return int(blocked, 16) >> (signal.SIGHUP - 1) & 1
+        with postern:
+            wait_until("SIGHUP to be held back", holds_it_back)
+            postern.process.send_signal(signal.SIGHUP)
+            postern.wait_log(r"reloaded: ", seconds=20)
+            self.assertEqual(postern.answer("ns.x.example"), ["10.9.9.9"])
+
+    def test_a_listener_that_is_widened_loses_no_query(self):
+        with Upstream("slow.example.com. 300 A 203.0.113.1") as up, \
+                Postern(self.config("10.0.0.1") + up.forward(timeout="5s")) as postern:
+            up.delay = 3.0
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as waiting:
+                waiting.settimeout(8 * SLOW)
+                waiting.connect((postern.address, postern.port))
+                waiting.send(make_query("slow.example.com").to_wire())
+                wait_until("the query upstream", lambda: up.count("slow.example.com"))
+                postern.listen = [f"0.0.0.0:{postern.port}"]
+                mark = len(postern.log)
+                postern.reload()
+                postern.wait_log("reloaded: ", mark)
+                for _ in range(20):
+                    self.assertEqual(postern.answer("llama.vanillax.me", timeout=1), ["10.0.0.1"])
+                self.assertIn(bytes([203, 0, 113, 1]), waiting.recv(4096))
+            self.assertEqual(postern.answer("llama.vanillax.me"), ["10.0.0.1"])
+
+    def test_while_it_ends_new_queries_are_turned_away_at_once(self):
+        with Upstream("slow.example.com. 300 A 203.0.113.1") as up, \
+                Postern(self.config("10.0.0.1") + up.forward(timeout="5s")) as postern:
+            up.delay = 2.0
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as waiting:
+                waiting.settimeout(8 * SLOW)
+                waiting.connect((postern.address, postern.port))
+                waiting.send(make_query("slow.example.com").to_wire())
+                wait_until("the query upstream", lambda: up.count("slow.example.com"))
+                postern.process.send_signal(signal.SIGTERM)
+                postern.wait_log("stopping: ")
+                time.sleep(0.3)
+                with self.assertRaises(ConnectionRefusedError):
+                    postern.raw_udp(make_query("llama.vanillax.me").to_wire(), timeout=1)
+                self.assertIn(bytes([203, 0, 113, 1]), waiting.recv(4096))
+
+    def test_tcp_clients_of_an_address_that_stays_do_not_notice_a_reload(self):
+        with Postern(self.config("10.0.0.1")) as postern:
+            other = f"127.0.0.2:{postern.port}"
+            postern.listen = [f"127.0.0.1:{postern.port}", other]
+            mark = len(postern.log)
+            postern.reload()
+            postern.wait_log("reloaded: ", mark)
+            with postern.connect() as kept, \
+                    socket.create_connection(("127.0.0.2", postern.port), 6 * SLOW) as leaving:
+                for connection in (kept, leaving):
+                    connection.sendall(framed(make_query("llama.vanillax.me").to_wire()))
+                    self.assertTrue(receive_framed(connection))
+                postern.listen = [f"127.0.0.1:{postern.port}"]
+                mark = len(postern.log)
+                postern.reload()
+                postern.wait_log("reloaded: ", mark)
+                self.assertEqual(receive_framed(leaving), b"")
+                kept.sendall(framed(make_query("llama.vanillax.me").to_wire()))
+                self.assertTrue(receive_framed(kept))
+
+    def test_after_the_user_is_dropped_addresses_can_be_taken_away_and_widened(self):
+        postern = Postern(self.config("10.0.0.1"), server='user = "nobody"\nworkers = 2\n')
+        os.chmod(postern.directory, 0o755)
+        with postern:
+            for listen in ([f"127.0.0.1:{postern.port}", f"127.0.0.2:{postern.port}"],
+                           [f"127.0.0.1:{postern.port}"], [f"0.0.0.0:{postern.port}"]):
+                postern.listen = listen
+                mark = len(postern.log)
+                postern.reload()
+                postern.wait_log("reloaded: ", mark)
+                self.assertEqual(postern.answer("llama.vanillax.me"), ["10.0.0.1"])
+                self.assertEqual(postern.answer("llama.vanillax.me", tcp=True), ["10.0.0.1"])
+
+    def test_root_without_the_right_to_low_ports_still_drops_to_its_user(self):
+        if os.getuid() != 0:
+            return
+        postern = Postern(self.config("10.0.0.1"), server='user = "nobody"', binary="setpriv")
+        postern.arguments = ["--bounding-set=-net_bind_service", BINARY, "run", "-c",
+                             str(postern.config_path)]
+        with postern:
+            self.assertEqual(postern.answer("llama.vanillax.me"), ["10.0.0.1"])
+
+    def test_files_that_the_dropped_user_cannot_read_are_named(self):
+        zone = "$TTL 60\n@ IN SOA ns admin 1 2 3 4 5\n  IN NS ns\nns IN A 10.9.9.9\n"
+        postern = Postern(self.config("10.0.0.1") +
+                          '[[dns.zone]]\nname = "x.example"\nfile = "x.zone"\n',
+                          server='user = "nobody"', files={"x.zone": zone})
+        os.chmod(postern.directory, 0o755)
+        os.chmod(postern.directory / "x.zone", 0o600)
+        with postern:
+            if os.getuid() != 0:
+                return
+            self.assert_says(postern.wait_log("unreadable: "), "nobody", "x.zone", "chmod")
+            self.assertEqual(len([one for one in postern.log if "unreadable: " in one]), 1)
+            self.assertEqual(postern.answer("ns.x.example"), ["10.9.9.9"])
+            mark = len(postern.log)
+            os.utime(postern.directory / "x.zone")
+            postern.reload()
+            postern.wait_log("reload_refused", mark)
+            said = "\n".join(postern.log[mark:])
+            self.assertIn("Permission denied", said)
+            self.assertNotIn("SOA", said)
+
+    def test_the_admin_address_may_change_on_the_same_port(self):
+        with Postern(self.config("10.0.0.1")) as postern:
+            for admin in (f"0.0.0.0:{postern.admin_port}", f"127.0.0.1:{postern.admin_port}"):
+                mark = len(postern.log)
+                postern.reload(server=f'admin = "{admin}"')
+                postern.wait_log("reloaded: ", mark)
+                self.assertIn("postern_workers", postern.metrics())
+
+    def test_the_admin_address_needs_no_udp(self):
+        postern = Postern(self.config("10.0.0.1"))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+            other.bind(("127.0.0.1", postern.admin_port))
+            with postern:
+                self.assertIn("postern_workers", postern.metrics())
+
+    def test_limits_are_shown(self):
+        with Postern(self.config("10.0.0.1")) as postern:
+            metrics = postern.metrics()
+            for name in ("hops_refused", "udp_source_port0", "tcp_refused", "tcp_refused_address",
+                         "tcp_held_back", "tcp_exhausted", "admin_refused"):
+                self.assertEqual(metrics.get(f"postern_{name}_total"), 0, name)
+
     def test_many_reloads_under_load_lose_no_query(self):
         with Postern(self.config("10.0.0.1"), server="workers = 2") as postern:
             failures = []
@@ -349,6 +487,34 @@ class Commands(Case):
             with self.subTest(arguments=arguments):
                 self.assertEqual(run(*arguments)[0], 2)
 
+    def test_a_wrong_command_is_named(self):
+        status, _, err = run("chek")
+        self.assertEqual(status, 2)
+        self.assert_says(err, "'chek'", "did you mean 'check'?")
+
+    def test_check_looks_for_the_user(self):
+        with tempfile.TemporaryDirectory() as directory:
+            path = os.path.join(directory, "postern.toml")
+            with open(path, "w", encoding="utf-8") as file:
+                file.write('[server]\nuser = "no-such-user"\n[dns]\nlisten = ["127.0.0.1:5353"]\n')
+            status, out, _ = run("check", "-c", path)
+            self.assertEqual(status, 1 if os.getuid() == 0 else 0)
+            self.assert_says(out, "postern.toml:2:8: ", "no-such-user", "useradd")
+
+    def test_the_second_signal_leaves_nothing_of_the_example(self):
+        with tempfile.TemporaryDirectory() as home, open("/tmp/postern-example.lock", "w",
+                                                         encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # its port is fixed
+            with subprocess.Popen([BINARY, "run"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                  env=dict(os.environ, TMPDIR=home)) as process:
+                process.stdout.readline()
+                wait_until("the example", lambda: os.listdir(home))
+                time.sleep(0.5)
+                process.send_signal(signal.SIGTERM)
+                process.send_signal(signal.SIGINT)
+                process.wait(20 * SLOW)
+            self.assertEqual(os.listdir(home), [])
+
     def test_explain_names_the_override_and_its_line(self):
         self.assert_says(self.explain("llama.vanillax.me", "A"), "override", "*.vanillax.me",
                          "postern.toml:8", "192.168.10.50")
@@ -369,6 +535,7 @@ class Commands(Case):
             done = subprocess.run([BINARY, "check"], capture_output=True, text=True, check=False,
                                   timeout=30 * SLOW, cwd=home)
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            self.assert_says(done.stderr, "no /etc/postern/postern.toml", "built-in example")
 
 
 if __name__ == "__main__":

@@ -98,7 +98,8 @@ class Pages(Case):
         self.check(text)
 
     def complete(self, text):
-        """The text with the views and files that it speaks of."""
+        """The text with the views and files that it speaks of, and a user that is there."""
+        text = re.sub(r'^(user\s*=\s*)"postern"', r'\1""', text, flags=re.M)
         named = set(re.findall(r'"([^"]+)"', " ".join(re.findall(r"^views\s*=\s*\[(.*)\]", text, re.M))))
         has = set(re.findall(r'\[\[dns\.view\]\]\s*name\s*=\s*"([^"]+)"', text))
         for view in sorted(named - has):

@@ -1,9 +1,11 @@
 """Forwarding and cache: what is asked upstream, what is believed of the answers, what is kept."""
 
 import socket
+import struct
 import threading
 import time
 import unittest
+import urllib.request
 
 import dns.flags
 import dns.message
@@ -12,8 +14,8 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 
-from lab import (Case, Postern, Shared, Upstream, data, ede, ede_codes, make_query, records,
-                 wait_until)
+from lab import (Case, Postern, Shared, Upstream, data, ede, ede_codes, framed, make_query,
+                 receive_framed, records, wait_until)
 
 
 def lower_case_question(upstream):
@@ -274,6 +276,14 @@ class Failover(Case):
             self.assertEqual(postern.answer("n9.example.com"), ["203.0.113.9"])
             self.assertLess(time.monotonic() - began, 0.3)
 
+    def test_a_slow_first_upstream_is_not_overtaken_by_one_that_does_not_know_the_name(self):
+        with Upstream("nas.corp.example. 300 A 203.0.113.1") as inside, Upstream() as public, \
+                self.two(inside, public) as postern:
+            inside.delay = 0.7
+            for _ in range(2):
+                self.assertEqual(postern.answer("nas.corp.example"), ["203.0.113.1"])
+            self.assertEqual(public.count("nas.corp.example"), 0)
+
     def test_an_upstream_that_comes_back_is_used_again(self):
         text = "".join(f"n{i}.example.com. 300 A 203.0.113.{i % 250}\n" for i in range(2000))
         with Upstream(text) as first, Upstream(text) as second, self.two(first, second) as postern:
@@ -412,6 +422,27 @@ class Joined(Case):
             self.assertLessEqual(len({one.name.lower() for one in up.asked}), 5)
 
 
+class Limits(Case):
+    def test_a_query_too_long_to_wait_is_told_so_and_counted(self):
+        with Upstream("a.example.com. 300 A 203.0.113.1") as up, Postern(up.forward()) as postern:
+            option = struct.pack("!HH", 65001, 4200) + b"x" * 4200
+            whole = make_query("a.example.com").to_wire()
+            with postern.connect() as connection:
+                connection.sendall(framed(whole[:-2] + struct.pack("!H", len(option)) + option))
+                reply = dns.message.from_wire(receive_framed(connection))
+            self.assert_rcode(reply, "SERVFAIL")
+            self.assertIn("4096 bytes", " ".join(text for _, text in ede(reply)))
+            self.assertEqual(postern.answer("a.example.com", tcp=True), ["203.0.113.1"])
+            metrics = urllib.request.urlopen(f"http://127.0.0.1:{postern.admin_port}/metrics")
+            text = metrics.read().decode()
+            self.assertIn("postern_oversize_refused_total 1", text)
+            for name in ("upstream_sockets_failed", "upstream_queries_refused",
+                         "upstream_connections_full", "upstream_send_dropped",
+                         "fetches_joins_refused", "fetches_attempts_full",
+                         "fetches_lingering_full"):
+                self.assertIn(f"postern_{name}_total 0", text)
+
+
 class Stale(Case):
     def test_an_old_answer_is_served_when_upstream_fails(self):
         with Upstream("old.example.com. 1 A 203.0.113.1") as up, \
@@ -491,6 +522,17 @@ class CacheSettings(Case):
             for i in range(0, 3000):
                 if i % 10 == 0:
                     self.assertEqual(postern.answer(f"n{i}.example.com"), [f"203.0.113.{i % 250}"])
+
+
+class Reload(Case):
+    def test_what_the_old_upstream_said_goes_with_it(self):
+        with Upstream("a.example.com. 300 A 203.0.113.1") as old, \
+                Upstream("a.example.com. 300 A 203.0.113.2") as new, \
+                Postern(old.forward()) as postern:
+            self.assertEqual(postern.answer("a.example.com"), ["203.0.113.1"])
+            postern.reload(config=new.forward())
+            wait_until("the new upstream's answer",
+                       lambda: postern.answer("a.example.com") == ["203.0.113.2"])
 
 
 class Domains(Case):

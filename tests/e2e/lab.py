@@ -4,6 +4,7 @@ what the test tells them to, and ways to ask. Nothing here shares code with Post
 import contextlib
 import os
 import pathlib
+import random
 import re
 import shutil
 import signal
@@ -15,6 +16,7 @@ import textwrap
 import threading
 import time
 import unittest
+import urllib.request
 
 import dns.edns
 import dns.exception
@@ -30,21 +32,24 @@ import dns.rrset
 BINARY = os.environ.get("POSTERN", str(pathlib.Path(__file__).parents[2] / "build/src/postern"))
 SLOW = float(os.environ.get("POSTERN_SLOW", "1"))  # sanitizer builds take their time
 READY_S = 20 * SLOW
+PORTS = 1000
+PORT_FIRST = int(os.environ.get("POSTERN_PORT_FIRST", "10000"))
 
 
 def free_port(host="127.0.0.1"):
-    """A port that is free for UDP and TCP now."""
+    """A port that is free for UDP and TCP now. Below the ports that the kernel draws for sockets
+    without one, and each test file has a range of its own: nobody takes it before it is used."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    for _ in range(100):
-        with socket.socket(family, socket.SOCK_STREAM) as tcp:
-            tcp.bind((host, 0))
-            port = tcp.getsockname()[1]
-            with socket.socket(family, socket.SOCK_DGRAM) as udp:
-                try:
-                    udp.bind((host, port))
-                except OSError:
-                    continue
-                return port
+    for _ in range(1000):
+        port = PORT_FIRST + random.randrange(PORTS)
+        with socket.socket(family, socket.SOCK_STREAM) as tcp, \
+                socket.socket(family, socket.SOCK_DGRAM) as udp:
+            try:
+                tcp.bind((host, port))
+                udp.bind((host, port))
+            except OSError:
+                continue
+            return port
     raise AssertionError("no free port")
 
 
@@ -273,6 +278,14 @@ class Postern:
 
     def connect(self, timeout=6.0):
         return socket.create_connection((self.address, self.port), timeout * SLOW)
+
+    def metrics(self):
+        """What /metrics says: {name with labels: value}."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin_port}/metrics",
+                                    timeout=6 * SLOW) as page:
+            lines = page.read().decode().splitlines()
+        return {name: float(value) for name, value in
+                (line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))}
 
     def dig(self, *arguments, tool="dig"):
         """What a person sees: dig, kdig or drill, pointed at this server."""

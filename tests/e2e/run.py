@@ -21,7 +21,8 @@ def is_sanitized(binary):
         return re.search(rb"__asan_init|__tsan_init", file.read()) is not None
 
 
-def run_file(path, environment):
+def run_file(path, environment, port_first):
+    environment = dict(environment, POSTERN_PORT_FIRST=str(port_first))
     began = time.monotonic()
     done = subprocess.run([sys.executable, "-m", "unittest", "-v", path.stem], cwd=HERE, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment,
@@ -48,7 +49,8 @@ def main():
         environment["POSTERN_SLOW"] = "3"
     passed = failed = 0
     with concurrent.futures.ThreadPoolExecutor(AT_A_TIME) as pool:
-        jobs = [pool.submit(run_file, path, environment) for path in files]
+        jobs = [pool.submit(run_file, path, environment, 10000 + 1000 * i)
+                for i, path in enumerate(files)]
         for job in concurrent.futures.as_completed(jobs):
             name, good, bad, seconds, text = job.result()
             passed += good

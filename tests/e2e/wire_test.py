@@ -1,5 +1,6 @@
 """What stands in the bytes: RFC 1035, 6891, 8906, 9619, 8482, 3597, 7766."""
 
+import contextlib
 import os
 import socket
 import struct
@@ -440,6 +441,21 @@ class Listeners(Case):
             self.assertTrue(15 <= whole <= 60, whole)
             self.assertTrue(60 <= truncated <= 100, truncated)
             self.assertEqual(postern.answer("llama.vanillax.me", source="127.0.0.1"), ["192.168.10.50"])
+
+    def test_a_client_with_one_source_port_gets_the_whole_rate_whatever_the_number_of_workers(self):
+        limits = "[dns.limits]\nqps_per_client = 100\n"
+        with Postern(self.ZONE + limits, server="workers = 4") as postern, \
+                socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as channel:
+            channel.bind(("127.0.0.9", 0))
+            channel.connect((postern.address, postern.port))
+            channel.settimeout(1)
+            whole = 0
+            for i in range(270):  # at 90 per second at most
+                channel.send(query("llama.vanillax.me", qid=i))
+                with contextlib.suppress(TimeoutError):
+                    whole += not dns.message.from_wire(channel.recv(4096)).flags & dns.flags.TC
+                time.sleep(1 / 90)
+            self.assertEqual(whole, 270)
 
 
 if __name__ == "__main__":

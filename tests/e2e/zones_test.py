@@ -1,6 +1,7 @@
 """Zones: answers as in RFC 1034, 2308, 4592, 6672, and files that are edited while they are served."""
 
 import os
+import signal
 import textwrap
 import time
 import unittest
@@ -288,6 +289,26 @@ class Edits(Case):
             time.sleep(1)
             self.assertEqual(postern.answer("nas.home.arpa"), ["10.0.0.1"])
             postern.write("zones/home.arpa.zone", small("10.0.0.2"))
+            self.wait_for(postern, "10.0.0.2")
+
+    def test_an_edit_is_not_lost_when_a_refused_reload_follows_it(self):
+        refused = self.CONFIG + """
+            [[dns.zone]]
+            name = "long.example"
+            file = "zones/long.zone"
+
+            [dns.limits]
+            tcp_client = 5
+            """
+        with self.serving() as postern:
+            postern.write("zones/long.zone",
+                          small("10.0.0.1") + "$GENERATE 1-900000 h-$ IN A 10.0.0.8\n")
+            postern.reload(config=refused)  # takes a good while
+            postern.write("zones/home.arpa.zone", small("10.0.0.2"))
+            time.sleep(0.35)  # until the edit is seen
+            postern.process.send_signal(signal.SIGHUP)
+            wait_until("both to be refused",
+                       lambda: len([one for one in postern.log if "reload_refused" in one]) == 2, 20)
             self.wait_for(postern, "10.0.0.2")
 
     def test_all_mistakes_are_listed_by_check(self):

@@ -56,10 +56,15 @@ class TestSocket {
     fd_ = -1;
   }
 
-  void bind_to(const Endpoint& local) {
+  void reopen(int type, std::string_view ip) {
+    open(ip.find(':') != std::string_view::npos ? AF_INET6 : AF_INET, type);
+  }
+
+  void bind_to(const Endpoint& local) { REQUIRE(try_bind_to(local)); }
+  bool try_bind_to(const Endpoint& local) {
     sockaddr_storage address{};
     const socklen_t size = local.to_sockaddr(address);
-    REQUIRE(bind(fd_, reinterpret_cast<sockaddr*>(&address), size) == 0);
+    return bind(fd_, reinterpret_cast<sockaddr*>(&address), size) == 0;
   }
   void connect_to(const Endpoint& peer) {
     sockaddr_storage address{};

@@ -376,4 +376,11 @@ TEST_CASE("a problem is one line without control bytes, whatever stands in the z
       ":5:1: '$TT\\x1b[2J' is unknown; $ORIGIN, $TTL, $INCLUDE and $GENERATE are"));
 }
 
+TEST_CASE("what $GENERATE makes is no owner for the line behind it") {
+  CHECK(said("a..b A 192.0.2.2\n$GENERATE 1-2 h$ A 192.0.2.$\n  TXT x\n").find("7:") ==
+        std::string::npos);
+  CHECK(read("a A 192.0.2.9\n$GENERATE 1-2 h$ A 192.0.2.$\n  TXT x\n") ==
+        "a.example. 300 A 1\na.example. 300 TXT 1\nh1.example. 300 A 1\nh2.example. 300 A 1\n");
+}
+
 }  // namespace postern::dns

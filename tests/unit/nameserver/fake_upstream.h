@@ -67,7 +67,13 @@ class FakeUpstream {
       : answer_(std::move(answer)), udp_(SOCK_DGRAM, ip), tcp_(SOCK_STREAM) {
     const int on = 1;
     setsockopt(tcp_.fd(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    tcp_.bind_to(udp_.local());
+    // The port that was drawn for UDP may be somebody's for TCP.
+    for (int tries = 0; tries < 100 && !tcp_.try_bind_to(udp_.local()); ++tries) {
+      udp_.close_now();
+      udp_.reopen(SOCK_DGRAM, ip);
+      udp_.bind_to(endpoint(ip));
+    }
+    REQUIRE(tcp_.local().port == udp_.local().port);
   }
 
   Endpoint address() const { return udp_.local(); }
@@ -81,6 +87,11 @@ class FakeUpstream {
   void close_udp() {
     udp_.close_now();
     udp_open_ = false;
+  }
+  void open_udp() {
+    udp_.reopen(SOCK_DGRAM, "127.0.0.1");
+    udp_.bind_to(tcp_.local());
+    udp_open_ = true;
   }
   void send(const Endpoint& to, std::string_view bytes) { udp_.send_to(to, bytes); }
 

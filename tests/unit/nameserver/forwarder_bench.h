@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include <sys/resource.h>
+
 #include "dns/policy.h"
 #include "fake_upstream.h"
 #include "nameserver/forwarder.h"
@@ -30,6 +32,23 @@ struct Outcome final : nameserver::FetchListener {
   }
   /// The last byte of the last record: which address came.
   int last_byte() const { return body.empty() ? -1 : static_cast<unsigned char>(body.back()); }
+};
+
+/// No descriptor can be opened while this lives.
+class OutOfDescriptors {
+ public:
+  OutOfDescriptors() {
+    getrlimit(RLIMIT_NOFILE, &before_);
+    rlimit none = before_;
+    none.rlim_cur = 0;
+    setrlimit(RLIMIT_NOFILE, &none);
+  }
+  ~OutOfDescriptors() { setrlimit(RLIMIT_NOFILE, &before_); }
+  OutOfDescriptors(const OutOfDescriptors&) = delete;
+  OutOfDescriptors& operator=(const OutOfDescriptors&) = delete;
+
+ private:
+  rlimit before_{};
 };
 
 class ForwarderBench {

@@ -2,9 +2,11 @@
 #include <doctest/doctest.h>
 
 #include "forwarder_bench.h"
+#include "nameserver/upstream_tcp.h"
 
 using namespace postern::test;
 namespace dns = postern::dns;
+namespace nameserver = postern::nameserver;
 
 namespace {
 
@@ -135,11 +137,80 @@ TEST_CASE("refused TCP is named as such") {
   CHECK(outcome->ede_text == "tcp://" + upstream.address().to_string() + " refused the connection");
 }
 
-TEST_CASE("a connection that fell silent is not used again") {
+TEST_CASE("out of descriptors a truncated answer is not called malformed") {
+  ForwarderBench bench;
+  const FakeUpstream& upstream = bench.add_upstream(truncated_by_udp(6));
+  bench.start();
+  bench.fetch("opens-a-port.example");
+  const OutOfDescriptors nothing_left;
+  CHECK(bench.fetch("www.example.com")->ede_text ==
+        "tcp://" + upstream.address().to_string() +
+            " was not asked: this machine cannot open a socket (no descriptors, memory or ports)");
+}
+
+TEST_CASE("more queries than connections may carry are refused and counted") {
+  struct Owner final : nameserver::ExchangeOwner {
+    void replied(nameserver::Exchange&, postern::Bytes) override {}
+    void broke(nameserver::Exchange&, nameserver::AttemptEnd) override {}
+    void case_lost(nameserver::Exchange&) override {}
+    void edns_refused(nameserver::Exchange&) override {}
+  };
+  FakeUpstream upstream(silence());
+  upstream.listen_tcp();
+  postern::net::Loop loop;
+  nameserver::Random random;
+  nameserver::TcpConnectionSettings settings;
+  settings.connections_max = 2;
+  settings.pipeline_min = 1;
+  settings.pipeline_max = 2;
+  Owner owner;
+  std::array<nameserver::Exchange, 5> exchanges;
+  const std::string name = "\7example\0"s;
+  nameserver::TcpConnections connections(loop, random, upstream.address(), settings);
+  for (nameserver::Exchange& exchange : exchanges) {
+    exchange.owner = &owner;
+    exchange.question = {dns::NameView(postern::as_bytes(name)),
+                         dns::RrType::kA,
+                         dns::RrClass::kIn,
+                         false,
+                         false,
+                         true};
+    const bool is_last = &exchange == &exchanges.back();
+    CHECK(connections.send(exchange) ==
+          (is_last ? nameserver::AttemptEnd::kFull : nameserver::AttemptEnd::kWaiting));
+  }
+  CHECK(connections.counts().queries_refused == 1);
+  CHECK(connections.counts().connections_full == 3);
+}
+
+TEST_CASE("a slow name is asked once by TCP, and its connection stays in use") {
+  ForwarderBench bench;
+  std::vector<Asked> held;
+  FakeUpstream& upstream = bench.add_upstream(
+      [&](const Asked& asked) {
+        held.push_back(asked);
+        return held.size() == 1 ? ""s : a_reply(asked, 4);
+      },
+      true);
+  upstream.listen_tcp();
+  bench.start();
+  const auto slow = bench.ask("slow.example");
+  bench.wait_ms(900);
+  CHECK(held.size() == 1);
+  const std::string bytes = a_reply(held[0], 3);
+  upstream.send_on_connection(0, u16_text(bytes.size()) + bytes);
+  REQUIRE(bench.wait_for(*slow));
+  CHECK(slow->last_byte() == 3);
+  CHECK(bench.fetch("next.example")->last_byte() == 4);
+  CHECK(upstream.connections == 1);
+  CHECK(bench.forwarder->upstreams().at(0).failures == 0);
+}
+
+TEST_CASE("a connection that fell silent for two seconds is not used again") {
   ForwarderBench bench;
   FakeUpstream& upstream = bench.add_upstream(address(3), true);
   upstream.listen_tcp();
-  bench.forward.timeout_ms = 300;
+  bench.forward.timeout_ms = 2800;
   bench.start();
   bench.fetch("one.example");
   upstream.set_answer(
@@ -162,5 +233,5 @@ TEST_CASE("garbage by TCP is counted and the answer behind it is found") {
   upstream.send_on_connection(0, u16_text(wrong.size()) + wrong + u16_text(right.size()) + right);
   REQUIRE(bench.wait_for(*outcome));
   CHECK(outcome->last_byte() == 5);
-  CHECK(bench.forwarder->counts().mismatched == 3);
+  CHECK(bench.forwarder->counts().exchanges.mismatched == 3);
 }

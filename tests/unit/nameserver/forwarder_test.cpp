@@ -133,6 +133,24 @@ TEST_CASE("a late answer is taken while another upstream is being asked") {
   CHECK(outcome->last_byte() == 9);
 }
 
+TEST_CASE("sequential waits for the first upstream until its share of the time is over") {
+  ForwarderBench bench;
+  FakeUpstream& first = bench.add_upstream(silence());
+  FakeUpstream& second = bench.add_upstream(rcode(3));
+  bench.start();
+  const auto outcome = bench.ask("nas.internal.example");
+  bench.wait_ms(530);
+  CHECK(first.asked.size() == 2);  // once more after 400 ms: packets get lost
+  CHECK(second.asked.empty());
+  first.send(first.asked[0].from, a_reply(first.asked[0], 1));
+  REQUIRE(bench.wait_for(*outcome));
+  CHECK(outcome->last_byte() == 1);
+  std::uint64_t took_ms = 0;
+  CHECK_FALSE(bench.fetch("silent.example", &took_ms)->failure);
+  CHECK(took_ms >= 590);
+  CHECK(took_ms < 700);
+}
+
 TEST_CASE("nobody there: the failure comes at the timeout and says who was silent") {
   ForwarderBench bench;
   bench.forward.timeout_ms = 400;
@@ -160,7 +178,26 @@ TEST_CASE("a refused port fails over at once and is told from silence") {
   CHECK(took_ms < 90);
 }
 
-TEST_CASE("all ports refused: EDE 23 at once") {
+TEST_CASE("an upstream that is being restarted is asked again after 200 ms") {
+  ForwarderBench bench;
+  FakeUpstream& upstream = bench.add_upstream(address(3));
+  upstream.close_udp();
+  bench.start();
+  std::uint64_t took_ms = 0;
+  const auto outcome = bench.ask("www.example.com");
+  bench.wait_ms(100);
+  CHECK(outcome->times == 0);
+  upstream.open_udp();
+  const std::uint64_t began_ms = bench.loop.now_ms();
+  REQUIRE(bench.wait_for(*outcome));
+  took_ms = bench.loop.now_ms() - began_ms;
+  CHECK(outcome->last_byte() == 3);
+  CHECK(took_ms >= 50);
+  CHECK(took_ms < 250);
+  CHECK(bench.forwarder->upstreams().at(0).failures == 1);
+}
+
+TEST_CASE("all ports refused: EDE 23 after a few rounds") {
   ForwarderBench bench;
   FakeUpstream& closed = bench.add_upstream(address(1));
   const std::string text = "udp://" + closed.address().to_string();
@@ -170,7 +207,9 @@ TEST_CASE("all ports refused: EDE 23 at once") {
   const auto outcome = bench.fetch("www.example.com", &took_ms);
   CHECK(outcome->ede == 23);
   CHECK(outcome->ede_text == text + " refused the connection");
-  CHECK(took_ms < 90);
+  CHECK(took_ms >= 590);  // 0, 200, 600 ms; the next one would be too late
+  CHECK(took_ms < 700);
+  CHECK(bench.forwarder->upstreams().at(0).queries == 3);
 }
 
 TEST_CASE("SERVFAIL goes to the next upstream, and to the client when all say it") {
@@ -186,6 +225,22 @@ TEST_CASE("SERVFAIL goes to the next upstream, and to the client when all say it
   CHECK(outcome->ede_text == "udp://" + first.address().to_string() + " answered SERVFAIL; udp://" +
                                  second.address().to_string() + " answered REFUSED");
   CHECK(first.asked.size() == 2);  // who has said no is not asked again
+}
+
+TEST_CASE("a referral is called lame, and an extended rcode is told by its name") {
+  ForwarderBench bench;
+  FakeUpstream& upstream = bench.add_upstream([](const Asked& asked) {
+    return u16_text(asked.id()) + "\x80\0\0\1\0\0\0\1\0\0"s + asked.question() +
+           "\xc0\x0c\0\2\0\1\0\0\x01\x2c\0\4\1n\xc0\x0c"s;
+  });
+  bench.start();
+  const std::string who = "udp://" + upstream.address().to_string();
+  CHECK(bench.fetch("a.example")->ede_text == who + " pointed elsewhere (lame)");
+  upstream.set_answer([](const Asked& asked) {
+    return u16_text(asked.id()) + "\x80\0\0\1\0\0\0\0\0\1"s + asked.question() +
+           "\0\0\x29\x04\xd0\1\0\0\0\0\0"s;
+  });
+  CHECK(bench.fetch("b.example")->ede_text == who + " answered BADVERS");
 }
 
 TEST_CASE("an answer that cannot be read goes to the next upstream") {
@@ -220,10 +275,34 @@ TEST_CASE("forged and garbled packets are ignored and counted, and the answer is
   upstream.send(asked.from, ""s + asked.bytes[0] + asked.bytes[1]);
   stranger.send(asked.from, a_reply(asked, 66));  // right in all but the address it comes from
   CHECK_FALSE(bench.wait_for([&] { return outcome->times > 0; }, 50));
-  CHECK(bench.forwarder->counts().mismatched == 6);
+  CHECK(bench.forwarder->counts().exchanges.mismatched == 6);
   upstream.send(asked.from, a_reply(asked, 5));
   REQUIRE(bench.wait_for(*outcome));
   CHECK(outcome->last_byte() == 5);
+}
+
+TEST_CASE("out of descriptors the open ports serve on; with none open the failure says why") {
+  ForwarderBench bench;
+  FakeUpstream& upstream = bench.add_upstream(address(4));
+  bench.start();
+  bench.fetch("first.example");
+  FakeUpstream& second = bench.add_upstream(address(5));
+  {
+    const OutOfDescriptors nothing_left;
+    for (int i = 0; i < 40; ++i) {
+      CHECK(bench.fetch("n" + std::to_string(i) + ".example")->last_byte() == 4);
+    }
+    CHECK(bench.forwarder->counts().exchanges.sockets_failed > 0);
+    bench.forward.upstreams.erase(bench.forward.upstreams.begin());
+    bench.forwarder->reconfigure(bench.cache, bench.settings());
+    const auto outcome = bench.fetch("second.example");
+    CHECK(outcome->ede == 14);
+    CHECK(outcome->ede_text.find("this machine cannot open a socket") != std::string::npos);
+    CHECK(bench.forwarder->upstreams().back().failures == 0);
+  }
+  CHECK(second.asked.empty());
+  CHECK(upstream.asked.size() == 41);
+  CHECK(bench.fetch("later.example")->last_byte() == 5);
 }
 
 TEST_CASE("an upstream that cannot do EDNS is asked without it, and remembered") {
@@ -236,6 +315,43 @@ TEST_CASE("an upstream that cannot do EDNS is asked without it, and remembered")
   CHECK(bench.fetch("b.example")->last_byte() == 4);
   CHECK(upstream.asked.size() == 3);
   CHECK_FALSE(bench.forwarder->upstreams().at(0).edns);
+}
+
+TEST_CASE("a bare FORMERR without the question leads to plain DNS, and thrice to no more EDNS") {
+  ForwarderBench bench;
+  FakeUpstream& upstream = bench.add_upstream([](const Asked& asked) {
+    const std::string bare = u16_text(asked.id()) + "\x80\x01\0\0\0\0\0\0\0\0"s;
+    return asked.edns() ? bare : a_reply(asked, 4);
+  });
+  bench.start();
+  std::uint64_t took_ms = 0;
+  for (int i = 0; i < 3; ++i) {
+    CHECK(bench.forwarder->upstreams().at(0).edns);
+    CHECK(bench.fetch("n" + std::to_string(i) + ".example", &took_ms)->last_byte() == 4);
+    CHECK(took_ms < 90);
+  }
+  CHECK(upstream.asked.size() == 6);
+  CHECK_FALSE(bench.forwarder->upstreams().at(0).edns);
+  bench.fetch("plain.example");
+  CHECK(upstream.asked.size() == 7);
+}
+
+TEST_CASE("a forged bare FORMERR costs one query and the answer is awaited") {
+  ForwarderBench bench;
+  FakeUpstream& upstream = bench.add_upstream(silence());
+  bench.start();
+  const auto outcome = bench.ask("www.example.com");
+  REQUIRE(bench.wait_for([&] { return !upstream.asked.empty(); }));
+  const Asked asked = upstream.asked[0];
+  for (int i = 0; i < 3; ++i) {
+    upstream.send(asked.from, u16_text(asked.id()) + "\x80\x01\0\0\0\0\0\0\0\0"s);
+  }
+  bench.wait_ms(100);
+  CHECK(upstream.asked.size() == 2);
+  upstream.send(asked.from, a_reply(asked, 5));
+  REQUIRE(bench.wait_for(*outcome));
+  CHECK(outcome->last_byte() == 5);
+  CHECK(bench.forwarder->upstreams().at(0).edns);
 }
 
 TEST_CASE(
@@ -302,7 +418,8 @@ TEST_CASE("a dead upstream is rested, then probed, and comes back") {
   bench.add_upstream(address(2));
   bench.start();
   for (int i = 0; i < 3; ++i) bench.fetch("x" + std::to_string(i) + ".example");
-  CHECK(bench.forwarder->upstreams().at(0).resting);
+  CHECK(bench.wait_for([&] { return bench.forwarder->upstreams().at(0).resting; }));
+  CHECK(bench.forwarder->upstreams().at(0).failures == 3);
   const std::size_t asked_before = first.asked.size();
   std::uint64_t took_ms = 0;
   CHECK(bench.fetch("resting.example", &took_ms)->last_byte() == 2);
@@ -337,6 +454,24 @@ TEST_CASE("a name that takes its time puts no living upstream to rest") {
   for (const auto& outcome : slow) CHECK(bench.wait_for(*outcome));
   CHECK_FALSE(bench.forwarder->upstreams().at(0).resting);
   CHECK(upstream.asked.size() > 50);
+}
+
+TEST_CASE("an answer that comes late is no failure of the upstream") {
+  ForwarderBench bench;
+  std::vector<Asked> held;
+  FakeUpstream& slow = bench.add_upstream([&](const Asked& asked) {
+    held.push_back(asked);
+    return ""s;
+  });
+  bench.start();
+  const auto outcome = bench.ask("slow.example");
+  bench.wait_ms(450);
+  REQUIRE(held.size() == 2);
+  slow.send(held[0].from, a_reply(held[0], 1));
+  REQUIRE(bench.wait_for(*outcome));
+  bench.wait_ms(800);  // until nobody waits for the second answer any more
+  CHECK(bench.forwarder->upstreams().at(0).answers == 1);
+  CHECK(bench.forwarder->upstreams().at(0).failures == 0);
 }
 
 TEST_CASE("fastest moves to the upstream that answers sooner") {
@@ -380,13 +515,46 @@ TEST_CASE("beyond the limit of outstanding fetches the ticket is empty and the f
   for (int i = 0; i < 3; ++i) outcomes.push_back(bench.ask("n" + std::to_string(i) + ".example"));
   CHECK_FALSE(bench.ask("n4.example")->ticket);
   CHECK(bench.ask("n1.example")->ticket);  // joins
-  const dns::ImageView full = bench.forwarder->full_image();
+  const dns::ImageView full = bench.forwarder->refusal();
   CHECK(full.head.failure);
   CHECK(full.head.ede == 14);
   CHECK(full.ede_text == "too many queries are waiting (dns.limits.outstanding)");
   CHECK(bench.forwarder->counts().refused_full == 1);
   for (const auto& outcome : outcomes) CHECK(bench.wait_for(*outcome));
   CHECK(bench.ask("n4.example")->ticket);
+}
+
+TEST_CASE("two thousand may wait for one answer; who comes later is told so, and it is counted") {
+  ForwarderBench bench;
+  bench.add_upstream(silence());
+  bench.start();
+  std::vector<std::unique_ptr<Outcome>> outcomes;
+  for (int i = 0; i < 2000; ++i) outcomes.push_back(bench.ask("same.example"));
+  CHECK(outcomes.back()->ticket);
+  CHECK_FALSE(bench.ask("same.example")->ticket);
+  CHECK(bench.forwarder->refusal().ede_text == "too many clients are waiting for this answer");
+  CHECK(bench.forwarder->counts().joins_refused == 1);
+  CHECK(bench.forwarder->counts().refused_full == 0);
+}
+
+TEST_CASE("a fetch sends twelve queries at most, and the want of more is counted") {
+  ForwarderBench bench;
+  for (int i = 0; i < 8; ++i) bench.add_upstream(address(1)).close_udp();
+  bench.start();
+  CHECK(bench.fetch("www.example.com")->ede == 23);
+  CHECK(bench.forwarder->counts().queries == 12);
+  CHECK(bench.forwarder->counts().attempts_full > 0);
+}
+
+TEST_CASE("two thousand fetches wait for late answers, more do not, and that is counted") {
+  ForwarderBench bench;
+  bench.add_upstream(address(1));
+  bench.add_upstream(silence());  // is sent each question too, as long as it was never measured
+  bench.forward.policy = nameserver::UpstreamPolicy::kFastest;
+  bench.forward.timeout_ms = 30'000;
+  bench.start();
+  for (int i = 0; i < 2003; ++i) bench.fetch("n" + std::to_string(i) + ".example");
+  CHECK(bench.forwarder->counts().lingering_full == 3);
 }
 
 TEST_CASE("a reload keeps what is known of an upstream, and fetches under way end as they began") {

@@ -351,6 +351,26 @@ TEST_CASE("draining: no new connection, idle ones end, replies under way arrive 
   CHECK(connect(refused.fd(), reinterpret_cast<sockaddr*>(&address), size) == -1);
 }
 
+TEST_CASE("an address that is no longer listened on drains its own connections and no others") {
+  Bench bench;
+  REQUIRE(bench.service.listen(listen_tcp(endpoint("127.0.0.2")).value()));
+  const Endpoint removed = bench.service.listening().at(1);
+  auto kept = bench.connect();
+  TestSocket leaving(SOCK_STREAM, "127.0.0.1");
+  leaving.connect_to(removed);
+  leaving.send_all(frame("later"));
+  bench.expect_calls(1);
+  bench.service.stop_listening(removed);
+  CHECK(bench.service.listening() == std::vector<Endpoint>{bench.address});
+  kept->send_all(frame("now"));
+  CHECK(frames_in(bench.receive(*kept)) == std::vector<std::string>{"re:now"});
+  bench.handler.waiting[0].answer();
+  CHECK(frames_in(bench.receive(leaving)) == std::vector<std::string>{"re:later"});
+  CHECK(bench.receive(leaving).empty());
+  leaving.close_now();
+  CHECK(run_until(bench.loop, [&] { return bench.service.clients() == 1; }));
+}
+
 TEST_CASE("a service that goes takes its connections along; ways back that are left do nothing") {
   Loop loop;
   EchoHandler handler;

@@ -143,7 +143,7 @@ TEST_CASE("nothing is sent to port 0") {
   CHECK(service->counts().send_errors == 0);
 }
 
-TEST_CASE("a draining service takes no more queries and still sends what comes later") {
+TEST_CASE("a draining service turns new queries away and still sends what comes later") {
   Loop loop;
   EchoHandler handler;
   auto service = serve(loop, handler, "127.0.0.1");
@@ -151,12 +151,38 @@ TEST_CASE("a draining service takes no more queries and still sends what comes l
   client.send_to(service->local(), "later");
   loop.run_once(true);
   service->drain();
-  client.send_to(service->local(), "now");
+  TestSocket refused(SOCK_DGRAM, "127.0.0.1");
+  refused.connect_to(service->local());
+  refused.send_to(service->local(), "now");
   run_for(loop, 10);
+  char byte = 0;
+  CHECK(recv(refused.fd(), &byte, 1, 0) == -1);
+  CHECK(errno == ECONNREFUSED);
   CHECK(handler.calls == 1);
   CHECK(service->waiting() == 1);
   handler.waiting[0].answer();
   run_for(loop, 10);
   CHECK(client.receive() == "re:later");
   CHECK(service->waiting() == 0);
+}
+
+TEST_CASE(
+    "a draining service answers what came before, however much, and leaves the rest to others") {
+  for (const std::string_view address : {"127.0.0.1", "0.0.0.0"}) {
+    CAPTURE(address);
+    Loop loop;
+    EchoHandler handler;
+    auto old = serve(loop, handler, address);
+    const Endpoint asked = endpoint("127.0.0.1", old->local().port);
+    TestSocket client(SOCK_DGRAM, "127.0.0.1");
+    for (int i = 0; i < 300; ++i) client.send_to(asked, "now");
+    old->drain();
+    CHECK(handler.calls == 300);
+    const Endpoint other = endpoint(address == "0.0.0.0" ? "127.0.0.1" : "0.0.0.0", asked.port);
+    auto next =
+        std::move(UdpService::open(loop, postern::net::bind_udp(other).value(), handler).value());
+    client.send_to(asked, "later");
+    CHECK(run_until(loop, [&] { return next->waiting() == 1; }));
+    CHECK(old->waiting() == 0);
+  }
 }

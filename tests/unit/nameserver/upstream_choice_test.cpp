@@ -12,6 +12,7 @@ using postern::nameserver::choose_probe;
 using postern::nameserver::choose_upstream;
 using postern::nameserver::HealthState;
 using postern::nameserver::kNobody;
+using postern::nameserver::turn_ms;
 using postern::nameserver::UpstreamPolicy;
 
 namespace {
@@ -64,11 +65,17 @@ TEST_CASE("who has said no is not asked again") {
 }
 
 TEST_CASE("one whose rest is over is probed along with a query, whatever the policy") {
-  const std::array all{candidate(100), candidate(900, HealthState::kProbeDue)};
+  const std::array all{candidate(900, HealthState::kProbeDue), candidate(100)};
   for (const auto policy :
        {UpstreamPolicy::kFastest, UpstreamPolicy::kSequential, UpstreamPolicy::kRoundRobin}) {
-    CHECK(choose_probe(policy, all, 0, 1) == 1);
+    CHECK(choose_probe(policy, all, 1, 1) == 0);
   }
+}
+
+TEST_CASE("sequential probes nobody who stands behind the one that is asked") {
+  const std::array all{candidate(100), candidate(900, HealthState::kProbeDue)};
+  CHECK(choose_probe(UpstreamPolicy::kRoundRobin, all, 0, 1) == 1);
+  CHECK(choose_probe(UpstreamPolicy::kSequential, all, 0, 1) == kNobody);
 }
 
 TEST_CASE("fastest measures who was never measured, and looks at others now and then") {
@@ -87,7 +94,7 @@ TEST_CASE("fastest measures who was never measured, and looks at others now and 
 
 TEST_CASE("an attempt takes its round-trip time-out, at least 200 ms, at most half of the time") {
   const auto timeout = [](std::uint32_t rtt_timeout_ms) {
-    return attempt_timeout_ms({rtt_timeout_ms, 2000, 2000, 0, 1});
+    return attempt_timeout_ms({rtt_timeout_ms, 2000, 2000, 0, 1, 0, false});
   };
   CHECK(timeout(10) == 200);
   CHECK(timeout(250) == 250);
@@ -95,18 +102,32 @@ TEST_CASE("an attempt takes its round-trip time-out, at least 200 ms, at most ha
 }
 
 TEST_CASE("the only upstream gets 400 ms before it is asked again, or half of a short timeout") {
-  CHECK(attempt_timeout_ms({10, 2000, 2000, 0, 0}) == 400);
-  CHECK(attempt_timeout_ms({10, 500, 500, 0, 0}) == 250);
+  CHECK(attempt_timeout_ms({10, 2000, 2000, 0, 0, 0, false}) == 400);
+  CHECK(attempt_timeout_ms({10, 500, 500, 0, 0, 0, false}) == 250);
 }
 
 TEST_CASE("an attempt leaves time for the upstreams not yet asked") {
-  CHECK(attempt_timeout_ms({1000, 2000, 2000, 0, 3}) == 500);
-  CHECK(attempt_timeout_ms({1000, 2000, 500, 0, 3}) == 125);
-  CHECK(attempt_timeout_ms({1000, 2000, 60, 0, 3}) == 15);
+  CHECK(attempt_timeout_ms({1000, 2000, 2000, 0, 3, 0, false}) == 500);
+  CHECK(attempt_timeout_ms({1000, 2000, 500, 0, 3, 0, false}) == 125);
+  CHECK(attempt_timeout_ms({1000, 2000, 60, 0, 3, 0, false}) == 15);
 }
 
 TEST_CASE("asking the same upstream again waits twice as long") {
-  CHECK(attempt_timeout_ms({100, 2000, 1600, 1, 0}) == 800);
-  CHECK(attempt_timeout_ms({100, 2000, 800, 2, 0}) == 800);
-  CHECK(attempt_timeout_ms({100, 2000, 300, 3, 0}) == 300);
+  CHECK(attempt_timeout_ms({100, 2000, 1600, 1, 0, 0, false}) == 800);
+  CHECK(attempt_timeout_ms({100, 2000, 800, 2, 0, 0, false}) == 800);
+  CHECK(attempt_timeout_ms({100, 2000, 300, 3, 0, 0, false}) == 300);
+}
+
+TEST_CASE("in its turn an upstream is asked again after 400 ms, and until the turn is over") {
+  CHECK(turn_ms({10, 2000, 2000, 0, 1, 0, false}) == 1000);
+  CHECK(turn_ms({10, 2000, 1000, 0, 0, 0, false}) == 1000);
+  CHECK(attempt_timeout_ms({10, 2000, 2000, 0, 1, 1000, false}) == 400);
+  CHECK(attempt_timeout_ms({10, 2000, 1600, 1, 1, 600, false}) == 600);
+}
+
+TEST_CASE("by TCP the same upstream is not asked again before 2 s, another one is") {
+  CHECK(attempt_timeout_ms({10, 5000, 5000, 0, 0, 0, true}) == 2000);
+  CHECK(attempt_timeout_ms({10, 2000, 1500, 0, 0, 0, true}) == 1500);
+  CHECK(attempt_timeout_ms({10, 2000, 2000, 0, 1, 1000, true}) == 1000);
+  CHECK(attempt_timeout_ms({10, 2000, 2000, 0, 1, 0, true}) == 200);
 }

@@ -1,6 +1,8 @@
 #include "nameserver/upstream_query.h"
 
+#include <cerrno>
 #include <set>
+#include <system_error>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -85,6 +87,22 @@ TEST_CASE("a failure says who failed and how") {
   const FailureReport report = report_failure(attempts);
   CHECK(report.text == "udp://192.0.2.1:53 timed out; tcp://192.0.2.2:53 refused the connection");
   CHECK(report.ede == dns::Ede::kNetworkError);
+}
+
+TEST_CASE("a machine out of descriptors blames itself, not the upstream") {
+  const auto end = end_for({postern::Code::kIo, "cannot connect to 192.0.2.1:53 (UDP): " +
+                                                    std::generic_category().message(EMFILE)});
+  CHECK(end == AttemptEnd::kNoSocket);
+  CHECK(end_for({postern::Code::kIo, std::generic_category().message(ENETUNREACH)}) ==
+        AttemptEnd::kUnreachable);
+  CHECK(end_for({postern::Code::kIo, std::generic_category().message(ECONNREFUSED)}) ==
+        AttemptEnd::kRefused);
+  const FailureReport report =
+      report_failure(std::array{AttemptReport{"udp://192.0.2.1:53", false, end, {}}});
+  CHECK(report.ede == dns::Ede::kNotReady);
+  CHECK(report.text ==
+        "udp://192.0.2.1:53 was not asked: this machine cannot open a socket (no descriptors, "
+        "memory or ports)");
 }
 
 TEST_CASE("EDE 22 when nobody answered, 0 when an answer was of no use") {

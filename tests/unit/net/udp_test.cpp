@@ -329,7 +329,7 @@ TEST_CASE("a socket may be destroyed with datagrams queued and by its error") {
   CHECK(run_until(loop, [&] { return !socket; }));
 }
 
-TEST_CASE("a socket that has stopped reading still sends") {
+TEST_CASE("a socket that turns datagrams away still sends") {
   Loop loop;
   Reader reader;
   int calls = 0;
@@ -343,7 +343,7 @@ TEST_CASE("a socket that has stopped reading still sends") {
   TestSocket client(SOCK_DGRAM, "127.0.0.1");
   client.send_to(socket->local(), "q");
   loop.run_once(true);
-  socket->stop_reading();
+  socket->turn_away();
   client.send_to(socket->local(), "q");
   socket->queue(to, postern::as_bytes("later"));
   run_for(loop, 20);

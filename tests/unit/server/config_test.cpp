@@ -5,42 +5,13 @@
 #include <fstream>
 
 #include <doctest/doctest.h>
-#include <stdlib.h>
+
+#include "folder.h"
 
 namespace postern::server {
 namespace {
 
-namespace fs = std::filesystem;
-
-/// Files that go away with it.
-class Folder {
- public:
-  Folder() {
-    char path[] = "/tmp/postern-config-XXXXXX";
-    root_ = mkdtemp(path);
-  }
-  ~Folder() { fs::remove_all(root_); }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-
-  std::string write(const std::string& name, std::string_view text) const {
-    const fs::path path = root_ / name;
-    fs::create_directories(path.parent_path());
-    std::ofstream(path) << text;
-    return path.string();
-  }
-  std::string path(const std::string& name) const { return (root_ / name).string(); }
-  /// `text` without the folder's own name.
-  std::string shorten(std::string text) const {
-    const std::string prefix = root_.string() + "/";
-    for (std::size_t at; (at = text.find(prefix)) != std::string::npos;)
-      text.erase(at, prefix.size());
-    return text;
-  }
-
- private:
-  fs::path root_;
-};
+using test::Folder;
 
 const ConfigSurroundings& surroundings() {
   static const Folder folder;
@@ -530,25 +501,117 @@ TEST_CASE("a value given in two files is an error that names both places") {
                                  "postern.toml:3:1; keep one of them"});
 }
 
-TEST_CASE("an include that is not there or stands in an included file is an error") {
+TEST_CASE("an include that is not there is reported where it stands") {
   const Folder folder;
   folder.write("postern.toml", "include = [\"more.toml\", \"none.toml\", \"more.toml\"]\n");
-  folder.write("more.toml", "include = [\"deeper.toml\"]\n");
+  folder.write("more.toml", "[dns]\nudp_payload = 1400\n");
   CHECK(problems_of_file(folder, "postern.toml") ==
         std::vector<std::string>{
-            "postern.toml:1:38: include: 'more.toml' is read already; name it once",
-            "more.toml:1:1: include is given twice, first at postern.toml:1:1; keep one of them",
-            "none.toml: no such file"});
+            "postern.toml:1:25: include: 'none.toml': no such file; a path is relative to the file "
+            "that has it",
+            "postern.toml:1:38: include: 'more.toml' is read already; name it once"});
+}
+
+TEST_CASE("an included file may include others, relative to itself") {
+  const Folder folder;
+  folder.write("postern.toml", "include = [\"sub/more.toml\", \"last.toml\"]\n");
+  folder.write("sub/more.toml", "include = [\"deeper.toml\"]\n");
+  folder.write("sub/deeper.toml", "[[dns.view]]\nname = \"a\"\nclients = [\"10.0.0.0/24\"]\n");
+  folder.write("last.toml", "[[dns.view]]\nname = \"b\"\nclients = [\"10.0.1.0/24\"]\n");
+  const ConfigResult result = load_config(folder.path("postern.toml"), surroundings());
+  for (const auto& p : result.problems) FAIL_CHECK(p.to_string());
+  REQUIRE(result.config.policy.views.size() == 2);
+  CHECK(result.config.policy.views[0].name == "a");
+  CHECK(result.config.policy.views[1].name == "b");
+  folder.write("sub/deeper.toml", "include = [\"../postern.toml\", \"none.toml\"]\n");
+  CHECK(problems_of_file(folder, "postern.toml") ==
+        std::vector<std::string>{
+            "sub/deeper.toml:1:12: include: 'postern.toml' is read already; name it once",
+            "sub/deeper.toml:1:31: include: 'sub/none.toml': no such file; a path is relative to "
+            "the file that has it"});
 }
 
 TEST_CASE("a file that cannot be read says why") {
   const Folder folder;
-  fs::create_directory(folder.path("dir"));
+  std::filesystem::create_directory(folder.path("dir"));
   CHECK(problems_of_file(folder, "none.toml") ==
         std::vector<std::string>{"none.toml: no such file"});
   CHECK(
       problems_of_file(folder, "dir") ==
       std::vector<std::string>{"dir: is a directory; name a file, for example postern.toml in it"});
+}
+
+TEST_CASE("an entry given twice in one list is an error, however it is written") {
+  const std::string_view end = "; keep one of them";
+  const auto twice = [&](const std::string& text, std::string_view entry, std::string_view first) {
+    const std::string said = problem(text);
+    CAPTURE(said);
+    CHECK(said.find("'" + std::string(entry) + "' is given twice, first at t.toml:" +
+                    std::string(first)) != std::string::npos);
+    CHECK(said.ends_with(end));
+  };
+  const std::string names = "[[dns.override]]\nnames = [\"a.me\"]\n";
+  twice(names + "address = [\"192.0.2.1\", \"::ffff:192.0.2.1\"]\n", "::ffff:192.0.2.1", "3:12");
+  twice("[dns]\nallow = [\"10.0.0.1\", \"10.0.0.1/32\"]\n", "10.0.0.1/32", "2:10");
+  twice("[[dns.view]]\nname = \"a\"\nclients = [\"10.0.0.0/8\", \"10.0.0.0/8\"]\n", "10.0.0.0/8",
+        "3:12");
+  const std::string forward = "[[dns.forward]]\nname = \".\"\n";
+  twice(forward + "upstreams = [\"udp://192.0.2.1\", \"udp://192.0.2.1:53\"]\n",
+        "udp://192.0.2.1:53", "3:14");
+  twice("[dns.svcb]\nstrip_alpn = [\"h3\", \"h3\"]\n", "h3", "2:15");
+  twice("[dns.svcb]\ndrop_keys = [\"ech\", \"key5\"]\n", "key5", "2:14");
+  twice("[dns.svcb]\nexcept = [\"a.me\", \"A.me.\"]\n", "A.me.", "2:11");
+  twice("[dns.limits.rebind_protection]\nexcept = [\"a.me\", \"a.me\"]\n", "a.me", "2:11");
+  twice("[[dns.view]]\nname = \"v\"\nclients = [\"10.0.0.0/8\"]\n" + names +
+            "address = [\"192.0.2.1\"]\nviews = [\"v\", \"v\"]\n",
+        "v", "7:10");
+  CHECK(load(forward + "upstreams = [\"udp://192.0.2.1\", \"tcp://192.0.2.1\"]\n").ok());
+}
+
+TEST_CASE("a name given twice in one override is an error") {
+  CHECK(problem("[[dns.override]]\nnames = [\"a.me\", \"A.me\"]\naddress = [\"192.0.2.1\"]\n") ==
+        "t.toml:2:18: dns.override.names: 'A.me' is given twice, first at t.toml:2:10; keep one of "
+        "them, or give them different views");
+}
+
+TEST_CASE("a value of the wrong kind is one error") {
+  CHECK(problem("[[dns.zone]]\nname = \"a.me\"\nfile = 1\n") ==
+        "t.toml:3:8: dns.zone.file is an integer; write a string in quotes");
+  CHECK(problem("[[dns.view]]\nname = 1\nclients = [\"10.0.0.0/8\"]\n") ==
+        "t.toml:2:8: dns.view.name is an integer; write a string in quotes");
+}
+
+TEST_CASE("an error says what would be right") {
+  CHECK(problem("[[dns.forward]]\nname = \"192.168.0.0/33\"\nupstreams = [\"192.0.2.1\"]\n")
+            .ends_with("; write a network like \"192.168.10.0/24\" or \"fd00::/8\", or a name"));
+  CHECK(problem("[[dns.override]]\nnames = [\"a.me\"]\ncname = \"192.0.2.1\"\n") ==
+        "t.toml:3:9: dns.override.cname: '192.0.2.1' is an address, not a name; write address = "
+        "[\"192.0.2.1\"]");
+  CHECK(problem("[dns]\nlisten = [\"::1:53\"]\n") ==
+        "t.toml:2:11: dns.listen: '::1:53' is an address, but ends like a port; write "
+        "\"[::1]:53\" with a port, \"[::1:53]\" without");
+  CHECK(load("[dns]\nlisten = [\"::1\", \"fd00::53\", \"[::2]:53\", \"[::1:53]\"]\n").ok());
+}
+
+TEST_CASE("a forward has so many upstreams at most") {
+  std::string text =
+      "[dns]\nlisten = [\"127.0.0.1:53\"]\n[[dns.forward]]\nname = \".\"\nupstreams = [";
+  for (int i = 1; i <= 8; ++i) text += "\"192.0.2." + std::to_string(i) + "\", ";
+  CHECK(load(text + "]\n").ok());
+  CHECK(problem(text + "\n\"192.0.2.9\"]\n") ==
+        "t.toml:6:1: dns.forward.upstreams: 9 servers; allowed: 8 at most, a query could not try "
+        "more in its time");
+}
+
+TEST_CASE("the admin address is not one of dns.listen") {
+  for (const char* listen : {"127.0.0.1:53", "0.0.0.0:53"}) {
+    CAPTURE(listen);
+    CHECK(
+        problem(std::string("[server]\nadmin = \"127.0.0.1:53\"\n[dns]\nlisten = [\"") + listen +
+                "\"]\n")
+            .starts_with("t.toml:2:9: server.admin, 127.0.0.1:53, is in the way of dns.listen, "));
+  }
+  CHECK(load("[server]\nadmin = \"127.0.0.2:53\"\n[dns]\nlisten = [\"127.0.0.1:53\"]\n").ok());
 }
 
 TEST_CASE("the number of problems kept is limited, their count is not") {

@@ -120,4 +120,10 @@ TEST_CASE("the nearest word is offered only when it is near") {
   CHECK(nearest_word("weather", kWords).empty());
 }
 
+TEST_CASE("a part of a reverse zone may have a slash in its name (RFC 2317)") {
+  CHECK(parse_domain("0/25.2.0.192.in-addr.arpa").value().text() == "0/25.2.0.192.in-addr.arpa.");
+  CHECK_FALSE(parse_domain("a/b.example.com").has_value());
+  CHECK(parse_forward_names("0/25.2.0.192.in-addr.arpa").value().size() == 1);
+}
+
 }  // namespace postern::server

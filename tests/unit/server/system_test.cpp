@@ -1,0 +1,47 @@
+#include "server/system.h"
+
+#include <doctest/doctest.h>
+
+#include "folder.h"
+
+namespace postern::server {
+
+using test::Folder;
+
+TEST_CASE("a quota of cgroup v2 holds at any level, rounded up") {
+  const Folder folder;
+  const std::string self = folder.write("self", "0::/system.slice/postern.service\n");
+  CHECK(quota_processors(self, folder.path("sys")) == 0);
+  folder.write("sys/system.slice/postern.service/cpu.max", "max 100000\n");
+  CHECK(quota_processors(self, folder.path("sys")) == 0);
+  folder.write("sys/system.slice/cpu.max", "250000 100000\n");
+  CHECK(quota_processors(self, folder.path("sys")) == 3);
+  folder.write("sys/system.slice/postern.service/cpu.max", "150000 100000\n");
+  CHECK(quota_processors(self, folder.path("sys")) == 2);
+}
+
+TEST_CASE("a quota of cgroup v1 is found among the other controllers") {
+  const Folder folder;
+  const std::string self = folder.write(
+      "self", "12:cpuset:/\n4:cpu,cpuacct:/docker/1f\n3:memory:/docker/1f\n0::/docker/1f\n");
+  folder.write("sys/cpu,cpuacct/docker/1f/cpu.cfs_quota_us", "-1\n");
+  folder.write("sys/cpu,cpuacct/docker/1f/cpu.cfs_period_us", "100000\n");
+  CHECK(quota_processors(self, folder.path("sys")) == 0);
+  folder.write("sys/cpu,cpuacct/docker/1f/cpu.cfs_quota_us", "50000\n");
+  CHECK(quota_processors(self, folder.path("sys")) == 1);
+}
+
+TEST_CASE("in a container the quota of cgroup v1 stands at the root of the mount") {
+  const Folder folder;
+  const std::string self = folder.write("self", "4:cpuacct,cpu:/docker/1f\n");
+  folder.write("sys/cpu/cpu.cfs_quota_us", "400000\n");
+  folder.write("sys/cpu/cpu.cfs_period_us", "100000\n");
+  CHECK(quota_processors(self, folder.path("sys")) == 4);
+}
+
+TEST_CASE("whether a user is there") {
+  CHECK(has_user("root"));
+  CHECK_FALSE(has_user("nobody-of-that-name"));
+}
+
+}  // namespace postern::server
