@@ -280,6 +280,7 @@ Result<BackendUrl> parse_backend_url(std::string_view text) {
 }
 
 Result<void> RequestPath::parse(std::string_view target) {
+  target_ = target;
   const std::size_t question = target.find('?');
   has_query_ = question != std::string_view::npos;
   query_ = has_query_ ? target.substr(question + 1) : std::string_view();

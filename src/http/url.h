@@ -74,6 +74,8 @@ class RequestPath {
   /// "%" without two digits or "%00" in the path, and for the segments told of above: 400.
   Result<void> parse(std::string_view target);
 
+  /// What was parsed.
+  std::string_view target() const { return target_; }
   /// What the backend gets, before filters. "*" only for OPTIONS (RFC 9112 section 3.2.4).
   std::string_view path() const { return path_; }
   /// What routes match.
@@ -84,6 +86,7 @@ class RequestPath {
   bool is_normal() const { return is_normal_; }  ///< path() is what the client wrote
 
  private:
+  std::string_view target_;
   std::string_view path_;
   std::string_view decoded_;
   std::string_view query_;
