@@ -10,8 +10,6 @@
 namespace postern::http {
 namespace {
 
-const RouteMatchSettings kEveryRequest;
-
 /// Paths are bytes: in UTF-8 mode a path that is none would slip past "/admin/.*", and without
 /// dot_nl one with "%0A" would.
 RE2::Options regex_options() {
@@ -375,9 +373,10 @@ void RouteTable::index_hosts() {
 }
 
 void RouteTable::add(const RouteSettings& route, std::uint32_t index) {
+  static const RouteMatchSettings every_request;
   const auto begin = static_cast<std::uint32_t>(rules_.size());
   const std::span<const RouteMatchSettings> matches =
-      route.matches.empty() ? std::span(&kEveryRequest, 1) : std::span(route.matches);
+      route.matches.empty() ? std::span(&every_request, 1) : std::span(route.matches);
   for (const RouteMatchSettings& settings : matches) {
     rules_.push_back(compile_rule(settings));
     rules_.back().route = static_cast<std::uint32_t>(routes_.size());

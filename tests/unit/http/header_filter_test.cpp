@@ -135,7 +135,7 @@ TEST_CASE("a sane request id stays, all others are made anew") {
   TextArena arena;
   const auto after = [&arena](std::initializer_list<Field> lines) {
     Fields fields = fields_of(lines);
-    const std::string id(set_request_id(fields, arena, 0x0123456789abcdefU, 0xfU));
+    std::string id(set_request_id(fields, arena, 0x0123456789abcdefU, 0xfU));
     CHECK(fields.value("X-Request-Id") == id);
     CHECK(fields.count("x-request-id") == 1);
     return id;

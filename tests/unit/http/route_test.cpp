@@ -55,7 +55,7 @@ class Routes {
   }
 
   RouteMatch match(std::string_view authority, std::string_view target,
-                   std::string_view method = "GET", std::vector<Field> lines = {}) const {
+                   std::string_view method = "GET", const std::vector<Field>& lines = {}) const {
     const auto host = parse_authority(authority);
     RequestPath request_path;
     REQUIRE(host.has_value());
@@ -67,8 +67,8 @@ class Routes {
   }
 
   std::string find(std::string_view authority, std::string_view target,
-                   std::string_view method = "GET", std::vector<Field> lines = {}) const {
-    const RouteMatch found = match(authority, target, method, std::move(lines));
+                   std::string_view method = "GET", const std::vector<Field>& lines = {}) const {
+    const RouteMatch found = match(authority, target, method, lines);
     return found ? found.route->settings->source : "404";
   }
 
@@ -382,10 +382,12 @@ TEST_CASE("an empty table matches nothing") {
 }
 
 TEST_CASE("thousands of hosts are each found") {
-  std::vector<RouteSettings> all;
-  std::vector<std::string> names;
-  for (int i = 0; i < 3000; ++i) names.push_back("host" + std::to_string(i) + ".example");
-  for (const std::string& name : names) all.push_back(route(name.c_str(), {name, "*." + name}));
+  std::vector<RouteSettings> all(3000);
+  std::vector<std::string> names(all.size());
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    names[i] = "host" + std::to_string(i) + ".example";
+    all[i] = route(names[i].c_str(), {names[i], "*." + names[i]});
+  }
   const Routes routes(all);
   CHECK(routes.table().host_count() == names.size());
   for (const std::string& name : names) {
