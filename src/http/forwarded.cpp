@@ -15,6 +15,9 @@ constexpr std::string_view kProto = "x-forwarded-proto";
 constexpr std::string_view kHost = "x-forwarded-host";
 constexpr std::string_view kForwarded = "forwarded";
 
+/// "[IPv6]:port" with room to spare.
+constexpr std::size_t kAddressBytesMax = 64;
+
 /// A byte of a name as it ends in a CGI variable.
 char cgi_byte(char c) {
   if (c == '_') return '-';
@@ -51,6 +54,7 @@ void remove_claims(Fields& request, bool trusted, const ForwardedSettings& setti
 std::optional<IpAddress> address_of(std::string_view item) {
   while (!item.empty() && (item.front() == ' ' || item.front() == '\t')) item.remove_prefix(1);
   while (!item.empty() && (item.back() == ' ' || item.back() == '\t')) item.remove_suffix(1);
+  if (item.size() > kAddressBytesMax) return std::nullopt;
   if (const auto plain = IpAddress::parse(item)) return *plain;
   const auto endpoint = Endpoint::parse(item, 1);
   return endpoint ? std::optional(endpoint->ip) : std::nullopt;
@@ -107,9 +111,20 @@ void set_for(Fields& request, TextArena& arena, const Peer& peer,
   request.set(kFor, before.empty() ? arena.copy(peer.text) : arena.join(parts));
 }
 
+/// Is every quoted string closed? Otherwise what is put behind would be part of the last one.
+bool is_balanced(std::string_view value) {
+  bool quoted = false;
+  for (std::size_t i = 0; i < value.size(); ++i) {
+    if (value[i] == '"') quoted = !quoted;
+    if (value[i] == '\\' && quoted) ++i;
+  }
+  return !quoted;
+}
+
 /// RFC 7239 section 4: for=, host=, proto= of one hop; values that are no token are quoted.
 void set_forwarded_element(Fields& request, TextArena& arena, const Peer& peer, const Hop& hop) {
-  const std::string_view before = joined(request, kForwarded, arena);
+  std::string_view before = joined(request, kForwarded, arena);
+  if (!is_balanced(before)) before = {};
   const bool quoted = !is_field_name(hop.authority);
   const std::string_view quote = quoted ? "\"" : "";
   const std::array<std::string_view, 11> parts{before,

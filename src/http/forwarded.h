@@ -47,7 +47,8 @@ struct Hop {
 /// Sets the four fields. From a peer that is not trusted, Forwarded, X-Forwarded-*, X-Real-IP and
 /// client_ip_header are removed first; so is, from everyone, what CGI and its heirs take for these
 /// ("X_Forwarded_For" becomes the same variable, RFC 3875 section 4.1.18).
-/// From a trusted peer X-Forwarded-For and Forwarded are lengthened, -Proto and -Host stay.
+/// From a trusted peer X-Forwarded-For and Forwarded are lengthened, -Proto and -Host stay when
+/// there is one of each. A Forwarded with an open quote is replaced.
 void set_forwarded(Fields& request, TextArena& arena, const Peer& peer, const Hop& hop,
                    const ForwardedSettings& settings);
 

@@ -167,11 +167,16 @@ void check_match(const RouteMatchSettings& match, const std::string& key, Proble
   if (!match.method.empty() && !is_field_name(match.method)) {
     problems.add(key + ".method", "'{}' is not a method", match.method);
   }
-  for (const HeaderValue& header : match.headers) {
-    if (same_name(header.name, "host")) {
+  for (auto header = match.headers.begin(); header != match.headers.end(); ++header) {
+    if (std::any_of(match.headers.begin(), header, [&](const HeaderValue& before) {
+          return same_name(before.name, header->name);
+        })) {
+      problems.add(key + ".headers", "'{}' is there twice", header->name);
+    }
+    if (same_name(header->name, "host")) {
       problems.add(key + ".headers", "Host is matched by hostnames");
-    } else if (!is_field_name(header.name)) {
-      problems.add(key + ".headers", "'{}' is not the name of a header", header.name);
+    } else if (!is_field_name(header->name)) {
+      problems.add(key + ".headers", "'{}' is not the name of a header", header->name);
     }
   }
 }
@@ -234,6 +239,10 @@ void check_rewrite(const RouteSettings& route, Problems& problems) {
   };
   check_path(rewrite.prefix, "filters.rewrite_prefix");
   check_path(rewrite.path, "filters.rewrite_path");
+  const bool rewrites = !rewrite.host.empty() || !rewrite.prefix.empty() || !rewrite.path.empty();
+  if (rewrites && route.backends.empty()) {
+    problems.add("filters", "a rewrite is for what goes to backends, and there are none");
+  }
   if (rewrite.prefix.empty()) return;
   if (!rewrite.path.empty()) {
     problems.add("filters.rewrite_prefix", "rewrite_path is there as well; one of the two");
@@ -306,6 +315,7 @@ std::vector<RouteProblem> check_route(const RouteSettings& route) {
   if (!route.health.path.empty() && !is_sendable_path(route.health.path, true)) {
     problems.add("health.path", "'{}' is not a path such as '/healthz'", route.health.path);
   }
+  if (route.health.interval_ms == 0) problems.add("health.interval", "has to be longer than 0s");
   const TimeoutSettings& timeouts = route.timeouts;
   if (timeouts.request_ms != 0 && timeouts.backend_ms > timeouts.request_ms) {
     problems.add("timeouts.backend", "longer than timeouts.request, which ends both");

@@ -11,8 +11,10 @@
 //    the second would make "%252F" look like "%2F".
 //  - A segment that only some readers take for a dot segment is refused: "..%2Fx" and "..%5Cx"
 //    (servers that decode before they split), "..;x" (servers that cut path parameters first).
-//  - "//" stays "//": RFC 3986 has no rule that drops empty segments. A backend that does
-//    drops them behind our back; who guards a path of such a backend guards "/" of it.
+//  - "//" stays "//": RFC 3986 has no rule that drops empty segments, and none that ends a segment
+//    at ";" or at "%2F". A backend that does so all the same takes "//admin", "/admin;x" and
+//    "/admin%2Fx" for what a route called "/admin" did not match: who guards a path of such a
+//    backend has to let pass what is allowed and not to keep out what is not.
 #pragma once
 
 #include <array>

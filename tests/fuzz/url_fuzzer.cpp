@@ -54,9 +54,7 @@ std::string remove_dot_segments(std::string in) {
   while (!in.empty()) {
     if (in.starts_with("../")) {
       in.erase(0, 3);
-    } else if (in.starts_with("./")) {
-      in.erase(0, 2);
-    } else if (in.starts_with("/./")) {
+    } else if (in.starts_with("./") || in.starts_with("/./")) {
       in.erase(0, 2);
     } else if (in == "/.") {
       in = "/";

@@ -143,6 +143,19 @@ TEST_CASE("what a trusted proxy says is passed on, with itself as one hop more")
   CHECK(sent->fields.find("x_forwarded_host") == nullptr);
 }
 
+TEST_CASE("a list with an open quote does not swallow the hop that is added") {
+  const ForwardedSettings settings = behind({"10.0.0.0/8"});
+  const Hop hop{false, "a"};
+  for (const char* open : {"for=\"", "for=\"_x\\\"", "for=\"a\", for=\"b"}) {
+    CHECK_MESSAGE(
+        send("10.0.0.2", settings, {{"Forwarded", open}}, hop)->fields.value("forwarded") ==
+            "for=10.0.0.2;host=a;proto=http",
+        open);
+  }
+  CHECK(send("10.0.0.2", settings, {{"Forwarded", "for=\"a\\\"b\""}}, hop)
+            ->fields.value("forwarded") == "for=\"a\\\"b\", for=10.0.0.2;host=a;proto=http");
+}
+
 TEST_CASE("a client known from another header stands first in X-Forwarded-For") {
   const auto sent = send("127.0.0.1", behind({"127.0.0.1"}, "CF-Connecting-IP"),
                          {{"CF-Connecting-IP", "203.0.113.9"}});

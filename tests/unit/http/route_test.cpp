@@ -433,6 +433,19 @@ TEST_CASE("paths, methods and names of matches are checked") {
         0);
 }
 
+TEST_CASE("a header that is matched twice in two spellings is a problem") {
+  CHECK(problems_of_match(with(prefix("/"), "", {{"X-Env", "a"}, {"x-env", "b"}})) ==
+        "matches[0].headers: 'x-env' is there twice\n");
+}
+
+TEST_CASE("a rewrite without backends is a problem") {
+  RouteSettings settings = route("r", {});
+  settings.backends.clear();
+  settings.redirect.emplace();
+  settings.filters.rewrite.path = "/x";
+  CHECK(problems(settings).find("filters: ") == 0);
+}
+
 TEST_CASE("a route has one of backends, redirect and respond") {
   RouteSettings settings = route("r", {});
   settings.redirect.emplace();
@@ -468,11 +481,13 @@ TEST_CASE("redirects, responses, health paths and timeouts are checked") {
   settings.backends.clear();
   settings.redirect = RedirectSettings{"ftp", "A.example:80", 0, "x", 305};
   settings.health.path = "healthz";
+  settings.health.interval_ms = 0;
   settings.timeouts.request_ms = 1000;
   settings.timeouts.backend_ms = 2000;
   std::string text = problems(settings);
-  for (const char* part : {"redirect.scheme: ", "redirect.hostname: ", "redirect.path: ",
-                           "redirect.status: ", "health.path: ", "timeouts.backend: "}) {
+  for (const char* part :
+       {"redirect.scheme: ", "redirect.hostname: ", "redirect.path: ", "redirect.status: ",
+        "health.path: ", "health.interval: ", "timeouts.backend: "}) {
     CHECK_MESSAGE(text.find(part) != std::string::npos, part);
   }
   settings.redirect.reset();
