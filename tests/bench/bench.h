@@ -72,6 +72,7 @@ void bench_answer(Bench& bench);
 void bench_accept(Bench& bench);
 void bench_svcb(Bench& bench);
 void bench_zone(Bench& bench);
+void bench_route(Bench& bench);
 
 /// A master file for "example." with so many hosts; its path, to be removed by the caller.
 std::string write_zone(unsigned hosts);
