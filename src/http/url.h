@@ -59,8 +59,8 @@ struct BackendUrl {
   friend bool operator==(const BackendUrl&, const BackendUrl&) = default;
 };
 
-/// "http://host[:port]", "https://…" (443), "h2c://…" (80): HTTP/2 without TLS. A "/" at the end is
-/// allowed.
+/// "http://host[:port]", "https://..." (443), "h2c://..." (80): HTTP/2 without TLS. A "/" at the
+/// end is allowed.
 Result<BackendUrl> parse_backend_url(std::string_view text);
 
 /// The path and query of one request. Belongs to an exchange and is used again for the next; its
