@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Seeds for the fuzzers: packets of all kinds made with dnspython, zone files, configurations, HTTP.
+"""Seeds for the fuzzers: packets of all kinds made with dnspython, zone files, configurations,
+URLs and requests.
 
 Usage: make_corpus.py FOLDER. Fills FOLDER/TARGET/ for each target of tests/fuzz.
 """
@@ -335,6 +336,24 @@ upstreams = ["192.168.1.1"]
 VALUES = ["1h30m", "500ms", "2w", "64MiB", "65536", "10KB", "*.example.com", "a_b.example", "10.0.0.0/9", "2001:db8::/33",
           "[2001:db8::1]:5353", "udp://192.0.2.1:53", "tcp://[::1]", "nameserver 192.0.2.1\nnameserver fe80::1%eth0\n"]
 
+URLS = [
+    "/", "*", "/a/b/c/./../../g", "/a/%2e%2E/b?c=d&e", "/%61dmin/..%2fx", "/..;/x", "/group%2fproject/%7e", "//a///b/", "/a?", "/%25%20",
+    "/x%5c..", "/a;v=1/..", "/.well-known/acme-challenge/t_k-n", "argocd.vanillax.me:443", "EXAMPLE.com.", "192.168.10.50", "[2001:db8::1]:8443",
+    "http://argocd-server:80", "https://[fd00::1]/", "h2c://grpc.svc:50051", "a=1&b=%32&c&a=3&q=x+y", "/gr%C3%B6sse?%zz",
+]
+
+# Authority, method, target, header fields; after an empty line host, kind, path and method of one more route.
+REQUESTS = [
+    "a.example\nGET\n/a/b/c\n\n",
+    "x.a.example:443\nGET\n/a?v=1\nx-env:dev\n\n",
+    "A.example.\nPOST\n/%61/../a\nX-Env:a\nx-env:b\n\n",
+    "b.example\nGET\n/x%2fy\nConnection:x-foo, close\nx-foo:1\nX-Forwarded-For:10.0.0.1\n\n",
+    "c.b.a.example\nHEAD\n/ab/%0a\n\n*.b.a.example\nr\n/ab/.+\nHEAD\n",
+    "[::1]\nOPTIONS\n*\nTE:trailers\n\n\nr\n.*\n\n",
+    "a.example\nGET\n/foo/bar?v=1\n\na.example\np\n/foo/\nGET\n",
+    "y.example\nGET\n/q\nForwarded:for=_x\nUpgrade:websocket\n\n*.example\ne\n/q\n\n",
+]
+
 
 CHUNKS = "5;a=b\r\nhello\r\n00A\r\n0123456789\r\n0\r\nX-Sum: abc\r\nHost: b\r\n\r\n"
 H1_REQUESTS = [
@@ -405,7 +424,9 @@ def main():
     seeds = {
         "message": [bytes([i % 4]) + packet for i, packet in enumerate(messages)],
         "answer": list(scenarios()),
+        "route": [text.encode() for text in REQUESTS],
         "svcb": list(svcb_records()),
+        "url": [text.encode() for text in URLS],
         "zone": [text.encode() for text in ZONES + list(blocks("zone"))],
         "h1_request": list(h1_streams(H1_REQUESTS)),
         "h1_response": list(h1_streams(H1_RESPONSES)),
