@@ -41,7 +41,7 @@ IpAddress client_address(const Fields& request, const Peer& peer,
 /// The request as it came in.
 struct Hop {
   bool tls = false;
-  std::string_view authority;  ///< as the client wrote it; REQUIRES: parse_authority took it
+  std::string_view authority;  ///< as the client wrote it; REQUIRES: parse_host_port took it
 };
 
 /// Sets the four fields. From a peer that is not trusted, Forwarded, X-Forwarded-*, X-Real-IP and

@@ -35,7 +35,7 @@ std::string_view backend_target(const RequestPath& path, const RewriteSettings& 
 /// Where a request was sent to.
 struct RequestedPlace {
   bool tls = false;
-  std::string_view host;             ///< Authority::host()
+  std::string_view host;             ///< HostPort::host()
   std::uint16_t listener_port = 80;  ///< the port that clients know the listener by
 };
 

@@ -67,7 +67,7 @@ Result<HostPattern> parse_hostname(std::string_view text) {
   HostPattern pattern;
   pattern.wildcard = text.starts_with("*.");
   const std::string_view name = text.substr(pattern.wildcard ? 2 : 0);
-  const Result<Authority> authority = parse_authority(name);
+  const Result<HostPort> authority = parse_host_port(name);
   if (!authority || authority->is_address || name.find(':') != std::string_view::npos) {
     return fail(Code::kMalformed,
                 fmt::format("'{}' is not a host name; allowed: 'name.example', '*.example', or no "
@@ -229,7 +229,7 @@ bool is_sendable_path(std::string_view text, bool with_query) {
 
 void check_rewrite(const RouteSettings& route, Problems& problems) {
   const RewriteSettings& rewrite = route.filters.rewrite;
-  if (!rewrite.host.empty() && !parse_authority(rewrite.host)) {
+  if (!rewrite.host.empty() && !parse_host_port(rewrite.host)) {
     problems.add("filters.rewrite_host", "'{}' is not 'host' or 'host:port'", rewrite.host);
   }
   const auto check_path = [&](const std::string& path, const char* key) {
@@ -259,7 +259,7 @@ void check_redirect(const RedirectSettings& redirect, Problems& problems) {
     problems.add("redirect.scheme", "'{}'; allowed: http, https", redirect.scheme);
   }
   if (!redirect.hostname.empty()) {
-    const auto authority = parse_authority(redirect.hostname);
+    const auto authority = parse_host_port(redirect.hostname);
     if (!authority || authority->host() != redirect.hostname) {
       problems.add("redirect.hostname", "'{}' is not a host name in lower case, without a port",
                    redirect.hostname);
@@ -449,7 +449,7 @@ const RouteTable::Rule* RouteTable::first_match(const Rules& rules,
 }
 
 const RouteTable::Rule* RouteTable::match_hosts(const RouteRequest& request) const {
-  if (hosts_.empty() || request.host.size() > Authority::kHostBytesMax) return nullptr;
+  if (hosts_.empty() || request.host.size() > HostPort::kHostBytesMax) return nullptr;
   std::array<Suffix, kLabelsMax> suffixes;
   const std::size_t count = suffixes_of(request.host, suffixes);
   for (std::size_t labels = count; labels > 0; --labels) {

@@ -119,7 +119,7 @@ struct Route {
 
 /// What a request is matched by.
 struct RouteRequest {
-  std::string_view host;    ///< Authority::host()
+  std::string_view host;    ///< HostPort::host()
   std::string_view method;  ///< RequestHead::method
   std::string_view path;    ///< RequestPath::decoded()
   std::string_view query;   ///< RequestPath::query()

@@ -83,7 +83,7 @@ std::size_t host_end(std::string_view text) {
   return bracket == std::string_view::npos ? 0 : bracket + 1;
 }
 
-bool check_host(Authority& authority) {
+bool check_host(HostPort& authority) {
   std::string_view host = authority.host();
   if (host.starts_with('[')) {
     authority.is_address = true;
@@ -226,13 +226,13 @@ std::string_view scheme_text(BackendScheme scheme) {
 
 }  // namespace
 
-Result<Authority> parse_authority(std::string_view text) {
+Result<HostPort> parse_host_port(std::string_view text) {
   const std::size_t end = host_end(text);
-  if (end == 0 || end > Authority::kHostBytesMax + 1) return fail(Code::kMalformed);
-  const std::string_view host = text.substr(0, end == Authority::kHostBytesMax + 1 ? end - 1 : end);
+  if (end == 0 || end > HostPort::kHostBytesMax + 1) return fail(Code::kMalformed);
+  const std::string_view host = text.substr(0, end == HostPort::kHostBytesMax + 1 ? end - 1 : end);
   // One byte more than a name may have is a name with a dot at its end.
   if (host.size() != end && text[end - 1] != '.') return fail(Code::kMalformed);
-  Result<Authority> result(Authority{});
+  Result<HostPort> result(HostPort{});
   std::transform(host.begin(), host.end(), result->text.begin(), lower);
   result->size = static_cast<std::uint8_t>(host.size());
   if (!check_host(*result)) return fail(Code::kMalformed);
@@ -264,7 +264,7 @@ Result<BackendUrl> parse_backend_url(std::string_view text) {
                             "rewrite_prefix or rewrite_path of the route's filters",
                             text));
   }
-  const Result<Authority> authority = parse_authority(rest);
+  const Result<HostPort> authority = parse_host_port(rest);
   if (!authority) {
     return fail(Code::kMalformed,
                 fmt::format("'{}' is not 'host', 'host:port' or '[IPv6]:port'", rest));

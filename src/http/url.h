@@ -27,8 +27,9 @@
 
 namespace postern::http {
 
-/// Host and port of a request (RFC 3986 section 3.2).
-struct Authority {
+/// Host and port as routes are looked for with them: made from what http/authority.h takes,
+/// stricter and in one form.
+struct HostPort {
   static constexpr std::size_t kHostBytesMax = 253;
 
   std::array<char, kHostBytesMax> text;  // of host()
@@ -42,7 +43,7 @@ struct Authority {
 
 /// "host", "host:port", "host:". No user, no percent-encoding, no empty host (RFC 9110 sections
 /// 4.2.1, 4.2.4); names are letters, digits, "-" and "_". Errors have no detail.
-Result<Authority> parse_authority(std::string_view text);
+Result<HostPort> parse_host_port(std::string_view text);
 
 enum class BackendScheme : std::uint8_t { kHttp, kHttps, kH2c };
 

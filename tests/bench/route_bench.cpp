@@ -82,7 +82,7 @@ void bench_urls(Bench& bench) {
     keep(path.parse("/api/v1/../v2/things/%6fne%20more?page=2&v=1"));
   });
   bench.run("url: authority",
-            [&](std::uint64_t) { keep(http::parse_authority("host1234.home.example:8443")); });
+            [&](std::uint64_t) { keep(http::parse_host_port("host1234.home.example:8443")); });
 }
 
 }  // namespace

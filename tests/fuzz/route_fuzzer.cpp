@@ -65,13 +65,13 @@ std::vector<RouteSettings> some_routes() {
 }
 
 struct Request {
-  http::Authority authority;
+  http::HostPort authority;
   std::string_view method;
   http::RequestPath path;
   http::Fields fields;
 
   bool read(Lines& lines) {
-    const auto host = http::parse_authority(lines.next());
+    const auto host = http::parse_host_port(lines.next());
     if (!host) return false;
     authority = *host;
     method = lines.next();
@@ -193,7 +193,7 @@ void add_route(Lines& lines, std::vector<RouteSettings>* routes) {
   RouteSettings settings = route({}, {match});
   if (!hostname.empty()) settings.hostnames.emplace_back(hostname);
   // The search takes names as they are.
-  const auto host = http::parse_authority(hostname.substr(hostname.starts_with("*.") ? 2 : 0));
+  const auto host = http::parse_host_port(hostname.substr(hostname.starts_with("*.") ? 2 : 0));
   const bool plain = hostname.empty() || (host && hostname.ends_with(host->host()));
   if (plain && http::check_route(settings).empty()) routes->push_back(std::move(settings));
 }

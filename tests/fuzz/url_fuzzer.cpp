@@ -124,13 +124,13 @@ void check_path(std::string_view text) {
 }
 
 void check_authority(std::string_view text) {
-  const auto authority = http::parse_authority(text);
+  const auto authority = http::parse_host_port(text);
   if (!authority) return;
   const std::string host(authority->host());
-  require(!host.empty() && host.size() <= http::Authority::kHostBytesMax, "a host has a size");
+  require(!host.empty() && host.size() <= http::HostPort::kHostBytesMax, "a host has a size");
   require(std::none_of(host.begin(), host.end(), [](char c) { return c >= 'A' && c <= 'Z'; }),
           "a host is in lower case");
-  const auto again = http::parse_authority(
+  const auto again = http::parse_host_port(
       host + ":" + (authority->port == 0 ? "" : std::to_string(authority->port)));
   require(again.has_value() && again->host() == host && again->port == authority->port &&
               again->is_address == authority->is_address,

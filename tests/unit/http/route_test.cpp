@@ -56,7 +56,7 @@ class Routes {
 
   RouteMatch match(std::string_view authority, std::string_view target,
                    std::string_view method = "GET", const std::vector<Field>& lines = {}) const {
-    const auto host = parse_authority(authority);
+    const auto host = parse_host_port(authority);
     RequestPath request_path;
     REQUIRE(host.has_value());
     REQUIRE(request_path.parse(target).has_value());

@@ -8,12 +8,12 @@ namespace postern::http {
 namespace {
 
 std::string host_of(std::string_view text) {
-  const auto authority = parse_authority(text);
+  const auto authority = parse_host_port(text);
   return authority ? std::string(authority->host()) : "refused";
 }
 
 int port_of(std::string_view text) {
-  const auto authority = parse_authority(text);
+  const auto authority = parse_host_port(text);
   return authority ? authority->port : -1;
 }
 
@@ -64,9 +64,9 @@ TEST_CASE("addresses are hosts: IPv4, and IPv6 in brackets") {
   CHECK(host_of("192.168.10.50:80") == "192.168.10.50");
   CHECK(host_of("[2001:DB8::1]:8443") == "[2001:db8::1]");
   CHECK(port_of("[2001:db8::1]:8443") == 8443);
-  CHECK(parse_authority("[::1]")->is_address);
-  CHECK(parse_authority("10.0.0.1")->is_address);
-  CHECK_FALSE(parse_authority("10.example")->is_address);
+  CHECK(parse_host_port("[::1]")->is_address);
+  CHECK(parse_host_port("10.0.0.1")->is_address);
+  CHECK_FALSE(parse_host_port("10.example")->is_address);
   for (const char* bad : {"1.2.3", "1.2.3.256", "a.1", "2001:db8::1", "[::1", "[1.2.3.4]", "[]",
                           "[::1]x", "[fe80::1%25eth0]", "[::1]]"}) {
     CHECK_MESSAGE(host_of(bad) == "refused", bad);
