@@ -4,9 +4,11 @@
 set -eu
 
 build="g++ meson ninja-build pkgconf libuv1-dev libssl-dev libldns-dev libfmt-dev libexpected-dev
-  libcli11-dev libtomlplusplus-dev nlohmann-json3-dev prometheus-cpp-dev bind9-dnsutils ca-certificates"
+  libcli11-dev libre2-dev libtomlplusplus-dev nlohmann-json3-dev prometheus-cpp-dev bind9-dnsutils
+  ca-certificates"
 test="doctest-dev clang-14 libclang-rt-14-dev llvm-14 clang-tidy-14 clang-format-14 python3
-  python3-dnspython python3-yaml bind9-dnsutils bind9-utils knot-dnsutils ldnsutils nsd knot procps"
+  python3-dnspython python3-yaml bind9-dnsutils bind9-utils knot-dnsutils ldnsutils nsd knot procps
+  python3-h11 nginx-light"
 
 case "${1:-}" in
   build) wanted=$build ;;
@@ -32,7 +34,7 @@ if [ "$(id -u)" != 0 ]; then
   as_root=sudo
 fi
 
-# The name servers that the tests compare with are not to run as services of this machine.
+# The servers that the tests compare with are not to run as services of this machine.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
   trap '$as_root rm -f "$policy"' EXIT INT TERM

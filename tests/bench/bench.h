@@ -27,9 +27,10 @@ class Bench {
 
   bool wanted(std::string_view name) const { return name.find(filter_) != std::string_view::npos; }
 
-  /// `work(i)` is one operation; i counts up from 0.
+  /// `work(i)` is one operation; i counts up from 0. With `bytes` that it looks at, nanoseconds per
+  /// byte are printed too.
   template <class Work>
-  void run(const std::string& name, Work work) {
+  void run(const std::string& name, Work work, std::size_t bytes = 0) {
     if (!wanted(name)) return;
     if (fixed_iterations_ != 0) {  // for callgrind
       for (std::uint64_t i = 0; i < fixed_iterations_; ++i) work(i);
@@ -40,8 +41,10 @@ class Bench {
     std::uint64_t best_us = UINT64_MAX;
     const std::uint64_t rounds = count * 10;
     for (int i = 0; i < 3; ++i) best_us = std::min(best_us, time_us(work, rounds));
-    std::printf("%-58s %12.1f ns/op\n", name.c_str(),
-                static_cast<double>(best_us) * 1000.0 / static_cast<double>(rounds));
+    const double best_ns = static_cast<double>(best_us) * 1000.0 / static_cast<double>(rounds);
+    std::printf("%-58s %12.1f ns/op", name.c_str(), best_ns);
+    if (bytes != 0) std::printf(" %8.3f ns/byte", best_ns / static_cast<double>(bytes));
+    std::printf("\n");
     std::fflush(stdout);
   }
 
@@ -72,6 +75,8 @@ void bench_answer(Bench& bench);
 void bench_accept(Bench& bench);
 void bench_svcb(Bench& bench);
 void bench_zone(Bench& bench);
+void bench_h1(Bench& bench);
+void bench_route(Bench& bench);
 
 /// A master file for "example." with so many hosts; its path, to be removed by the caller.
 std::string write_zone(unsigned hosts);

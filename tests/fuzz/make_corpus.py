@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Seeds for the fuzzers, made with dnspython: packets of all kinds, zone files, configurations.
+"""Seeds for the fuzzers: packets of all kinds made with dnspython, zone files, configurations,
+URLs and requests.
 
 Usage: make_corpus.py FOLDER. Fills FOLDER/TARGET/ for each target of tests/fuzz.
 """
@@ -335,6 +336,80 @@ upstreams = ["192.168.1.1"]
 VALUES = ["1h30m", "500ms", "2w", "64MiB", "65536", "10KB", "*.example.com", "a_b.example", "10.0.0.0/9", "2001:db8::/33",
           "[2001:db8::1]:5353", "udp://192.0.2.1:53", "tcp://[::1]", "nameserver 192.0.2.1\nnameserver fe80::1%eth0\n"]
 
+URLS = [
+    "/", "*", "/a/b/c/./../../g", "/a/%2e%2E/b?c=d&e", "/%61dmin/..%2fx", "/..;/x", "/group%2fproject/%7e", "//a///b/", "/a?", "/%25%20",
+    "/x%5c..", "/a;v=1/..", "/.well-known/acme-challenge/t_k-n", "argocd.vanillax.me:443", "EXAMPLE.com.", "192.168.10.50", "[2001:db8::1]:8443",
+    "http://argocd-server:80", "https://[fd00::1]/", "h2c://grpc.svc:50051", "a=1&b=%32&c&a=3&q=x+y", "/gr%C3%B6sse?%zz",
+]
+
+# Authority, method, target, header fields; after an empty line host, kind, path and method of one more route.
+REQUESTS = [
+    "a.example\nGET\n/a/b/c\n\n",
+    "x.a.example:443\nGET\n/a?v=1\nx-env:dev\n\n",
+    "A.example.\nPOST\n/%61/../a\nX-Env:a\nx-env:b\n\n",
+    "b.example\nGET\n/x%2fy\nConnection:x-foo, close\nx-foo:1\nX-Forwarded-For:10.0.0.1\n\n",
+    "c.b.a.example\nHEAD\n/ab/%0a\n\n*.b.a.example\nr\n/ab/.+\nHEAD\n",
+    "[::1]\nOPTIONS\n*\nTE:trailers\n\n\nr\n.*\n\n",
+    "a.example\nGET\n/foo/bar?v=1\n\na.example\np\n/foo/\nGET\n",
+    "y.example\nGET\n/q\nForwarded:for=_x\nUpgrade:websocket\n\n*.example\ne\n/q\n\n",
+]
+
+
+CHUNKS = "5;a=b\r\nhello\r\n00A\r\n0123456789\r\n0\r\nX-Sum: abc\r\nHost: b\r\n\r\n"
+H1_REQUESTS = [
+    "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n",
+    "\r\nGET /p?q=1&r=%20 HTTP/1.1\r\nHost: a.example:8443\r\nUser-Agent: Mozilla/5.0 (X11)\r\nAccept:*/*\r\n"
+    "Cookie: a=b; c=d\r\nConnection: keep-alive\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET / HTTP/1.0\r\n\r\n",
+    "GET / HTTP/1.0\r\nConnection: Keep-Alive\r\nX: \t y \t\r\n\r\n",
+    "GET http://b.example:80?q HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET HTTPS://[2001:db8::1]:443/x HTTP/1.1\r\nHost: [::1]\r\n\r\n",
+    "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
+    "OPTIONS http://b.example HTTP/1.1\r\nHost: a:\r\n\r\n",
+    "CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n\r\n",
+    "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+    "PUT /f HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\nhello, more",
+    "POST /f HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n" + CHUNKS,
+    "POST /f HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n" + CHUNKS,
+    "POST /f HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n" + CHUNKS,
+    "POST /f HTTP/1.1\r\nHost: a\r\nContent-Length: 5, 5\r\n\r\nhello",
+    "POST /f HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+    "GET / HTTP/1.1\r\nHost: a\r\nX: a\r\n b\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost : a\r\n\r\n",
+    "GET / HTTP/1.1\nHost: a\n\n",
+    "GET / HTTP/2.0\r\nHost: u@a\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: a%2eb!\r\nX: \x80\xff\r\n" + "Y: z\r\n" * 20 + "\r\n",
+    CHUNKS,
+    "1 ;x\r\na\r\n0;y\r\n\r\n",
+]
+H1_RESPONSES = [
+    "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Type: text/plain\r\n\r\nhello",
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + CHUNKS,
+    "HTTP/1.0 200\r\nServer: x\r\n\r\nto the end",
+    "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n",
+    "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n",
+    "HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n",
+    "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n\x81\x05hello",
+    "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n",
+    "HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\nContent-Length: 5\r\n\r\n",
+    "HTTP/1.1 302 Found\r\nLocation: /x\r\nSet-Cookie: a=b\r\nSet-Cookie: c=d\r\nConnection: close\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n" + CHUNKS,
+    "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nUpgrade: h2,h2c\r\nX : y\r\n\r\n",
+    "HTTP/1.1 999 ?\r\n\r\n",
+    "HTTP/1.1 200 \xc3\xa4\nX: y\r\n\r\n",
+]
+
+
+def h1_streams(texts):
+    """For fuzz_h1_request and fuzz_h1_response: limits and method, where to split, and the bytes."""
+    for i, text in enumerate(texts):
+        data = text.encode("latin-1")
+        for choice in (0, 1 << i % 5):
+            yield bytes([choice]) + struct.pack("!H", len(data) // 2 + i) + data
+
 
 def blocks(language):
     """Fenced blocks of the documents, without the comments whose paths the fuzzer would not open."""
@@ -349,8 +424,12 @@ def main():
     seeds = {
         "message": [bytes([i % 4]) + packet for i, packet in enumerate(messages)],
         "answer": list(scenarios()),
+        "route": [text.encode() for text in REQUESTS],
         "svcb": list(svcb_records()),
+        "url": [text.encode() for text in URLS],
         "zone": [text.encode() for text in ZONES + list(blocks("zone"))],
+        "h1_request": list(h1_streams(H1_REQUESTS)),
+        "h1_response": list(h1_streams(H1_RESPONSES)),
         "config": [text.encode() for text in CONFIGS + VALUES + list(blocks("toml"))],
     }
     for target, inputs in seeds.items():

@@ -42,7 +42,8 @@ LIBRARIES = {
 # Headers of the C library and the kernel, by folder; the C++ library's have no dot and no slash.
 SYSTEM = re.compile(
     r"^(arpa|linux|net|netinet|sys)/[a-z0-9_]+\.h$|^(errno|fcntl|ifaddrs|netdb|poll|pthread|sched|"
-    r"signal|fnmatch|stdlib|string|time|unistd|malloc|glob|grp|pwd|resolv|syslog|getopt|limits|stdio)\.h$")
+    r"signal|fnmatch|stdlib|string|time|unistd|malloc|glob|grp|pwd|resolv|syslog|getopt|limits|stdio|"
+    r"emmintrin)\.h$")
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
