@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "server/snapshot.h"
 
 namespace postern::cli {
@@ -14,14 +15,14 @@ int check(const std::string& config_file) {
     fmt::print("{}\n", problem.to_string());
   }
   if (read.snapshot == nullptr) {
-    fmt::print("{}: {} {}\n", config_file, read.error_count,
-               read.error_count == 1 ? "error" : "errors");
+    fmt::print("{}: {}\n", config_file, counted(read.error_count, "error"));
     return 1;
   }
   const server::Config& config = read.snapshot->config;
-  fmt::print("{}: good; {} overrides, {} zones, {} forwards, {} warnings\n", config_file,
-             config.policy.overrides.size(), config.policy.zones.size(), config.forwards.size(),
-             read.problems.size());
+  fmt::print("{}: good; {}, {}, {}, {}\n", config_file,
+             counted(config.policy.overrides.size(), "override"),
+             counted(config.policy.zones.size(), "zone"),
+             counted(config.forwards.size(), "forward"), counted(read.problems.size(), "warning"));
   return 0;
 }
 

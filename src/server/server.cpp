@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/text.h"
 #include "net/mailbox.h"
 #include "server/admin.h"
 #include "server/background.h"
@@ -73,11 +74,12 @@ void log_served(const Snapshot& snapshot) {
   const Config& config = snapshot.config;
   for (std::size_t i = 0; i < snapshot.zones.size(); ++i) {
     const LoadedZone& zone = snapshot.zones[i];
-    log_info("zone", "{} serial {}, {} records from {}", config.policy.zones[i].name.text(),
-             zone.zone->serial(), zone.zone->record_count(), config.policy.zones[i].file);
+    log_info("zone", "{} serial {}, {} from {}", config.policy.zones[i].name.text(),
+             zone.zone->serial(), counted(zone.zone->record_count(), "record"),
+             config.policy.zones[i].file);
   }
-  log_info("overrides", "{} overrides in {} views", config.policy.overrides.size(),
-           config.policy.views.size() + 1);
+  log_info("overrides", "{}, {}", counted(config.policy.overrides.size(), "override"),
+           counted(config.policy.views.size(), "view"));
   for (const nameserver::ForwardSettings& forward : config.forwards) {
     std::string upstreams;
     for (const auto& upstream : forward.upstreams) upstreams += " " + upstream.text;
@@ -259,8 +261,8 @@ void Server::log_start() const {
     log_info("listening", "{} admin: /metrics /healthz /readyz", admin_->local().to_string());
   }
   log_served(*snapshot_);
-  log_info("started", "postern {} serves {} with {} workers", POSTERN_VERSION, config_file_,
-           worker_count_);
+  log_info("started", "postern {} serves {} with {}", POSTERN_VERSION, config_file_,
+           counted(worker_count_, "worker"));
 }
 
 void Server::serve() {
@@ -313,7 +315,7 @@ void Server::begin_next() {
 void Server::finish_reload(SnapshotResult result) {
   log_problems(result.snapshot == nullptr ? "config_rejected" : "config", result.problems);
   Result<void> taken = result.snapshot == nullptr
-                           ? fail(Code::kInvalid, fmt::format("{} errors", result.error_count))
+                           ? fail(Code::kInvalid, counted(result.error_count, "error"))
                            : take_over(std::move(result.snapshot));
   counted_.last_reload_good = taken.has_value();
   if (taken) {
@@ -395,8 +397,9 @@ void Server::finish_zones(ZoneRefresh refresh) {
     forget(rejected.index);
     ++counted_.zone_edits_refused;
     log_problems("zone_rejected", rejected.problems);
-    log_error("zone_rejected", "{}: {} errors; the zone as it was (serial {}) goes on being served",
-              rejected.zone, rejected.error_count, snapshot_->zones[rejected.index].zone->serial());
+    log_error("zone_rejected", "{}: {}; the zone as it was (serial {}) goes on being served",
+              rejected.zone, counted(rejected.error_count, "error"),
+              snapshot_->zones[rejected.index].zone->serial());
     rejections_.push_back(std::move(rejected));
   }
   if (refresh.snapshot != nullptr) {
@@ -405,9 +408,8 @@ void Server::finish_zones(ZoneRefresh refresh) {
       forget(index);
       ++counted_.zone_reloads;
       const LoadedZone& zone = snapshot_->zones[index];
-      log_info("zone_reloaded", "{} serial {}, {} records",
-               config().policy.zones[index].name.text(), zone.zone->serial(),
-               zone.zone->record_count());
+      log_info("zone_reloaded", "{} serial {}, {}", config().policy.zones[index].name.text(),
+               zone.zone->serial(), counted(zone.zone->record_count(), "record"));
     }
     publish();
   } else {
@@ -505,8 +507,8 @@ int run(const RunOptions& options) {
   SnapshotResult read = load_snapshot(options.config_file, nullptr);
   print_problems(read.problems);
   if (read.snapshot == nullptr) {
-    fmt::print(stderr, "postern: {} errors in the configuration; nothing is served\n",
-               read.error_count);
+    fmt::print(stderr, "postern: {} in the configuration; nothing is served\n",
+               counted(read.error_count, "error"));
     return 1;
   }
   configure_log(read.snapshot->config.server.log);
