@@ -3,7 +3,7 @@
 # needs, `install-packages.sh test` for what the tests need on top. Does nothing when all are there.
 set -eu
 
-build="g++ meson ninja-build pkgconf libuv1-dev libssl-dev libldns-dev libfmt-dev libexpected-dev
+build="g++ meson ninja-build pkgconf libuv1-dev libssl-dev libnghttp2-dev libldns-dev libfmt-dev libexpected-dev
   libcli11-dev libre2-dev libtomlplusplus-dev nlohmann-json3-dev prometheus-cpp-dev bind9-dnsutils
   ca-certificates"
 test="doctest-dev clang-14 libclang-rt-14-dev llvm-14 clang-tidy-14 clang-format-14 python3

@@ -1,0 +1,51 @@
+// The gateway's numbers in one worker: plain counters, copied to whoever asks.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "http/h2.h"
+
+namespace postern::gateway {
+
+/// Of one backend of one route, or of a TCP listener, by its text ("http://10.0.0.1:80").
+struct BackendCounts {
+  std::string backend;
+  bool healthy = true;
+  std::uint64_t requests = 0;  ///< for TCP: connections
+  std::uint64_t failures = 0;  ///< connect, read, time-out
+  std::uint64_t retries = 0;   ///< sent again
+  std::uint64_t connects = 0;
+  std::uint64_t reused = 0;
+  std::uint64_t connections = 0;  ///< now
+  std::uint64_t idle = 0;         ///< kept, now
+};
+
+struct GatewayCounts {
+  std::uint64_t connections = 0;  ///< of clients, now
+  std::uint64_t accepted = 0;
+  std::uint64_t connections_refused = 0;  ///< [gateway.limits] connections was reached
+  std::uint64_t handshakes_full = 0, handshakes_resumed = 0;
+  std::uint64_t handshakes_failed = 0, unknown_sni = 0;
+  std::uint64_t ech_outer_sni = 0;  ///< a leaked HTTPS record: the client tried ECH
+  std::uint64_t requests_h1 = 0, requests_h2 = 0;
+  std::array<std::uint64_t, 6> by_class{};           ///< responses 1xx (101) to 5xx by first digit
+  std::uint64_t bytes_received = 0, bytes_sent = 0;  ///< bodies
+  std::uint64_t malformed = 0;                       ///< 400 by the parser
+  std::uint64_t head_too_large = 0;                  ///< 414, 431
+  std::uint64_t body_too_large = 0;                  ///< 413
+  std::uint64_t header_timeouts = 0;                 ///< handshake or head took too long
+  std::uint64_t idle_timeouts = 0;                   ///< connections and exchanges
+  std::uint64_t aborted_by_client = 0, aborted_by_backend = 0;
+  std::array<std::uint64_t, http::h2::kAbuseKinds> h2_abuse{};
+  std::uint64_t quic_refused = 0, quic_ignored = 0, quic_limited = 0;
+  std::uint64_t tcp_connections = 0, tcp_accepted = 0, tcp_failed = 0;  ///< plain TCP listeners
+  std::uint64_t tcp_bytes_in = 0, tcp_bytes_out = 0;
+  std::uint64_t upgrades = 0;  ///< WebSocket and the like
+  std::uint64_t alt_svc_cleared = 0;
+  std::vector<BackendCounts> backends;
+};
+
+}  // namespace postern::gateway

@@ -1,0 +1,52 @@
+// One worker's gateway: its listening sockets, client connections, exchanges and backend pools.
+// Loop thread only.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "base/address.h"
+#include "base/result.h"
+#include "gateway/counts.h"
+#include "gateway/host_resolver.h"
+#include "gateway/site.h"
+#include "net/loop.h"
+#include "net/socket.h"
+
+namespace postern::gateway {
+
+class Gateway {
+ public:
+  /// `loop` and `resolver` outlive the gateway. `workers` share the limits of the process.
+  Gateway(net::Loop& loop, HostResolver& resolver, std::shared_ptr<const Site> site,
+          unsigned workers);
+  ~Gateway();
+  Gateway(const Gateway&) = delete;
+  Gateway& operator=(const Gateway&) = delete;
+
+  /// New requests and connections are served by `site`; requests under way end with the one they
+  /// began with. A connection whose listener is gone or whose certificates changed is ended
+  /// gracefully after its requests.
+  void swap_site(std::shared_ptr<const Site> site);
+
+  /// A socket from net::listen_tcp(); what it serves is looked up by its address in the site.
+  Result<void> listen(net::Fd tcp);
+  /// A socket from net::bind_udp(), for quic = "refuse".
+  Result<void> listen_quic(net::Fd udp);
+  /// Connections that were accepted go on. Nothing happens when it is not ours.
+  void stop_listening(const Endpoint& tcp);
+  void stop_quic(const Endpoint& udp);
+
+  /// No new connections; two-step GOAWAY, Connection: close; what is under way finishes.
+  void drain();
+  bool drained() const;
+
+  GatewayCounts counts() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace postern::gateway
