@@ -6,6 +6,7 @@
 #include "server/config_document.h"
 #include "server/config_gateway.h"
 #include "server/config_help.h"
+#include "server/config_publish.h"
 #include "server/config_upstreams.h"
 #include "server/system.h"
 
@@ -391,6 +392,8 @@ void finish_document(Reader& reader, Document& document, const ConfigSurrounding
   move_values(reader, document.overrides, &policy.overrides);
   move_values(reader, document.zones, &policy.zones);
   finish_gateway(reader, document);
+  publish_routes(reader, document);
+  bind_services(document.config);
 }
 
 }  // namespace postern::server

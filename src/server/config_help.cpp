@@ -40,6 +40,12 @@ std::string why_not_readable(const std::string& path) {
   return std::error_code(errno, std::generic_category()).message();
 }
 
+std::string without_dot(const dns::Name& name) {
+  std::string text = name.text();
+  if (text.size() > 1) text.pop_back();
+  return text;
+}
+
 void check_reference(Reader& reader, const Node& item, std::string_view key, std::string_view table,
                      std::span<const std::string_view> known) {
   if (item.kind != Node::Kind::kString) return;

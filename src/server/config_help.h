@@ -25,6 +25,9 @@ std::string beside(const std::string& file, const std::string& path);
 /// "" when the file can be read.
 std::string why_not_readable(const std::string& path);
 
+/// "example.com": as people write it.
+std::string without_dot(const dns::Name& name);
+
 /// `item` names one of [[table]], or it is an error of `key`.
 void check_reference(Reader& reader, const Node& item, std::string_view key, std::string_view table,
                      std::span<const std::string_view> known);
