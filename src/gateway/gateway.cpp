@@ -9,6 +9,7 @@
 #include "gateway/backend.h"
 #include "gateway/connection.h"
 #include "gateway/context.h"
+#include "gateway/quic_service.h"
 #include "net/tcp.h"
 #include "net/timer.h"
 
@@ -50,6 +51,8 @@ struct Gateway::Impl final : public Connections {
   unsigned workers;
   std::map<std::string, std::shared_ptr<Backend>> backends;  // by URL and health settings
   std::vector<Listening> listening;
+  QuicShared quic;
+  std::vector<std::unique_ptr<QuicRejecter>> rejecters;
   std::vector<std::unique_ptr<Connection>> connections;
   LogLimit full_log{kFullLogMs};
   net::Timer tick;
@@ -176,7 +179,12 @@ Result<void> Gateway::listen(net::Fd tcp) {
   return {};
 }
 
-Result<void> Gateway::listen_quic(net::Fd) { return {}; }
+Result<void> Gateway::listen_quic(net::Fd udp) {
+  auto rejecter = QuicRejecter::open(impl_->context.loop, std::move(udp), impl_->quic);
+  if (!rejecter) return tl::unexpected(rejecter.error());
+  impl_->rejecters.push_back(std::move(*rejecter));
+  return {};
+}
 
 void Gateway::stop_listening(const Endpoint& tcp) {
   for (const Impl::Listening& listening : impl_->listening) {
@@ -185,11 +193,14 @@ void Gateway::stop_listening(const Endpoint& tcp) {
   std::erase_if(impl_->listening, [&](const auto& listening) { return listening.local == tcp; });
 }
 
-void Gateway::stop_quic(const Endpoint&) {}
+void Gateway::stop_quic(const Endpoint& udp) {
+  std::erase_if(impl_->rejecters, [&](const auto& rejecter) { return rejecter->local() == udp; });
+}
 
 void Gateway::drain() {
   for (const Impl::Listening& listening : impl_->listening) listening.listener->accept_waiting();
   impl_->listening.clear();
+  impl_->rejecters.clear();
   impl_->context.draining = true;
   impl_->shut_down_all();
   for (const auto& [key, backend] : impl_->backends) backend->close_idle();
@@ -200,6 +211,9 @@ bool Gateway::drained() const { return impl_->connections.empty(); }
 GatewayCounts Gateway::counts() const {
   GatewayCounts counts = impl_->context.counts;
   counts.connections = impl_->connections.size();
+  counts.quic_refused = impl_->quic.counts.refused;
+  counts.quic_ignored = impl_->quic.counts.ignored;
+  counts.quic_limited = impl_->quic.counts.limited;
   for (const auto& [key, backend] : impl_->backends) counts.backends.push_back(backend->counts());
   return counts;
 }
