@@ -9,8 +9,8 @@ namespace {
 constexpr std::int64_t kUnit = 60'000;  // one event: a rate per minute leaks that much per ms
 
 struct Rate {
-  std::int64_t burst;
-  std::int64_t per_minute;
+  std::int32_t burst;
+  std::int32_t per_minute;
 };
 
 constexpr Rate rate_of(Abuse kind) {
@@ -26,9 +26,8 @@ constexpr Rate rate_of(Abuse kind) {
     case Abuse::kSettings:
       return {50, 2 * 60};
     // gRPC measures the bandwidth with a PING per round trip, which in a house is a millisecond.
+    // The others are besides what DATA and HEADERS allow.
     case Abuse::kPing:
-      return {1000, 100 * 60};
-    // Besides what DATA and HEADERS allow.
     case Abuse::kEmptyFrames:
       return {1000, 100 * 60};
     // Somebody has a cookie that is too large and reloads.
@@ -80,13 +79,13 @@ bool AbuseMeter::note(Abuse kind, std::uint64_t now_ms) {
   }
   bucket.since_ms = std::max(bucket.since_ms, now_ms);
   bucket.level += kUnit;
-  return bucket.level > rate.burst * kUnit;
+  return bucket.level > kUnit * rate.burst;
 }
 
 void AbuseMeter::allow(Abuse kind, unsigned count) {
   const Rate rate = rate_of(kind);
   Bucket& bucket = buckets_[static_cast<std::size_t>(kind)];
-  bucket.level = std::max(-rate.burst * kUnit, bucket.level - std::int64_t{count} * kUnit);
+  bucket.level = std::max(-kUnit * rate.burst, bucket.level - kUnit * count);
 }
 
 }  // namespace postern::http::h2

@@ -3,8 +3,6 @@
 // say what heads mean.
 #pragma once
 
-#include <nghttp2/nghttp2.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -17,6 +15,8 @@
 #include "http/h2_abuse.h"
 #include "http/h2_fields.h"
 #include "http/h2_stream.h"
+
+struct nghttp2_session;
 
 namespace postern::http::h2 {
 
@@ -57,20 +57,18 @@ class Endpoint {
     bool lasts = false;  // as long as the program
   };
 
-  /// A header section begins: section() is to be set up. False: it is read, but of no interest.
-  virtual bool section_begins(const nghttp2_frame& frame) = 0;
+  /// A header section begins: section() is to be set up; `opens`: the first one of its stream.
+  /// False: it is read, but of no interest.
+  virtual bool section_begins(std::int32_t id, bool opens) = 0;
   /// A field of a head within the limits.
   virtual void field(Text name, Text value) = 0;
   virtual void head_ends(Stream& stream, bool ends_stream) = 0;
-  virtual void trailers_too_large(Stream& stream) = 0;
-  virtual void frame_received(const nghttp2_frame& frame) = 0;
+  virtual void ping_answered(Bytes opaque) = 0;
   virtual void tell_body(Stream& stream, Bytes chunk) = 0;
   virtual void tell_end(Stream& stream, const Fields& trailers) = 0;
   virtual void tell_drained(Stream& stream) = 0;
   virtual void tell_closed(Stream& stream, std::uint32_t error) = 0;
 
-  /// What nghttp2 asks for the body; it is found by the stream's id.
-  static nghttp2_data_provider provider();
   static std::string_view copy_to(TextArena& arena, Text text);
 
   nghttp2_session* session() const { return session_; }
@@ -86,25 +84,24 @@ class Endpoint {
   /// RST_STREAM because of what the peer did.
   void refuse(Stream& stream, std::uint32_t error);
 
- private:
-  struct Calls;  // nghttp2's callbacks
+  void submit_interim(std::int32_t id, const NameValues& list);
+  void submit_response(std::int32_t id, const NameValues& list, bool has_body);
+  /// The stream's id, negative when there are none left.
+  std::int32_t submit_request(const NameValues& list, bool has_body);
+  void submit_trailers(Stream& stream);
 
-  int begin_frame(const nghttp2_frame_hd& hd);
-  int header(const nghttp2_frame& frame, Text name, Text value);
-  void trailer(Text name, Text value);
-  void section_ends(const nghttp2_frame& frame);
-  void end_of_trailers(Stream& stream);
-  int frame_came(const nghttp2_frame& frame);
+ private:
+  struct Calls;  // nghttp2's callbacks: its types stay out of this header
+
+  void field_came(Text name, Text value);
+  void section_ended(bool ends_stream);
   void data_came(std::int32_t id, Bytes chunk);
   void end_came(Stream& stream, const Fields& trailers);
-  ssize_t body_wanted(std::int32_t id, std::size_t length, std::uint32_t* flags);
-  int data_leaves(const nghttp2_frame& frame, const std::uint8_t* header, std::size_t length);
-  void frame_left(const nghttp2_frame& frame);
   void end_left(Stream& stream);
   void stream_closed(std::int32_t id, std::uint32_t error);
   void give_back(std::size_t bytes);
-  void submit_trailers(Stream& stream);
-  void judge(ssize_t result);
+  void resume(Stream& stream);
+  void judge(std::ptrdiff_t result);
   void die();
 
   Settings settings_;

@@ -14,11 +14,6 @@ bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
 
 bool has_upper(std::string_view name) { return std::any_of(name.begin(), name.end(), is_upper); }
 
-// nghttp2 takes text it does not change as mutable.
-std::uint8_t* mutable_bytes(std::string_view text) {
-  return reinterpret_cast<std::uint8_t*>(const_cast<char*>(text.data()));
-}
-
 }  // namespace
 
 bool is_connection_field(std::string_view name) {
@@ -44,8 +39,7 @@ NameValues& NameValues::fresh() {
 }
 
 void NameValues::add(std::string_view name, std::string_view value) {
-  pairs_.push_back(
-      {mutable_bytes(name), mutable_bytes(value), name.size(), value.size(), NGHTTP2_NV_FLAG_NONE});
+  pairs_.push_back({name, value});
 }
 
 void NameValues::add_status(std::uint16_t status) {

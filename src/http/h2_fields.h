@@ -1,9 +1,7 @@
-// Heads and trailers on their way out as nghttp2 wants them: name-value pairs, names in lower case
+// Heads and trailers on their way out as HTTP/2 wants them: name-value pairs, names in lower case
 // (RFC 9113 section 8.2), without what other layers say (section 8.2.2). One list per thread, used
 // again and again: no allocation in a steady state.
 #pragma once
-
-#include <nghttp2/nghttp2.h>
 
 #include <array>
 #include <cstddef>
@@ -33,14 +31,13 @@ class NameValues {
   void add_fields(const Fields& fields, bool content_length);
   void add_trailers(const Fields& trailers);
 
-  const nghttp2_nv* data() const { return pairs_.data(); }
-  std::size_t size() const { return pairs_.size(); }
+  const std::vector<Field>& pairs() const { return pairs_; }
 
  private:
   void reserve_names(const Fields& fields);
   void add_lowered(const Field& field);
 
-  std::vector<nghttp2_nv> pairs_;
+  std::vector<Field> pairs_;
   std::string names_;  // lowered; reserved before anything refers into it
   std::array<char, 3> status_{};
   std::array<char, 20> length_{};

@@ -1,5 +1,7 @@
 #include "http/h2_server.h"
 
+#include <nghttp2/nghttp2.h>
+
 #include <algorithm>
 #include <array>
 #include <optional>
@@ -86,11 +88,10 @@ class Server final : public ServerConnection, private Endpoint {
  private:
   enum class Shutdown : std::uint8_t { kNone, kNotified, kFinal };
 
-  bool section_begins(const nghttp2_frame& frame) override;
+  bool section_begins(std::int32_t id, bool opens) override;
   void field(Text name, Text value) override;
   void head_ends(Stream& stream, bool ends_stream) override;
-  void trailers_too_large(Stream& stream) override { refuse(stream, NGHTTP2_ENHANCE_YOUR_CALM); }
-  void frame_received(const nghttp2_frame& frame) override;
+  void ping_answered(Bytes opaque) override;
   void tell_body(Stream& stream, Bytes chunk) override { stream.server->body(chunk); }
   void tell_end(Stream& stream, const Fields& trailers) override {
     stream.server->body_end(trailers);
@@ -127,9 +128,8 @@ Server::Server(const Settings& settings, ServerEvents& events)
       session(), NGHTTP2_FLAG_NONE, 0, static_cast<std::int32_t>(settings.connection_window_bytes));
 }
 
-bool Server::section_begins(const nghttp2_frame& frame) {
-  const std::int32_t id = frame.hd.stream_id;
-  if (frame.headers.cat == NGHTTP2_HCAT_REQUEST) return open(id);
+bool Server::section_begins(std::int32_t id, bool opens) {
+  if (opens) return open(id);
   section().stream = Endpoint::streams().find(id);
   section().is_trailers = true;
   return section().stream != nullptr;
@@ -214,7 +214,7 @@ void Server::head_ends(Stream& stream, bool ends_stream) {
   stream.got_end = ends_stream;
   if (stream.over()) return;
   if (section().is_too_large) {
-    stream.dropping = true;
+    stream.dropping = stream.stop_behind = true;
     stream.server->head_too_large();
     return;
   }
@@ -241,12 +241,8 @@ void Server::announce(Stream& stream, bool ends_stream) {
   stream.server->request(body);
 }
 
-void Server::frame_received(const nghttp2_frame& frame) {
-  const bool is_answer = frame.hd.type == NGHTTP2_PING && (frame.hd.flags & NGHTTP2_FLAG_ACK) != 0;
-  if (is_answer && shutdown_ == Shutdown::kNotified &&
-      std::equal(kShutdownPing.begin(), kShutdownPing.end(), frame.ping.opaque_data)) {
-    shut_down();
-  }
+void Server::ping_answered(Bytes opaque) {
+  if (shutdown_ == Shutdown::kNotified && equal_bytes(opaque, kShutdownPing)) shut_down();
 }
 
 bool Server::finished() const {
@@ -261,8 +257,7 @@ void Server::interim(std::int32_t id, const ResponseHead& head) {
   NameValues& list = NameValues::fresh();
   list.add_status(head.status);
   list.add_fields(head.fields, false);
-  nghttp2_submit_headers(session(), NGHTTP2_FLAG_NONE, id, nullptr, list.data(), list.size(),
-                         nullptr);
+  submit_interim(id, list);
 }
 
 void Server::respond(std::int32_t id, const ResponseHead& head, BodyLength body) {
@@ -276,8 +271,7 @@ void Server::respond(std::int32_t id, const ResponseHead& head, BodyLength body)
   list.add_status(head.status);
   list.add_length(body);
   list.add_fields(head.fields, body.kind == BodyLength::Kind::kNone);
-  const nghttp2_data_provider source = provider();
-  nghttp2_submit_response(session(), id, list.data(), list.size(), empty ? nullptr : &source);
+  submit_response(id, list, !empty);
 }
 
 void Server::reset(std::int32_t id, std::uint32_t error) {

@@ -41,7 +41,7 @@ struct Stream {
   bool refused : 1 = false;      ///< by us, for what the peer did; the same
   bool dropping : 1 = false;     ///< the body that comes is of no interest
   bool stop_behind : 1 = false;  ///< RST_STREAM NO_ERROR behind END_STREAM
-  bool bodyless : 1 = false;     ///< client: the response ended with its head, whatever comes
+  bool to_head : 1 = false;      ///< client: the method is HEAD
 
   bool over() const { return reset || refused; }
 };
