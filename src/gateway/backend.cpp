@@ -204,7 +204,7 @@ void Backend::connect_failed(BackendConnection& connection, const Error& error) 
   const bool http1_only = connection.http1_only();
   const bool timed_out = error.code == Code::kLimit;
   mark_down(connection.endpoint());
-  closed(connection);
+  remove(connection);
   if (waiting_.empty()) return;
   if (choose_address(tried) != addresses_.size() && addresses_.size() <= kAddressesMax) {
     open_connection(http1_only, tried);
@@ -232,6 +232,11 @@ void Backend::available(BackendConnection& connection) {
 }
 
 void Backend::closed(BackendConnection& connection) {
+  remove(connection);
+  if (!waiting_.empty()) open_for_waiting();
+}
+
+void Backend::remove(BackendConnection& connection) {
   std::erase(kept_, &connection);
   std::erase(shared_, &connection);
   if (Address* address = find(connection.endpoint())) --address->connections;
@@ -241,7 +246,6 @@ void Backend::closed(BackendConnection& connection) {
   std::swap(*found, connections_.back());
   context_.graveyard.bury(std::move(connections_.back()));
   connections_.pop_back();
-  if (!waiting_.empty()) open_for_waiting();
 }
 
 Backend::Address* Backend::find(const Endpoint& endpoint) {

@@ -104,6 +104,7 @@ class Backend {
   void serve(BackendConnection& connection, BackendEvents& events, bool reused);
   bool serve_waiting(BackendConnection& connection);
   void open_for_waiting();
+  void remove(BackendConnection& connection);
   bool open_connection(bool http1_only, std::uint64_t tried);
   std::size_t choose_address(std::uint64_t tried) const;
   void fail_first(BackendFailure failure, std::string_view detail, bool all);

@@ -19,14 +19,18 @@ Result<std::unique_ptr<BackendConnection>> BackendConnection::open(Backend& back
 
 BackendConnection::BackendConnection(Backend& backend, const Endpoint& endpoint, bool http1_only,
                                      std::uint64_t tried)
-    : backend_(backend), endpoint_(endpoint), http1_only_(http1_only), tried_(tried) {}
+    : backend_(backend),
+      context_(backend.context()),
+      endpoint_(endpoint),
+      http1_only_(http1_only),
+      tried_(tried) {}
 
 BackendConnection::~BackendConnection() {
-  if (stream_ != nullptr) backend_.context().output.forget(*stream_);
+  if (stream_ != nullptr) context_.output.forget(*stream_);
 }
 
 Result<void> BackendConnection::connect() {
-  net::Loop& loop = backend_.context().loop;
+  net::Loop& loop = context_.loop;
   if (backend_.url().scheme != http::BackendScheme::kHttps) {
     net::TcpSettings settings;
     settings.connect_timeout_ms = Backend::kConnectTimeoutMs;
@@ -35,7 +39,7 @@ Result<void> BackendConnection::connect() {
     stream_ = std::move(*stream);
     return {};
   }
-  const Site& site = *backend_.context().site->site;
+  const Site& site = *context_.site->site;
   net::TlsSettings settings;
   settings.connect_timeout_ms = Backend::kConnectTimeoutMs;
   auto stream =
@@ -55,7 +59,7 @@ bool BackendConnection::agreed_on_h2() const {
 void BackendConnection::connected() {
   is_h2_ = agreed_on_h2();
   session_ = is_h2_ ? make_h2_backend(*this) : make_h1_backend(*this);
-  keep(backend_.context().loop.now_ms());
+  keep(context_.loop.now_ms());
   backend_.connected(*this);
 }
 
@@ -67,7 +71,7 @@ void BackendConnection::serve(BackendEvents& events, bool reused) {
 void BackendConnection::given_back(bool reusable) {
   backend_.end_use();
   if (closed_) return;
-  keep(backend_.context().loop.now_ms());
+  keep(context_.loop.now_ms());
   if (reusable) {
     backend_.available(*this);
   } else {
@@ -99,7 +103,7 @@ void BackendConnection::failed(const Error& error) {
 
 void BackendConnection::close() {
   if (std::exchange(closed_, true)) return;
-  backend_.context().output.forget(*stream_);
+  context_.output.forget(*stream_);
   stream_->pause();
   backend_.closed(*this);
 }

@@ -76,6 +76,7 @@ class BackendConnection final : public net::StreamReader {
   bool agreed_on_h2() const;
 
   Backend& backend_;
+  Context& context_;  // may be needed when the backend is gone
   Endpoint endpoint_;
   bool http1_only_;
   bool is_h2_ = false, closed_ = false;
