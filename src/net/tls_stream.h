@@ -38,6 +38,8 @@ class SocketTlsStream final : public TlsStream {
   void finish() override;
   void pause() override;
   void resume() override;
+  bool has_input() const override { return net::has_input(fd_); }
+  void reset_on_close() override { net::reset_on_close(fd_); }
   const Endpoint& peer() const override { return peer_; }
   Endpoint local() const override;
   std::string_view sni() const override;
