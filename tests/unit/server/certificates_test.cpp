@@ -38,6 +38,7 @@ hsts = "1d"
 name = "second"
 address = ["127.0.0.2"]
 certificates = ["other"]
+publish_dns = false
 [[gateway.route]]
 hostnames = ["a.lan.test"]
 respond = { body = "a" }
