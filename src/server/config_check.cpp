@@ -3,6 +3,7 @@
 #include <unordered_set>
 
 #include "dns/override.h"
+#include "server/config_advice.h"
 #include "server/config_document.h"
 #include "server/config_gateway.h"
 #include "server/config_help.h"
@@ -394,6 +395,8 @@ void finish_document(Reader& reader, Document& document, const ConfigSurrounding
   finish_gateway(reader, document);
   publish_routes(reader, document);
   bind_services(document.config);
+  // What is wrong anyway would only be told twice.
+  if (reader.error_count() == 0) advise_on_gateway(reader, document);
 }
 
 }  // namespace postern::server

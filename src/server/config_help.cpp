@@ -46,6 +46,25 @@ std::string without_dot(const dns::Name& name) {
   return text;
 }
 
+std::string to_lower(std::string text) {
+  for (char& c : text) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return text;
+}
+
+bool is_on(const http::RouteSettings& route, const gateway::ListenerSettings& listener) {
+  const auto& names = route.listeners;
+  return names.empty() || std::find(names.begin(), names.end(), listener.name) != names.end();
+}
+
+bool shares_address(const gateway::ListenerSettings& listener, const dns::OverrideSettings& rule) {
+  const auto& own = listener.addresses;
+  return std::any_of(rule.addresses.begin(), rule.addresses.end(), [&](const IpAddress& ip) {
+    return std::find(own.begin(), own.end(), ip) != own.end();
+  });
+}
+
 void check_reference(Reader& reader, const Node& item, std::string_view key, std::string_view table,
                      std::span<const std::string_view> known) {
   if (item.kind != Node::Kind::kString) return;

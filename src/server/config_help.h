@@ -28,6 +28,13 @@ std::string why_not_readable(const std::string& path);
 /// "example.com": as people write it.
 std::string without_dot(const dns::Name& name);
 
+/// In ASCII.
+std::string to_lower(std::string text);
+
+/// Is the route one of this listener's?
+bool is_on(const http::RouteSettings& route, const gateway::ListenerSettings& listener);
+bool shares_address(const gateway::ListenerSettings& listener, const dns::OverrideSettings& rule);
+
 /// `item` names one of [[table]], or it is an error of `key`.
 void check_reference(Reader& reader, const Node& item, std::string_view key, std::string_view table,
                      std::span<const std::string_view> known);

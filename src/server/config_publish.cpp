@@ -26,11 +26,6 @@ bool publishes(const ListenerSettings& listener) {
   return listener.tcp == 0 && listener.publish_dns && !published_addresses(listener).empty();
 }
 
-bool serves(const ListenerSettings& listener, const RouteSettings& route) {
-  return route.listeners.empty() || std::find(route.listeners.begin(), route.listeners.end(),
-                                              listener.name) != route.listeners.end();
-}
-
 /// Who publishes one name, over all routes that have it.
 struct Publication {
   dns::Name name;
@@ -65,7 +60,7 @@ class Publisher {
     std::vector<std::size_t> listeners;
     for (std::size_t i = 0; i < config_.listeners.size(); ++i) {
       const ListenerSettings& listener = config_.listeners[i];
-      if (publishes(listener) && serves(listener, route)) listeners.push_back(i);
+      if (publishes(listener) && is_on(route, listener)) listeners.push_back(i);
     }
     if (listeners.empty()) return;
     const Node* node = document_.routes[index].node->find("hostnames");
@@ -120,13 +115,6 @@ class Publisher {
   std::map<std::string, std::size_t> index_;                          // into all_
   std::map<std::pair<std::size_t, std::size_t>, std::size_t> rules_;  // into the overrides
 };
-
-bool shares_address(const ListenerSettings& listener, const dns::OverrideSettings& rule) {
-  return std::any_of(rule.addresses.begin(), rule.addresses.end(), [&](const IpAddress& ip) {
-    return std::find(listener.addresses.begin(), listener.addresses.end(), ip) !=
-           listener.addresses.end();
-  });
-}
 
 const ListenerSettings* find_https(const std::vector<ListenerSettings>& listeners,
                                    const dns::OverrideSettings& rule) {

@@ -15,12 +15,6 @@ using prometheus::MetricType;
 using Page = MetricsPage;
 
 constexpr std::array<std::string_view, 6> kClasses{"other", "1xx", "2xx", "3xx", "4xx", "5xx"};
-// From Abuse::kProtocol on.
-constexpr std::size_t kAbuses = http::h2::kAbuseKinds - 1;
-constexpr std::array<std::string_view, kAbuses> kAbuseNames{
-    "protocol", "rapid_reset",  "made_you_reset", "continuation", "settings",
-    "ping",     "empty_frames", "header_bomb",    "output"};
-
 template <std::size_t N>
 void add_labelled(Page* page, std::string_view name, std::string_view help, std::string_view label,
                   const std::array<std::string_view, N>& names,
@@ -50,10 +44,13 @@ void add_connections(Page* page, const GatewayCounts& counts) {
                 counts.header_timeouts);
   page->counter("gateway_idle_timeouts_total", "Connections and exchanges ended as idle",
                 counts.idle_timeouts);
-  std::array<std::uint64_t, kAbuses> abuses{};
-  std::copy(counts.h2_abuse.begin() + 1, counts.h2_abuse.end(), abuses.begin());
-  add_labelled(page, "gateway_h2_closed_total", "HTTP/2 connections given up for what the peer did",
-               "reason", kAbuseNames, abuses);
+  MetricFamily& closed =
+      page->family("gateway_h2_closed_total", "HTTP/2 connections given up for what the peer did",
+                   MetricType::Counter);
+  for (std::size_t i = 1; i < counts.h2_abuse.size(); ++i) {  // 0 is Abuse::kNone
+    Page::add(&closed, "reason", http::h2::abuse_name(static_cast<http::h2::Abuse>(i)),
+              static_cast<double>(counts.h2_abuse[i]));
+  }
   add_labelled<3>(page, "gateway_quic_datagrams_total",
                   "Datagrams to a TLS port, by what became of them", "outcome",
                   {"refused", "ignored", "limited"},

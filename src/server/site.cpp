@@ -1,13 +1,14 @@
 #include "server/site.h"
 
 #include <algorithm>
+#include <map>
 #include <string>
-#include <string_view>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "http/header_filter.h"
+#include "server/config_advice.h"
 
 namespace postern::server {
 namespace {
@@ -93,28 +94,13 @@ void add_backend_tls(const Config& config, gateway::Site* site, GatewayRead* rea
   }
 }
 
-// A browser refuses a name that the certificate does not have, before the route is ever asked for.
-bool is_covered(const Identities& identities, std::string hostname) {
-  if (hostname.starts_with('*')) hostname.replace(0, 1, "any");
-  return std::any_of(identities.begin(), identities.end(), [&](const auto& identity) {
-    return net::covers(identity->names(), hostname);
-  });
-}
-
-void warn_of_uncovered(const http::RouteSettings& route, const gateway::ListenerSettings& listener,
-                       const Identities& identities, GatewayRead* read) {
-  if (identities.empty()) return;
-  const auto& only = route.listeners;
-  if (!only.empty() && std::find(only.begin(), only.end(), listener.name) == only.end()) return;
-  for (const std::string& hostname : route.hostnames) {
-    if (is_covered(identities, hostname)) continue;
-    read->problems.push_back(problem_at(
-        route.source,
-        fmt::format("gateway.route: no certificate of listener \"{}\" has the name '{}', so "
-                    "browsers will refuse it; add one to its certificates",
-                    listener.name, hostname),
-        true));
+std::vector<ConfigProblem> warnings_about_names(
+    const Config& config, const std::vector<LoadedCertificate>& certificates) {
+  std::map<std::string, std::vector<std::string>> names;
+  for (std::size_t i = 0; i < certificates.size(); ++i) {
+    names[config.certificates[i].name] = certificates[i].identity->names();
   }
+  return check_coverage(config, names);
 }
 
 std::shared_ptr<gateway::Site> new_site(const Config& config) {
@@ -134,9 +120,6 @@ GatewayRead make_part(const Config& config, std::vector<LoadedCertificate> certi
   part->tickets = before == nullptr ? net::TlsTickets::make() : before->tickets;
   for (const gateway::ListenerSettings& settings : config.listeners) {
     add_listener(config, settings, before, part.get(), site.get(), &read);
-    for (const http::RouteSettings& route : config.routes) {
-      warn_of_uncovered(route, settings, part->offers.back().identities, &read);
-    }
   }
   part->site = std::move(site);
   if (read.error_count == 0) read.part = std::move(part);
@@ -149,6 +132,7 @@ GatewayRead make_gateway_part(const Config& config, std::vector<LoadedCertificat
                               const GatewayPart* before) {
   GatewayRead read;
   auto site = new_site(config);
+  read.problems = warnings_about_names(config, certificates);
   add_backend_tls(config, site.get(), &read);
   return make_part(config, std::move(certificates), before, std::move(site), std::move(read));
 }
