@@ -103,8 +103,8 @@ Result<KeyPtr> read_key(const std::string& path) {
   bool encrypted = false;
   ERR_clear_error();
   KeyPtr key(PEM_read_bio_PrivateKey(bio.get(), nullptr, refuse_password, &encrypted));
+  const bool has_key = text->find("PRIVATE KEY-----") != std::string::npos;
   OPENSSL_cleanse(text->data(), text->size());
-  const unsigned long why = ERR_peek_last_error();
   const std::string words = openssl_error();
   if (key) return key;
   if (encrypted) {
@@ -113,7 +113,7 @@ Result<KeyPtr> read_key(const std::string& path) {
                             "openssl pkey -in {} -out NEW_FILE",
                             path, path));
   }
-  if (ERR_GET_LIB(why) == ERR_LIB_PEM && ERR_GET_REASON(why) == PEM_R_NO_START_LINE) {
+  if (!has_key) {
     return fail(Code::kMalformed,
                 fmt::format("{}: no key in it; wanted PEM, \"BEGIN PRIVATE KEY\"", path));
   }

@@ -216,6 +216,17 @@ struct TlsLab {
         "/usr/bin/python3", "-c", std::string(kPythonStart) + std::string(program), port,
         Certificates::get().ca()});
   }
+  std::unique_ptr<Child> s_client(const std::string& options) {
+    return std::make_unique<Child>(std::vector<std::string>{
+        "/bin/sh", "-c",
+        "openssl s_client -brief -connect 127.0.0.1:" + std::to_string(listener->local().port) +
+            " " + options});
+  }
+  std::string run_s_client(const std::string& options) {
+    const auto child = s_client(options);
+    CHECK(until([&] { return child->has_exited(); }));
+    return child->said();
+  }
   /// Until the peer is done; returns what it printed.
   std::string run_python(std::string_view program) {
     const auto child = python(program);
