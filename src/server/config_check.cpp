@@ -327,10 +327,10 @@ void check_zones(Reader& reader, Document& document) {
 
 void check_listen(Reader& reader, const Document& document) {
   const auto& listen = document.config.listen;
-  if (listen.empty() && document.listen != nullptr && document.listen->items.empty()) {
-    reader.warning(
-        document.listen->place,
-        "dns.listen is empty: no nameserver, and this version has nothing else to serve");
+  if (listen.empty() && document.listen != nullptr && document.listen->items.empty() &&
+      document.listeners.empty()) {
+    reader.warning(document.listen->place,
+                   "dns.listen is empty and there is no [[gateway.listener]]: nothing is served");
   }
   if (document.listen == nullptr) return;
   std::vector<std::pair<Endpoint, Place>> seen;
