@@ -234,8 +234,14 @@ TEST_CASE("a client that ends without close_notify has ended, and we may still a
 
 TEST_CASE("a reset is told after what arrived before it, and only once") {
   TlsLab lab;
+  lab.reader.after_each = [&] {
+    if (lab.reader.connections == 1 && lab.reader.chunks == 0 && !lab.reader.error) {
+      lab.stream->write(as_bytes("x"));
+    }
+  };
   lab.run_python(
       "s = connect()\n"
+      "s.recv(1)\n"
       "s.sendall(b'last words')\n"
       "s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b'\\1\\0\\0\\0\\0\\0\\0\\0')\n"
       "os.close(s.detach())\n");
@@ -251,10 +257,13 @@ TEST_CASE("a reset is told after what arrived before it, and only once") {
 TEST_CASE("a write that finds the connection gone fails, and failed() follows from the loop") {
   TlsLab lab;
   lab.reader.after_each = [&] {
-    if (lab.reader.connections == 1 && !lab.reader.error) lab.stream->pause();
+    if (lab.reader.connections != 1 || lab.reader.error) return;
+    lab.stream->pause();
+    lab.stream->write(as_bytes("x"));
   };
-  const std::string said = lab.run_python(
+  lab.run_python(
       "s = connect()\n"
+      "s.recv(1)\n"
       "s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b'\\1\\0\\0\\0\\0\\0\\0\\0')\n"
       "os.close(s.detach())\n");
   CHECK(lab.reader.connections == 1);

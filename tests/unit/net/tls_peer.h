@@ -188,8 +188,8 @@ def connect(name='one.test', c=None, session=None):
 
 /// Accepts connections on loopback, one after the other; `stream` is the newest.
 struct TlsLab {
-  explicit TlsLab(std::vector<std::string> names = {"one"}, std::vector<std::string> alpn = {},
-                  net::TlsSettings with = {})
+  explicit TlsLab(const std::vector<std::string>& names = {"one"},
+                  const std::vector<std::string>& alpn = {}, net::TlsSettings with = {})
       : settings(with), tickets(net::TlsTickets::make()) {
     serve(names, alpn);
     listener = net::TcpListener::open(

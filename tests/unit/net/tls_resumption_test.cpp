@@ -24,7 +24,7 @@ def visit(c, name='one.test', session=None):
 )";
 
 struct Visited : TlsLab {
-  explicit Visited(std::vector<std::string> names = {"one"}) : TlsLab(std::move(names)) {
+  explicit Visited(const std::vector<std::string>& names = {"one"}) : TlsLab(names) {
     reader.after_each = [this] {
       if (reader.connections == 0) return;
       reader.connections = 0;
