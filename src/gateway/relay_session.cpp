@@ -15,7 +15,7 @@
 namespace postern::gateway {
 namespace {
 
-constexpr int kKeepIdleS = 60, kKeepIntervalS = 20, kKeepProbes = 4;
+constexpr int kKeepIdleS = 60;  // then the system's probes: about 11 minutes on Linux
 constexpr std::uint32_t kAttemptMinMs = 500;
 
 void set_option(int fd, int level, int name, int value) {
@@ -25,8 +25,6 @@ void set_option(int fd, int level, int name, int value) {
 void keep_alive(int fd) {
   set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
   set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, kKeepIdleS);
-  set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, kKeepIntervalS);
-  set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, kKeepProbes);
 }
 
 int take_socket_error(int fd) {
@@ -53,8 +51,8 @@ void RelaySession::Side::watch(int events) {
 }
 
 void RelaySession::Side::close(bool reset) {
-  watch(0);
   poll.reset();
+  interest = 0;
   if (reset && fd) {
     const linger at_once{1, 0};
     static_cast<void>(setsockopt(fd.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once));
@@ -96,7 +94,7 @@ bool RelaySession::open_side(std::size_t which, net::Fd fd) {
 
 void RelaySession::start() {
   Side& client = sides_[kClient];
-  destination_ = net::local_endpoint(client.fd).value_or(Endpoint{});
+  if (write_header_) destination_ = net::local_endpoint(client.fd).value_or(Endpoint{});
   keep_alive(client.fd.get());
   if (!open_side(kClient, std::move(client.fd))) {
     finish(RelayEnd::kNoBackend);
