@@ -50,6 +50,7 @@ void RelayBackend::forget(AddressWaiter& waiter) {
 
 // When the name cannot be resolved now, its former addresses are better than nothing.
 void RelayBackend::resolved(Result<ResolvedHost> result) {
+  const auto keep = shared_from_this();  // the last one who waits may be the last owner
   ticket_.reset();
   lookup_error_.clear();
   std::uint64_t ttl_ms = kFailedLookupMs;

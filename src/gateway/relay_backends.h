@@ -23,7 +23,8 @@ class AddressWaiter {
   virtual void addresses_ready() = 0;
 };
 
-class RelayBackend {
+/// Owned by a shared pointer.
+class RelayBackend : public std::enable_shared_from_this<RelayBackend> {
  public:
   static constexpr std::uint64_t kFirstRestMs = 1000, kRestMaxMs = 30'000;
   static constexpr std::uint64_t kFailedLookupMs = 5000;  ///< former addresses hold so long

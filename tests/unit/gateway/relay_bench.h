@@ -28,24 +28,35 @@ class TableResolver final : public gateway::HostResolver {
   explicit TableResolver(net::Loop& loop) : loop_(loop) {}
   std::map<std::string, gateway::ResolvedHost> hosts;
   int asked = 0;
+  bool hold = false;  ///< until let_go()
+
+  void let_go() {
+    for (net::Deferred* work : held_) work->schedule();
+    held_.clear();
+  }
 
   std::unique_ptr<Ticket> resolve(const std::string& host, Done done) override {
     ++asked;
     Result<gateway::ResolvedHost> result = fail(Code::kNotFound, host + ": not in the table");
     if (const auto known = hosts.find(host); known != hosts.end()) result = known->second;
-    return std::make_unique<Later>(loop_, std::move(done), std::move(result));
+    auto later = std::make_unique<Later>(loop_, std::move(done), std::move(result));
+    if (hold) {
+      held_.push_back(&later->work);
+    } else {
+      later->work.schedule();
+    }
+    return later;
   }
 
  private:
   struct Later final : Ticket {
     Later(net::Loop& loop, Done done, Result<gateway::ResolvedHost> result)
-        : work(loop, [done = std::move(done), result = std::move(result)] { done(result); }) {
-      work.schedule();
-    }
+        : work(loop, [done = std::move(done), result = std::move(result)] { done(result); }) {}
     net::Deferred work;
   };
 
   net::Loop& loop_;
+  std::vector<net::Deferred*> held_;
 };
 
 /// A listening socket; accepts without waiting.

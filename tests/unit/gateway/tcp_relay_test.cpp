@@ -388,6 +388,20 @@ TEST_CASE("a connection that goes while its backend is being looked up leaves no
   CHECK(bench.log.size() == 1);
 }
 
+TEST_CASE("a backend that a reload removes while it is being looked up") {
+  RelayBench bench;
+  bench.resolver.hold = true;
+  bench.add_backend("nowhere.home.arpa", 5432);
+  bench.start();
+  const auto client = bench.connect(), second = bench.connect();
+  CHECK(bench.wait_for([&] { return bench.relay->counts().accepted == 2; }));
+  bench.listener_settings().backends.clear();
+  bench.relay->configure(bench.site);
+  bench.resolver.let_go();
+  CHECK(bench.receive_all(*client).reset);
+  CHECK(bench.receive_all(*second).reset);
+}
+
 TEST_CASE("the PROXY header stands before the first byte, with the client's address") {
   Joined joined([](RelayBench& bench) { bench.listener_settings().proxy_protocol = true; });
   joined.client->send_all("hello");
