@@ -419,6 +419,13 @@ def quic_datagrams():
                bytes([source]) + b"s" * source)
 
 
+def proxy_headers():
+    """For fuzz_proxy_header: the size of the pieces, then a header and what follows it."""
+    for kind, addresses in ((0x2000, 0), (0x2111, 12), (0x2121, 36), (0x2131, 216), (0x2111, 300), (0x2211, 12)):
+        yield (b"\x03\r\n\r\n\0\r\nQUIT\n" + struct.pack("!HH", kind, addresses) +
+               bytes(i % 251 for i in range(addresses)) + b"data")
+
+
 def hpack_literals(*lines):
     """Without indexing, without Huffman code (RFC 7541 section 6.2.2)."""
     return b"".join(b"\0"[i:] + bytes([len(text)]) + text.encode("latin-1")
@@ -492,6 +499,7 @@ def main():
     seeds = {
         "message": [bytes([i % 4]) + packet for i, packet in enumerate(messages)],
         "answer": list(scenarios()),
+        "proxy_header": list(proxy_headers()),
         "quic": list(quic_datagrams()),
         "route": [text.encode() for text in REQUESTS],
         "svcb": list(svcb_records()),
