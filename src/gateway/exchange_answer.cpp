@@ -56,6 +56,7 @@ void Exchange::answer_with(std::uint16_t status, std::string_view content_type,
   responded_ = true;
   count_status(status);
   client_->send_head(response_, length);
+  if (over()) return;
   if (length.kind == Kind::kKnown) {
     sent_ += body.size();
     context_.counts.bytes_sent += body.size();

@@ -51,6 +51,7 @@ class BackendStream {
 
 enum class BackendFailure : std::uint8_t {
   kNone,
+  kNoUpgrade,    ///< it speaks a protocol that can't be upgraded
   kNoAddress,    ///< the name has no address
   kRefused,      ///< not connected: refused, unreachable, TLS not agreed
   kTimeout,      ///< not connected in time

@@ -150,7 +150,7 @@ int Endpoint::Calls::field(nghttp2_session*, const nghttp2_frame* frame, nghttp2
   };
   Endpoint& self = of(user);
   const Stream* const stream = self.section_.stream;
-  if (stream == nullptr || stream->id != frame->hd.stream_id) return 0;
+  if (stream == nullptr || stream->id != frame->hd.stream_id || stream->over()) return 0;
   self.field_came(text_of(name), text_of(value));
   return verdict(self);
 }
