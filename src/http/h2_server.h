@@ -47,11 +47,13 @@ class ServerEvents {
 
 class ServerConnection {
  public:
+  /// The destructor makes no calls: the owner of the connection sees to its streams.
   static std::unique_ptr<ServerConnection> make(const Settings& settings, ServerEvents& events);
   virtual ~ServerConnection() = default;
 
-  /// All bytes that came. False: the connection is over (abuse() says why); collect what is left
-  /// (GOAWAY), send it, close. `now_ms` is for limits per second.
+  /// All bytes that came. False: the connection is over (abuse() says why) and all streams were
+  /// told; collect what is left (GOAWAY), send it, close. Some violations only show in collect():
+  /// ask finished() behind it. `now_ms` is for limits per second.
   virtual bool receive(Bytes input, std::uint64_t now_ms) = 0;
   virtual Abuse abuse() const = 0;
   virtual std::string_view fault() const = 0;  ///< a few words for the log
