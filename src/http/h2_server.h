@@ -66,7 +66,7 @@ class ServerConnection {
   virtual bool finished() const = 0;
   virtual std::size_t streams() const = 0;
 
-  /// 1xx. The text is copied during the call.
+  /// 1xx, 64 of one stream at most. The text is copied during the call.
   virtual void interim(std::int32_t stream, const ResponseHead& head) = 0;
   /// The final head. With kNone the stream ends with it. Names are lowered; the text is copied.
   /// kKnown sends a Content-Length; `to_head`: an answer to HEAD (Content-Length stays a field).

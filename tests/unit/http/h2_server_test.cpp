@@ -271,6 +271,8 @@ TEST_CASE("interim responses come before the final one") {
   REQUIRE(frames.size() == 1);
   CHECK(frames[0].lines == Lines{{":status", "100"}});
   CHECK(!frames[0].ends_stream());
+  for (int i = 0; i < 100; ++i) server.connection->interim(1, interim);
+  CHECK(server.take().size() == 63);
 }
 
 TEST_CASE("malformed requests reset their stream only") {
