@@ -544,7 +544,7 @@ void answer(const AnswerInput& input, Bytes message, MutableBytes buffer, Decisi
   const QueryFault fault = parse_query(message, &query);
   if (fault == QueryFault::kSilence) return;
   Reply reply(query, message, buffer, reply_limit(query, policy, input.stream), policy.udp_payload);
-  if (!policy.allows(input.client)) {
+  if (!input.internal && !policy.allows(input.client)) {
     reply.set_ede(Ede::kProhibited, "this client is not in dns.allow");
     return refuse(&reply, Rcode::kRefused, out);
   }

@@ -50,6 +50,7 @@ void check_certificate_file(Reader& reader, const Node& node, const std::string&
                fmt::format("tls.certificate.{}: cannot read '{}': {}; a path is relative to the "
                            "file that has it",
                            key, *file, why));
+  file->clear();  // nobody tries to read it and says the same again
 }
 
 void check_certificates(Reader& reader, Document& document) {

@@ -12,8 +12,9 @@ constexpr std::uint64_t kHour = 3600, kDay = 86'400, kWeek = 604'800;
 
 // [server]
 
-constexpr std::array<Choice<LogLevel>, 4> kLogLevels{{{"error", LogLevel::kError},
+constexpr std::array<Choice<LogLevel>, 5> kLogLevels{{{"error", LogLevel::kError},
                                                       {"warning", LogLevel::kWarning},
+                                                      {"warn", LogLevel::kWarning},
                                                       {"info", LogLevel::kInfo},
                                                       {"debug", LogLevel::kDebug}}};
 constexpr std::array<Choice<LogFormat>, 2> kLogFormats{

@@ -49,7 +49,7 @@ def main():
         environment["POSTERN_SLOW"] = "3"
     passed = failed = 0
     with concurrent.futures.ThreadPoolExecutor(AT_A_TIME) as pool:
-        jobs = [pool.submit(run_file, path, environment, 10000 + 1000 * i)
+        jobs = [pool.submit(run_file, path, environment, 10000 + 600 * i)
                 for i, path in enumerate(files)]
         for job in concurrent.futures.as_completed(jobs):
             name, good, bad, seconds, text = job.result()

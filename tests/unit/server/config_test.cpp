@@ -248,7 +248,7 @@ TEST_CASE("a wrong type is an error that says what to write") {
         "t.toml:1:1: dns.override is a table; write [[dns.override]], in double brackets");
   CHECK(
       problem("[server]\nlog = { level = 1 }\n") ==
-      R"(t.toml:2:17: server.log.level is an integer; write one of "error", "warning", "info", "debug")");
+      R"(t.toml:2:17: server.log.level is an integer; write one of "error", "warning", "warn", "info", "debug")");
   CHECK(problem("[server]\nuser = 1979-05-27\n") ==
         "t.toml:2:8: server.user is a date; write a string in quotes");
 }

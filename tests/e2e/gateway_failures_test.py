@@ -1,0 +1,118 @@
+"""Backends that die, answer nonsense or are not there, clients that leave, and requests that are sent again."""
+
+import threading
+import time
+import unittest
+
+from gateway_backends import new_port
+from gateway_lab import HOST, EchoCase, Gateway, read_until, route
+from lab import SLOW
+
+
+class Failing(EchoCase):
+    def test_a_backend_that_dies_in_the_body_is_an_error_not_a_short_success(self):
+        cases = {"/cut-length": "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc",
+                 "/cut-chunk": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n64\r\nabc",
+                 "/cut-chunks": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"}
+        for path, text in cases.items():
+            self.backend.on(path, lambda e, text=text: (e.send(text), time.sleep(0.05), e.close()))
+            self.backend.on(path + "-reset", lambda e, text=text: (e.send(text), time.sleep(0.05), e.reset()))
+            for one in (path, path + "-reset"):
+                for scheme, how in (("http", "--http1.1"), ("https", "--http1.1"), ("https", "--http2")):
+                    with self.subTest(path=one, scheme=scheme, how=how):
+                        reply = self.gateway.curl(f"{scheme}://{HOST}{one}", http=how, check=False)
+                        self.assertNotEqual(reply.code, 0)
+                        self.assertEqual((reply.status, reply.body), (200, b"abc"))
+
+    def test_an_answer_that_is_no_http_is_a_502(self):
+        for i, text in enumerate(("", "nonsense\r\n\r\n", "HTTP/1.1 2000 OK\r\n\r\n", "HTTP/1.1 200 OK\r\nX Y: z\r\n\r\n",
+                                  "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
+                                  "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\nabcd",
+                                  "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nabcd",
+                                  "HTTP/1.1 200 OK\r\nX: " + "y" * 300_000 + "\r\n\r\n",
+                                  "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n")):
+            self.backend.on(f"/bad{i}", lambda e, text=text: (e.body(), e.send(text), e.close()))
+            with self.subTest(text=text[:60]):
+                reply = self.get(f"/bad{i}", "-X", "POST", "-d", "x")
+                self.assertIn(reply.status, (502, 503))
+                self.assertLess(len(reply.body), 300)
+
+    def test_a_client_that_goes_away_frees_the_backend(self):
+        gone = threading.Event()
+
+        def endless(e):
+            e.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            try:
+                for _ in range(500):
+                    e.send("3\r\nabc\r\n")
+                    time.sleep(0.02)
+            except OSError:
+                gone.set()
+                raise
+        self.backend.on("/endless", endless)
+        with self.gateway.dial(tls=False) as connection:
+            connection.sendall(f"GET /endless HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+            read_until(connection, b"abc")
+        self.assertTrue(gone.wait(6 * SLOW))
+
+    def test_nothing_listens_503(self):
+        with Gateway(route(f"http://127.0.0.1:{new_port()}")) as gateway:
+            reply = gateway.curl(f"http://{HOST}/none-there", http="--http1.1")
+            self.assertEqual(reply.status, 503)
+            self.assertLess(len(reply.body), 300)
+            self.assertIn("503", gateway.access("/none-there"))
+
+
+class Again(EchoCase):
+    """When a request is sent a second time."""
+
+    def one_use(self, path, finish=lambda e: e.close()):
+        """The first request on each connection is answered, the second sees it end without a byte."""
+        def handler(e):
+            count = getattr(e.connection, "fileno")()
+            if getattr(e.reader, "uses", 0):
+                finish(e)
+            else:
+                e.body()
+                e.reply(body=f"done {count}".encode())
+            e.reader.uses = getattr(e.reader, "uses", 0) + 1
+        self.other.on(path, handler)
+
+    def ask(self, path, method="GET", *arguments):
+        return self.gateway.curl(f"http://alone.vanillax.me{path}", "-X", method, *arguments, http="--http1.1")
+
+    def test_an_idempotent_request_on_a_kept_connection_that_ends_is_sent_again(self):
+        for finish in (lambda e: e.close(), lambda e: e.reset()):
+            self.one_use("/again", finish)
+            for _ in range(6):
+                self.assertEqual(self.ask("/again").status, 200)
+
+    def test_a_post_that_may_have_been_seen_is_not_sent_again(self):
+        self.one_use("/post")
+        self.other.drop()
+        statuses = [self.ask("/post", "POST", "-d", "x").status for _ in range(6)]
+        self.assertEqual(set(statuses) - {200, 502, 503}, set())
+        self.assertEqual(len(self.other.seen("/post")), 6)
+
+    def test_nothing_is_sent_again_once_something_was_answered(self):
+        self.other.on("/half", lambda e: (e.send("HTTP/1.1 200 OK\r\nContent-Len"), time.sleep(0.05), e.close()))
+        self.assertIn(self.ask("/half").status, (502, 503))
+        self.assertEqual(len(self.other.seen("/half")), 1)
+
+    def test_kept_connections_that_the_backend_closed_do_not_show(self):
+        self.other.on("/idle", lambda e: (e.body(), e.reply(body=b"ok")))
+        for method in ("GET", "POST", "GET", "POST", "PUT"):
+            self.assertEqual(self.ask("/idle", method, "-d", "x").status, 200)
+            self.other.drop()  # while idle in the pool
+            time.sleep(0.1 * SLOW)
+
+    def test_connections_are_kept(self):
+        self.other.on("/kept", lambda e: e.reply(body=b"ok"))
+        before = self.other.accepted
+        for _ in range(10):
+            self.ask("/kept")
+        self.assertLessEqual(self.other.accepted - before, 2)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,225 @@
+"""Limits, slow clients, connections without end, the drain over HTTP/1.1, the access log and the metrics."""
+
+import json
+import re
+import signal
+import socket
+import threading
+import time
+import unittest
+
+from hyperframe.frame import HeadersFrame
+
+from gateway_backends import Backend, is_open
+from gateway_h2_client import Http2
+from gateway_lab import HOST, Gateway, read_all, read_until, route
+from lab import SLOW, Case, wait_until
+
+OWN = {"status": 200, "body": "own"}
+
+
+class Limits(Case):
+    @classmethod
+    def setUpClass(cls):
+        cls.backend = Backend()
+        cls.gateway = Gateway(route(cls.backend), limits={"header_bytes": "8KiB", "headers": 50, "header_timeout": "1s",
+                                                          "connections": 60, "streams": 7})
+        cls.gateway.start()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.backend.stop()
+        cls.gateway.__exit__(None, None, None)
+
+    def test_heads_that_are_too_large_are_431(self):
+        cases = {"one": ["X: " + "y" * 9000], "several": [f"X-{i}: {'y' * 900}" for i in range(10)],
+                 "path": None, "many": [f"X-{i}: y" for i in range(60)]}
+        for name, fields in cases.items():
+            for scheme, how in (("http", "--http1.1"), ("https", "--http1.1"), ("https", "--http2")):
+                with self.subTest(name=name, how=how):
+                    before = len(self.backend.exchanges)
+                    path = "/" if fields else "/" + "x" * 9000
+                    reply = self.gateway.curl(f"{scheme}://{HOST}{path}", *(part for one in fields or ()
+                                              for part in ("-H", one)), http=how, check=False)
+                    self.assertIn(reply.status, (431,) if fields else (414, 431))
+                    self.assertEqual(len(self.backend.exchanges), before)
+        within = [part for i in range(40) for part in ("-H", f"X-{i}: {'y' * 120}")]
+        self.assertEqual(self.gateway.curl(f"https://{HOST}/", *within).status, 200)
+
+    def test_an_endless_head_is_cut_off(self):
+        with self.gateway.dial(tls=False) as connection:
+            connection.sendall(f"GET / HTTP/1.1\r\nHost: {HOST}\r\nX: ".encode())
+            with self.assertRaises(OSError):
+                for _ in range(10_000):
+                    connection.sendall(b"y" * 10_000)
+
+    def test_slow_heads_are_closed_whatever_they_send(self):
+        def drip(connection, parts):
+            began = time.monotonic()
+            connection.settimeout(0.1)
+            for part in parts:
+                try:
+                    connection.sendall(part)
+                    if not connection.recv(65536) and time.monotonic() - began > 0.5:
+                        break
+                except TimeoutError:
+                    continue
+                except OSError:
+                    break
+                if time.monotonic() - began > 8 * SLOW:
+                    break
+            return time.monotonic() - began
+        letters = [bytes([one]) for one in f"GET / HTTP/1.1\r\nHost: {HOST}\r\n".encode() + b"X: y\r\n" * 30]
+        for name, tls in (("plain", False), ("tls", True)):
+            with self.subTest(name), self.gateway.dial(tls=tls) as connection:
+                self.assertTrue(0.5 < drip(connection, letters) < 5 * SLOW)
+        with self.subTest("nothing at all"), self.gateway.dial(tls=False) as connection:
+            connection.settimeout(8 * SLOW)
+            self.assertTrue(read_all(connection)[1])
+        with self.subTest("half a handshake"):
+            with socket.create_connection(("127.0.0.1", self.gateway.https_port), 8 * SLOW) as connection:
+                connection.sendall(b"\x16\x03\x01\x02\x00\x01")
+                self.assertTrue(read_all(connection)[1])
+        with self.subTest("HTTP/2 head without its end"):
+            client = Http2(self.gateway)
+            client.tolerant = True
+            client.send(HeadersFrame(1, client.protocol.encoder.encode([(":method", "GET")])))
+            client.read(lambda: client.closed or client.goaway is not None, 8)
+            self.assertTrue(client.closed or client.goaway is not None)
+            client.close()
+
+    def test_a_slow_body_is_no_slow_head(self):
+        with self.gateway.dial(tls=False) as connection:
+            connection.sendall(f"POST / HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 10\r\n\r\n".encode())
+            for _ in range(10):
+                connection.sendall(b"x")
+                time.sleep(0.2)
+            self.assertIn(b'"size": 10', read_until(connection, b"}"))
+
+    def test_streams(self):
+        with Http2(self.gateway) as client:
+            self.assertEqual(client.remote(3), 7)
+
+    def test_connections(self):
+        held = []
+        try:
+            for _ in range(60):
+                held.append(self.gateway.dial(tls=False))
+            refused = 0
+            for _ in range(20):
+                try:
+                    one = socket.create_connection(("127.0.0.1", self.gateway.http_port), 2 * SLOW)
+                    held.append(one)
+                    one.settimeout(0.3)
+                    if one.recv(1) == b"":
+                        refused += 1
+                except TimeoutError:
+                    pass
+                except OSError:
+                    refused += 1
+            self.assertGreater(refused, 0)
+        finally:
+            for one in held:
+                one.close()
+        wait_until("service again", lambda: self.gateway.curl(
+            f"http://{HOST}/", http="--http1.1", check=False).status == 200)
+
+
+class Drain(Case):
+    def test_sigterm_lets_requests_finish_and_takes_no_new_connections(self):
+        go = threading.Event()
+        with Backend() as backend:
+            backend.on("/slow", lambda e: (e.send("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nabc"), go.wait(20 * SLOW),
+                                           e.send("def")))
+            gateway = Gateway(route(backend))
+            with gateway, gateway.dial(tls=False) as connection, gateway.dial() as upload:
+                connection.sendall(f"GET /slow HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+                upload.sendall(f"POST /up HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 6\r\n\r\nabc".encode())
+                got = read_until(connection, b"abc")
+                wait_until("the upload at the backend", lambda: backend.seen("/up"))
+                gateway.process.send_signal(signal.SIGTERM)
+                wait_until("the listener to be closed", lambda: not is_open(gateway.http_port))
+                self.assertIsNone(gateway.process.poll())
+                upload.sendall(b"def")
+                self.assertIn(b'"size": 6', read_until(upload, b"}"))
+                go.set()
+                got += read_all(connection)[0]
+                self.assertTrue(got.endswith(b"abcdef"))
+                self.assertEqual(gateway.process.wait(10 * SLOW), 0)
+
+
+class Log(Case):
+    def requests(self, gateway):
+        """Several kinds of request, each with a word of its own in the path."""
+        gateway.curl(f"https://{HOST}/word-get?q=1")
+        gateway.curl(f"http://{HOST}/word-post", "-d", "x" * 10, http="--http1.1")
+        gateway.curl("http://nobody.vanillax.me/word-404", http="--http1.1")
+        gateway.curl(f"https://{HOST}/word-cut", check=False)
+
+    def gateway(self, backend, form):
+        backend.on("/word-cut", lambda e: (e.send("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nabc"), e.close()))
+        backend.on("/word-get", lambda e: e.reply(201, body=b"z" * 1234))
+        return Gateway(route(backend), server=f'log = {{ level = "info", format = "{form}", requests = true }}')
+
+    def test_json(self):
+        with Backend() as backend, self.gateway(backend, "json") as gateway:
+            self.requests(gateway)
+            get = json.loads(gateway.access("/word-get"))
+            text = json.dumps(get)
+            values = [str(one) for one in get.values()]
+            for part in ("127.0.0.1", HOST, "GET", "h2", "201", "1234", "/word-get"):
+                self.assertTrue(any(part.lower() in one.lower() for one in values), f"{part} in {text}")
+            self.assertIn(f"127.0.0.1:{backend.port}", text)
+            self.assertEqual((get["method"], get["host"], int(get["status"])), ("GET", HOST, 201))
+            self.assertRegex(text, r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d")
+            self.assertEqual(json.loads(gateway.access("/word-post"))["method"], "POST")
+            self.assertEqual(int(json.loads(gateway.access("/word-404"))["status"]), 404)
+            cut = json.loads(gateway.access("/word-cut"))
+            self.assertGreater(len(json.dumps(cut)), 20)
+            self.assertRegex(json.dumps(cut), r"(?i)backend")
+            self.assertNotEqual({key for key in cut if cut[key]} - {key for key in get if get[key]}, set(),
+                                "no word of the failure")
+            for word in ("get", "post", "404", "cut"):
+                self.assertEqual(len([one for one in gateway.log if f"/word-{word}" in one]), 1)
+            for line in gateway.log:
+                json.loads(line)
+
+    def test_text(self):
+        with Backend() as backend, self.gateway(backend, "text") as gateway:
+            self.requests(gateway)
+            line = gateway.access("/word-get")
+            for part in ("127.0.0.1", HOST, "GET", "h2", "201", "1234", f"127.0.0.1:{backend.port}"):
+                self.assertIn(part.lower(), line.lower())
+            gateway.access("/word-cut")
+
+    def test_nobody_writes_lines_of_their_own_into_it(self):
+        with Backend() as backend, self.gateway(backend, "text") as gateway:
+            with Http2(gateway) as client:
+                client.request(path="/forged%0aline\"\x1b[31m", authority=HOST)
+            gateway.curl(f"http://{HOST}/word-get", "-H", "X-Request-Id: a\tb", "-A", "evil\x1b[0m", http="--http1.1")
+            gateway.access("/word-get")
+            self.assertFalse(any("\x1b" in one for one in gateway.log))
+
+    def test_off(self):
+        gateway = Gateway(route(respond=OWN), server='log = { level = "info", requests = false }')
+        with gateway:
+            gateway.curl(f"https://{HOST}/word-none")
+            gateway.curl(f"https://{HOST}/word-none")
+        self.assertFalse(any("/word-none" in one for one in gateway.log))
+
+    def test_metrics_count_requests_and_connections(self):
+        with Backend() as backend, Gateway(route(backend)) as gateway:
+            before = gateway.metrics()
+            for _ in range(7):
+                gateway.curl(f"https://{HOST}/")
+            grown = {}
+
+            def seven():
+                after = gateway.metrics()
+                grown.update({name: after[name] - before.get(name, 0) for name in after})
+                return any(value == 7 and re.search("request", name) for name, value in grown.items())
+            wait_until("seven requests in the metrics", seven)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,167 @@
+"""Under load (h2load, and clients that connect anew for each request): reloads, certificates that change and
+listeners that come and go lose nothing; of backends that die only the requests that they had may fail."""
+
+import http.client
+import os
+import re
+import subprocess
+import threading
+import time
+import unittest
+
+from gateway_backends import Nginx, is_open, new_port
+from gateway_lab import HOST, Gateway, read_until, route, tls_context
+from lab import SLOW, Case, wait_until
+
+SECONDS = 6
+
+
+def h2load(gateway, path="/small", *arguments, clients=8, streams=8, seconds=SECONDS):
+    """Runs h2load for some seconds: a function that waits for it and gives its counts."""
+    port = gateway.https_port
+    process = subprocess.Popen(["h2load", "-D", str(seconds), "-c", str(clients), "-m", str(streams), "-t", "1",
+                                f"--connect-to=127.0.0.1:{port}", *arguments, f"https://{HOST}:{port}{path}"],
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def finish():
+        text, _ = process.communicate(timeout=60 * SLOW)
+        line = re.search(r"requests: (\d+) total, (\d+) started, (\d+) done, (\d+) succeeded, (\d+) failed, "
+                         r"(\d+) errored, (\d+) timeout", text)
+        status = re.search(r"status codes: (\d+) 2xx, (\d+) 3xx, (\d+) 4xx, (\d+) 5xx", text)
+        assert line and status, text
+        return {"text": text, "done": int(line[3]), "failed": int(line[5]) + int(line[6]) + int(line[7]),
+                "good": int(status[1]), "bad": sum(int(status[i]) for i in (2, 3, 4))}
+    return finish
+
+
+class Fresh:
+    """Threads that make a connection for each request, HTTP/1.1 over TLS or plain, until they are stopped."""
+
+    def __init__(self, gateway, threads=2, keep=False, method="GET"):
+        self.gateway, self.keep, self.method = gateway, keep, method
+        self.context, self.good, self.wrong, self.running = tls_context(), 0, [], True
+        self.threads = [threading.Thread(target=self.work, args=(i % 2 == 0,)) for i in range(threads)]
+        for one in self.threads:
+            one.start()
+
+    def connect(self, tls):
+        if not tls:
+            return http.client.HTTPConnection("127.0.0.1", self.gateway.http_port, timeout=10 * SLOW)
+        connection = http.client.HTTPConnection("127.0.0.1", self.gateway.https_port, timeout=10 * SLOW)
+        connection.connect()
+        connection.sock = self.context.wrap_socket(connection.sock, server_hostname=HOST)
+        return connection
+
+    def work(self, tls):
+        while self.running:
+            try:
+                connection = self.connect(tls)
+                for _ in range(20 if self.keep else 1):
+                    connection.request(self.method, "/small", headers={"Host": HOST})
+                    reply = connection.getresponse()
+                    if reply.read() and reply.status == 200:
+                        self.good += 1
+                    else:
+                        self.wrong.append(reply.status)
+                    if reply.will_close:
+                        break
+                connection.close()
+            except (OSError, http.client.HTTPException) as error:
+                self.wrong.append(repr(error))
+            time.sleep(0.002)
+
+    def stop(self):
+        self.running = False
+        for one in self.threads:
+            one.join()
+
+
+class Load(Case):
+    def test_reloads_and_new_certificates_lose_nothing(self):
+        with Nginx() as one, Nginx("http2") as two, Gateway(
+                route(one, two), route(respond={"status": 200, "body": "own"}, matches=[{"path_prefix": "/own"}]),
+                server="workers = 2\nlog = { requests = false }") as gateway:
+            fresh, kept = Fresh(gateway), Fresh(gateway, keep=True)
+            finish = h2load(gateway)
+            end, i = time.monotonic() + SECONDS, 0
+            while time.monotonic() < end:
+                i += 1
+                gateway.new_certificate("lan", "*.vanillax.me", f"x{i}.example")
+                extra = route(respond={"status": 200, "body": str(i)}, hosts=[f"n{i}.vanillax.me"])
+                gateway.change(routes=(*gateway.routes[:2], extra))
+                wait_until("the new route", lambda i=i: gateway.curl(
+                    f"http://n{i}.vanillax.me/", http="--http1.1", check=False).text == str(i))
+                time.sleep(0.5)
+            fresh.stop()
+            kept.stop()
+            load = finish()
+            self.assertEqual((fresh.wrong, kept.wrong), ([], []))
+            self.assertEqual((load["failed"], load["bad"]), (0, 0), load["text"])
+            self.assertGreater(min(fresh.good, kept.good, load["good"]), 100)
+            self.assertGreater(i, 4)
+
+    def test_backends_that_die_cost_only_what_they_had(self):
+        backends = [Nginx(), Nginx()]
+        with Gateway(route(*backends), server="log = { requests = false }") as gateway:
+            kept = Fresh(gateway, threads=4, keep=True)
+            finish = h2load(gateway, clients=4, streams=4)
+            kills = 0
+            end = time.monotonic() + SECONDS
+            while time.monotonic() < end - 1:
+                victim = backends[kills % 2]
+                victim.stop(9)
+                kills += 1
+                time.sleep(0.4)
+                backends[(kills - 1) % 2] = self.again(victim)
+                time.sleep(0.4)
+            kept.stop()
+            load = finish()
+            for one in backends:
+                one.stop()
+            had = kills * (4 * 4 + 4)
+            self.assertLessEqual(load["failed"] + load["bad"] + len(kept.wrong), had, (load["text"], kept.wrong))
+            self.assertGreater(load["good"], 100)
+            self.assertGreater(kills, 3)
+
+    @staticmethod
+    def again(nginx):
+        nginx.__class__.__mro__[1].__init__(nginx, "nginx", "-c", nginx.directory / "nginx.conf", ready=nginx.port)
+        return nginx
+
+    def test_idempotent_requests_survive_the_only_backend_being_restarted_gracefully(self):
+        with Nginx() as nginx, Gateway(route(nginx), server="log = { requests = false }") as gateway:
+            kept = Fresh(gateway, threads=4, keep=True)
+            for _ in range(6):
+                time.sleep(0.4)
+                nginx.process.send_signal(1)  # nginx reloads: its old worker closes kept connections
+            kept.stop()
+            self.assertEqual(kept.wrong, [])
+            self.assertGreater(kept.good, 100)
+
+    def test_many_idle_connections_are_cheap_and_freed(self):
+        with Gateway(route(respond={"status": 200, "body": "x"})) as gateway:
+            gateway.curl(f"https://{HOST}/")
+            before = gateway.rss()
+            held = [gateway.dial() for _ in range(300)]
+            for one in held:
+                one.sendall(f"GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+            for one in held:
+                read_until(one, b"\r\n\r\n")
+            self.assertLess((gateway.rss() - before) / 300, (160 << 10) * SLOW)
+            for one in held:
+                one.close()
+            files = lambda: len(os.listdir(f"/proc/{gateway.process.pid}/fd"))
+            wait_until("their sockets to be closed", lambda: files() < 100)
+
+    def test_listeners_move_on_reload(self):
+        with Gateway(route(respond={"status": 200, "body": "x"})) as gateway:
+            old, moved = gateway.http_port, new_port()
+            gateway.change(listener={"http": moved})
+            gateway.http_port = moved
+            wait_until("the new port", lambda: gateway.curl(f"http://{HOST}/", http="--http1.1", check=False).status == 200)
+            wait_until("the old port to be closed", lambda: not is_open(old))
+            self.assertEqual(gateway.curl(f"https://{HOST}/").status, 200)
+
+
+if __name__ == "__main__":
+    unittest.main()

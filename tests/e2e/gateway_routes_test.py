@@ -1,0 +1,361 @@
+"""Routes: who gets a request, what is changed on the way, what the gateway answers by itself; and the
+names of routes in DNS."""
+
+import collections
+import threading
+import time
+import unittest
+
+from gateway_backends import Backend, new_port
+from gateway_lab import HOST, Gateway, route
+from lab import SLOW, Case, data, wait_until
+
+
+class Routed(Case):
+    """`who(host, path)` is the name that the route's own answer says."""
+
+    ROUTES = ()
+    LISTENER = {}
+
+    @classmethod
+    def setUpClass(cls):
+        cls.gateway = Gateway(*cls.ROUTES, listener=cls.LISTENER)
+        cls.gateway.start()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.gateway.__exit__(None, None, None)
+
+    def reply(self, path="/", host=HOST, *arguments, **options):
+        options.setdefault("http", "--http1.1")
+        return self.gateway.curl(f"http://{host}{path}", *arguments, **options)
+
+    def who(self, path="/", host=HOST, *arguments):
+        reply = self.reply(path, host, "--path-as-is", *arguments)
+        return reply.text if reply.status == 200 else reply.status
+
+
+def says(name, hosts=(HOST,), **keys):
+    return route(hosts=hosts, respond={"status": 200, "body": name}, **keys)
+
+
+def match(**keys):
+    return [keys]
+
+
+class Hosts(Routed):
+    ROUTES = (says("any", ["*.vanillax.me"]), says("deep", ["*.deep.vanillax.me"]),
+              says("exact", ["exact.vanillax.me", "also.vanillax.me"]),
+              says("exact below", ["a.deep.vanillax.me"], matches=match(path_prefix="/only")))
+
+    def test_exact_before_the_longest_wildcard_before_shorter_ones(self):
+        for host, name in (("exact.vanillax.me", "exact"), ("also.vanillax.me", "exact"), ("x.vanillax.me", "any"),
+                           ("x.deep.vanillax.me", "deep"), ("y.x.deep.vanillax.me", "deep"),
+                           ("y.x.vanillax.me", "any"), ("deep.vanillax.me", "any"), ("vanillax.me", 404),
+                           ("exact.vanillax.me.evil", 404), ("xvanillax.me", 404)):
+            with self.subTest(host):
+                self.assertEqual(self.who("/", host), name)
+
+    def test_a_host_in_any_case_with_a_port_or_a_dot_at_the_end(self):
+        self.assertEqual(self.who("/", HOST, "-H", "Host: EXACT.Vanillax.ME"), "exact")
+        self.assertEqual(self.who("/", HOST, "-H", "Host: exact.vanillax.me:8080"), "exact")
+        self.assertEqual(self.who("/", HOST, "-H", "Host: exact.vanillax.me."), "exact")
+
+    def test_a_path_of_a_more_specific_host_that_does_not_match(self):
+        self.assertEqual(self.who("/only", "a.deep.vanillax.me"), "exact below")
+        self.assertIn(self.who("/", "a.deep.vanillax.me"), ("deep", 404))
+
+
+class Paths(Routed):
+    ROUTES = (says("root", matches=match(path_prefix="/")),
+              says("foo", matches=match(path_prefix="/foo")),
+              says("foo bar", matches=match(path_prefix="/foo/bar/")),
+              says("exact foo", matches=match(path_exact="/foo/exact")),
+              says("regex", matches=match(path_regex="/v[0-9]+/items")),
+              says("two", matches=[{"path_exact": "/one"}, {"path_prefix": "/two"}]))
+
+    def test_exact_then_the_longest_prefix_by_elements(self):
+        for path, name in (("/", "root"), ("/foo", "foo"), ("/foo/", "foo"), ("/foo/x", "foo"), ("/foobar", "root"),
+                           ("/foo/bar", "foo bar"), ("/foo/bar/", "foo bar"), ("/foo/bar/x", "foo bar"),
+                           ("/foo/barx", "foo"), ("/foo/exact", "exact foo"), ("/foo/exact/", "foo"),
+                           ("/FOO", "root"), ("/foo?x=/foo/bar", "foo"), ("/v12/items", "regex"), ("/one", "two"),
+                           ("/one/x", "root"), ("/two/x", "two")):
+            with self.subTest(path):
+                self.assertEqual(self.who(path), name)
+
+    def test_dots_and_escapes_do_not_lead_around_a_route(self):
+        for path in ("/x/../foo", "/x/%2e%2e/foo", "/./foo", "/%66oo", "/foo/./", "/foo/bar/.."):
+            with self.subTest(path):
+                self.assertIn(self.who(path), ("foo", 400))
+        for path in ("/foo/../x", "/foo/%2E%2e/x"):
+            with self.subTest(path):
+                self.assertIn(self.who(path), ("root", 400))
+
+
+class Conditions(Routed):
+    ROUTES = (says("plain", matches=match(path_prefix="/p")),
+              says("method", matches=match(path_prefix="/p", method="PUT")),
+              says("header", matches=match(path_prefix="/p", headers={"x-env": "dev"})),
+              says("headers", matches=match(path_prefix="/p", headers={"x-env": "dev", "x-b": "1"})),
+              says("query", matches=match(path_prefix="/p", query={"v": "1"})),
+              says("queries", matches=match(path_prefix="/p", query={"v": "1", "w": "a b"})),
+              says("first", ["twins.vanillax.me"]), says("second", ["twins.vanillax.me"]),
+              says("method only", ["m.vanillax.me"], matches=match(method="POST")))
+
+    def test_method_before_headers_before_queries_and_more_before_fewer(self):
+        for path, arguments, name in (
+                ("/p", [], "plain"), ("/p", ["-X", "PUT"], "method"),
+                ("/p", ["-X", "PUT", "-H", "X-Env: dev"], "method"),
+                ("/p", ["-H", "X-ENV: dev"], "header"), ("/p", ["-H", "X-Env: Dev"], "plain"),
+                ("/p", ["-H", "X-Env: dev", "-H", "X-B: 1"], "headers"), ("/p?v=1", ["-H", "X-Env: dev"], "header"),
+                ("/p?v=1", [], "query"), ("/p?a=b&v=1&w=a%20b", [], "queries"), ("/p?v=2", [], "plain"),
+                ("/p?V=1", [], "plain"), ("/p?v=11", [], "plain")):
+            with self.subTest(path=path, arguments=arguments):
+                self.assertEqual(self.who(path, HOST, *arguments), name)
+
+    def test_of_equals_the_first_in_the_file(self):
+        self.assertEqual(self.who("/", "twins.vanillax.me"), "first")
+
+    def test_no_match_is_404(self):
+        self.assertEqual(self.who("/", HOST), 404)
+        self.assertEqual(self.who("/", "m.vanillax.me"), 404)
+        self.assertEqual(self.who("/", "m.vanillax.me", "-X", "POST"), "method only")
+
+
+class Answers(Routed):
+    ROUTES = (route(hosts=["old.vanillax.me"], redirect={"scheme": "https", "hostname": "new.vanillax.me", "port": 443,
+                                                         "status": 301}),
+              route(hosts=["port.vanillax.me"], redirect={"scheme": "https", "port": 8443, "status": 308}),
+              route(hosts=["path.vanillax.me"], redirect={"scheme": "http", "port": 80, "path": "/there", "status": 302}),
+              route(hosts=["teapot.vanillax.me"], respond={"status": 418, "content_type": "application/x-tea",
+                                                           "body": "short and stout"}),
+              route(hosts=["empty.vanillax.me"], respond={"status": 204}),
+              route(hosts=["filters.vanillax.me"], respond={"status": 200, "body": "x"},
+                    filters={"set_response_headers": {"X-Set": "1"}}))
+
+    def test_redirects(self):
+        for url, status, location in (("old.vanillax.me/a/b?c=d", 301, "https://new.vanillax.me/a/b?c=d"),
+                                      ("port.vanillax.me/a?b", 308, "https://port.vanillax.me:8443/a?b"),
+                                      ("path.vanillax.me/a/b", 302, "http://path.vanillax.me/there")):
+            with self.subTest(url):
+                host, path = url.split("/", 1)
+                reply = self.reply("/" + path, host)
+                self.assertEqual((reply.status, reply.header("Location")), (status, location))
+
+    def test_what_the_gateway_answers_by_itself(self):
+        reply = self.reply("/", "teapot.vanillax.me")
+        self.assertEqual((reply.status, reply.header("Content-Type"), reply.text),
+                         (418, "application/x-tea", "short and stout"))
+        reply = self.reply("/", "teapot.vanillax.me", "-I")
+        self.assertEqual((reply.status, reply.body, reply.header("Content-Length")), (418, b"", "15"))
+        self.assertEqual(self.reply("/", "empty.vanillax.me").status, 204)
+        self.assertEqual(self.reply("/", "teapot.vanillax.me", "-d", "x" * 100_000).status, 418)
+        self.assertEqual(self.reply("/", "filters.vanillax.me").header("X-Set"), "1")
+
+
+class Filters(Case):
+    @classmethod
+    def setUpClass(cls):
+        cls.backend = Backend("a")
+        cls.backend.on("/answer", lambda e: e.reply(fields=[("X-Keep", "1"), ("X-Set", "old"), ("X-Set", "older"),
+                                                            ("X-Add", "old"), ("X-Gone", "1"), ("Server", "b")]))
+        path = {"matches": match(path_prefix="/app")}
+        cls.gateway = Gateway(
+            route(cls.backend, hosts=["headers.vanillax.me"], filters={
+                "set_request_headers": {"X-Set": "new"}, "add_request_headers": {"X-Add": "new"},
+                "remove_request_headers": ["X-Gone"], "set_response_headers": {"X-Set": "new"},
+                "add_response_headers": {"X-Add": "new"}, "remove_response_headers": ["x-gone"]}),
+            route(cls.backend, hosts=["host.vanillax.me"], filters={"rewrite_host": "inside.example"}),
+            route(cls.backend, hosts=["prefix.vanillax.me"], filters={"rewrite_prefix": "/new"}, **path),
+            route(cls.backend, hosts=["strip.vanillax.me"], filters={"rewrite_prefix": "/"}, **path),
+            route(cls.backend, hosts=["whole.vanillax.me"], filters={"rewrite_path": "/one"}, **path))
+        cls.gateway.start()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.backend.stop()
+        cls.gateway.__exit__(None, None, None)
+
+    def said(self, host, path="/", *arguments):
+        said = self.gateway.curl(f"http://{host}.vanillax.me{path}", *arguments, http="--http1.1").json()
+        fields = collections.defaultdict(list)
+        for name, value in said["fields"]:
+            fields[name.lower()].append(value)
+        return said["target"], {name: ", ".join(values) for name, values in fields.items()}
+
+    def test_request_headers(self):
+        _, seen = self.said("headers", "/", "-H", "X-Set: old", "-H", "X-Set: older", "-H", "X-Add: old",
+                            "-H", "X-Gone: 1", "-H", "X-Keep: 1")
+        self.assertEqual((seen["x-set"], seen["x-add"], seen["x-keep"]), ("new", "old, new", "1"))
+        self.assertNotIn("x-gone", seen)
+
+    def test_response_headers(self):
+        reply = self.gateway.curl("http://headers.vanillax.me/answer", http="--http1.1")
+        self.assertEqual(reply.values("X-Set"), ["new"])
+        self.assertEqual(", ".join(reply.values("X-Add")), "old, new")
+        self.assertEqual((reply.header("X-Keep"), reply.header("X-Gone"), reply.header("Server")), ("1", None, "b"))
+
+    def test_rewrites(self):
+        self.assertEqual(self.said("host")[1]["host"], "inside.example")
+        self.assertEqual(self.said("host")[1]["x-forwarded-host"], "host.vanillax.me")
+        for host, path, target in (("prefix", "/app/x?y=%20", "/new/x?y=%20"), ("prefix", "/app", "/new"),
+                                   ("prefix", "/app/", "/new/"), ("strip", "/app/x", "/x"), ("strip", "/app", "/"),
+                                   ("strip", "/app?y", "/?y"), ("whole", "/app/x?y", "/one?y")):
+            with self.subTest(host=host, path=path):
+                self.assertEqual(self.said(host, path)[0], target)
+
+
+class Backends(Case):
+    def test_weights(self):
+        with Backend("a") as a, Backend("b") as b, Backend("c") as c, Gateway(route(
+                {"url": a.url, "weight": 3}, {"url": b.url, "weight": 1}, {"url": c.url, "weight": 0})) as gateway:
+            for _ in range(80):
+                gateway.curl(f"http://{HOST}/", http="--http1.1")
+            self.assertEqual(len(a.exchanges) + len(b.exchanges), 80)
+            self.assertTrue(48 <= len(a.exchanges) <= 72, len(a.exchanges))
+            self.assertEqual(c.exchanges, [])
+
+    def test_a_backend_that_is_not_there_is_passed_over(self):
+        with Backend("a") as alive, Gateway(route(f"http://127.0.0.1:{new_port()}", alive)) as gateway:
+            for method in ("GET", "POST") * 10:
+                reply = gateway.curl(f"http://{HOST}/", "-X", method, "-d", "x", http="--http1.1")
+                self.assertEqual(reply.status, 200)
+
+    def test_one_that_comes_back_is_used_again(self):
+        with Backend("a") as backend, Gateway(route(backend)) as gateway:
+            ask = lambda: gateway.curl(f"http://{HOST}/", http="--http1.1").status
+            self.assertEqual(ask(), 200)
+            backend.stop()
+            self.assertIn(ask(), (502, 503))
+            self.assertEqual(ask(), 503)
+            backend.start()
+            wait_until("it to be used", lambda: ask() == 200, 15)
+
+    def test_health_checks(self):
+        good = [True]
+        with Backend("a") as a, Backend("b") as b, Gateway(route(
+                a, b, health={"path": "/healthz", "interval": "200ms"})) as gateway:
+            a.on("/healthz", lambda e: e.reply(200 if good[0] else 500))
+            ask = lambda: gateway.curl(f"http://{HOST}/", http="--http1.1").json()["name"]
+            wait_until("both in use", lambda: {ask(), ask(), ask(), ask()} == {"a", "b"})
+            good[0] = False
+            wait_until("a left out", lambda: {ask() for _ in range(6)} == {"b"})
+            good[0] = True
+            wait_until("a back", lambda: {ask() for _ in range(6)} == {"a", "b"})
+            self.assertGreater(len(b.seen("/healthz")), 1)
+
+
+class Limits(Case):
+    def test_time_outs(self):
+        with Backend() as backend:
+            hold = threading.Event()
+            backend.on("/wait", lambda e: (hold.wait(20 * SLOW), e.close()))
+            backend.on("/stall", lambda e: (e.send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"),
+                                            hold.wait(20 * SLOW), e.close()))
+            backend.on("/drip", self.drip)
+            with Gateway(route(backend, hosts=["request.vanillax.me"], timeouts={"request": "500ms"}),
+                         route(backend, hosts=["backend.vanillax.me"], timeouts={"backend": "500ms"}),
+                         route(backend, hosts=["idle.vanillax.me"], timeouts={"idle": "600ms"})) as gateway:
+                for host in ("request", "backend"):
+                    for scheme, how in (("http", "--http1.1"), ("https", "--http2")):
+                        reply = gateway.curl(f"{scheme}://{host}.vanillax.me/wait", http=how)
+                        self.assertEqual(reply.status, 504, host)
+                        self.assertLess(len(reply.body), 300)
+                        self.assertTrue(0.4 < reply.seconds < 4 * SLOW, reply.seconds)
+                reply = gateway.curl("http://request.vanillax.me/stall", http="--http1.1", check=False)
+                self.assertNotEqual(reply.code, 0)
+                self.assertIn("504", gateway.access("request.vanillax.me"))
+                reply = gateway.curl("http://idle.vanillax.me/stall", http="--http1.1", check=False)
+                self.assertNotEqual(reply.code, 0)
+                self.assertLess(reply.seconds, 5 * SLOW)
+                reply = gateway.curl("http://idle.vanillax.me/drip", http="--http1.1")  # never idle for so long
+                self.assertEqual(reply.body, b"abc" * 5)
+                hold.set()
+
+    @staticmethod
+    def drip(e):
+        e.send("HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n")
+        for _ in range(5):
+            e.send("abc")
+            time.sleep(0.25)
+
+    def test_a_body_over_the_limit_is_413(self):
+        with Backend() as backend, Gateway(route(backend, limits={"body": "10KiB"})) as gateway:
+            for scheme, how in (("http", "--http1.1"), ("https", "--http1.1"), ("https", "--http2")):
+                for form in ([], ["-H", "Transfer-Encoding: chunked"]):
+                    ask = lambda size: gateway.curl(f"{scheme}://{HOST}/", "-H", "Expect:", "-d", "x" * size, *form,
+                                                    http=how, check=False).status
+                    self.assertEqual(ask(10240), 200)
+                    self.assertEqual(ask(10241), 413)
+            before = len(backend.exchanges)
+            gateway.curl(f"http://{HOST}/", "-d", "x" * 20000, http="--http1.1", check=False)
+            self.assertEqual(len(backend.exchanges), before)  # a length that is too large is known beforehand
+
+
+class Names(Case):
+    """publish_dns"""
+
+    def https(self, gateway, name):
+        return data(gateway.ask(name, "HTTPS").answer, "HTTPS")
+
+    def test_route_hostnames_answer_with_the_listeners_address(self):
+        with Gateway(says("a", ["app.vanillax.me", "*.wild.vanillax.me"])) as gateway:
+            for name in ("app.vanillax.me", "x.wild.vanillax.me", "y.x.wild.vanillax.me"):
+                with self.subTest(name):
+                    self.assertEqual(gateway.answer(name), ["127.0.0.1"])
+                    self.assert_nodata(gateway.ask(name, "AAAA"))
+                    self.assertEqual(self.https(gateway, name), [
+                        f'1 . alpn="h2,http/1.1" port="{gateway.https_port}" ipv4hint="127.0.0.1"'])
+            self.assertEqual(gateway.answer("wild.vanillax.me"), [])
+            self.assertEqual(gateway.answer("other.vanillax.me"), [])
+
+    def test_not_when_it_is_off(self):
+        with Gateway(says("a"), listener={"publish_dns": False}) as gateway:
+            self.assertEqual(gateway.answer(HOST), [])
+
+    def test_two_addresses(self):
+        with Gateway(says("a"), listener={"address": ["127.0.0.1", "::1"]}) as gateway:
+            self.assertEqual((gateway.answer(HOST), gateway.answer(HOST, "AAAA")), (["127.0.0.1"], ["::1"]))
+            self.assertEqual(self.https(gateway, HOST), [
+                f'1 . alpn="h2,http/1.1" port="{gateway.https_port}" ipv4hint="127.0.0.1" ipv6hint="::1"'])
+
+    def test_the_alpn_of_the_listener(self):
+        with Gateway(says("a"), listener={"alpn": ["http/1.1"]}) as gateway:
+            answer = self.https(gateway, HOST)
+            self.assertEqual(len(answer), 1)
+            self.assertIn('alpn="http/1.1"', answer[0])
+            self.assertEqual(gateway.curl(f"https://{HOST}/").version, "1.1")
+
+    def test_overrides_of_ones_own_to_the_gateways_address(self):
+        config = '''
+            [[dns.override]]
+            names = ["mine.example"]
+            address = ["127.0.0.1"]
+            https = "gateway"
+
+            [[dns.override]]
+            names = ["elsewhere.example"]
+            address = ["127.0.0.9"]
+            https = "gateway"
+            '''
+        with Gateway(says("a"), config=config) as gateway:
+            self.assertEqual(self.https(gateway, "mine.example"), [
+                f'1 . alpn="h2,http/1.1" port="{gateway.https_port}" ipv4hint="127.0.0.1"'])
+            self.assert_nodata(gateway.ask("elsewhere.example", "HTTPS"))
+
+    def test_plain_http_only_has_no_https_record(self):
+        with Gateway(says("a"), listener={"https": 0}) as gateway:
+            self.assertEqual(gateway.answer(HOST), ["127.0.0.1"])
+            self.assert_nodata(gateway.ask(HOST, "HTTPS"))
+
+    def test_names_follow_the_routes_on_reload(self):
+        with Gateway(says("a")) as gateway:
+            gateway.change(routes=(says("b", ["new.vanillax.me"]),))
+            wait_until("the new name", lambda: gateway.answer("new.vanillax.me") == ["127.0.0.1"])
+            self.assertEqual(gateway.answer(HOST), [])
+            self.assertEqual(gateway.curl("http://new.vanillax.me/", http="--http1.1").text, "b")
+            self.assertEqual(gateway.curl(f"http://{HOST}/", http="--http1.1").status, 404)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,409 @@
+"""TLS: which certificate, which versions, resumption, certificates that change; Alt-Svc, HSTS, the way from
+http to https; UDP on the TLS port; and the listeners that relay TCP."""
+
+import os
+import shutil
+import signal
+import socket
+import ssl
+import struct
+import subprocess
+import threading
+import time
+import unittest
+
+from gateway_backends import Backend, authority, is_open, new_port
+from gateway_lab import HOST, Gateway, read_all, read_until, route, table, tls_context
+from lab import SLOW, Case, wait_until
+
+QUIET_S = 0.7
+
+
+def shown(gateway, name=HOST):
+    """The certificate that is shown for this name, PEM; an error's text when the handshake fails."""
+    try:
+        context = tls_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        with socket.create_connection(("127.0.0.1", gateway.https_port), 6 * SLOW) as plain, \
+                context.wrap_socket(plain, server_hostname=name) as connection:
+            return ssl.DER_cert_to_PEM_cert(connection.getpeercert(True))
+    except (ssl.SSLError, ConnectionError) as error:
+        return str(error)
+
+
+def s_client(gateway, *arguments, send=b""):
+    done = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{gateway.https_port}", "-CAfile",
+                           authority().certificate, *map(str, arguments)], input=send, capture_output=True,
+                          timeout=20 * SLOW, check=False)
+    return (done.stdout + done.stderr).decode("latin-1")
+
+
+class Certificates(Case):
+    @classmethod
+    def setUpClass(cls):
+        cls.gateway = Gateway(route(hosts=["*.vanillax.me", "a.example"], respond={"status": 200, "body": "hello"}),
+                              names={"first": ("first.example",), "wild": ("*.vanillax.me",),
+                                     "exact": ("exact.vanillax.me",)})
+        cls.gateway.start()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.gateway.__exit__(None, None, None)
+
+    def pem(self, name):
+        return (self.gateway.directory / f"tls/{name}.crt").read_text()
+
+    def test_exact_before_wildcard_before_the_first_without_a_name(self):
+        self.assertEqual(shown(self.gateway, "exact.vanillax.me"), self.pem("exact"))
+        self.assertEqual(shown(self.gateway, "EXACT.vanillax.me"), self.pem("exact"))
+        self.assertEqual(shown(self.gateway, "other.vanillax.me"), self.pem("wild"))
+        self.assertEqual(shown(self.gateway, "first.example"), self.pem("first"))
+        self.assertEqual(shown(self.gateway, None), self.pem("first"))
+
+    def test_an_unknown_name_is_refused(self):
+        for name in ("stranger.example", "vanillax.me", "a.b.vanillax.me", "cloudflare-ech.com"):
+            with self.subTest(name):
+                self.assertRegex(shown(self.gateway, name).lower().replace("_", " "), "unrecognized name")
+
+    def test_a_host_that_the_connections_certificate_does_not_cover(self):
+        for how in ("--http1.1", "--http2"):
+            reply = self.gateway.curl("https://exact.vanillax.me/", "-H", "Host: a.example", http=how)
+            self.assertIn(reply.status, (200, 421))
+
+    def test_versions(self):
+        for option, version in (("-tls1_2", "TLSv1.2"), ("-tls1_3", "TLSv1.3")):
+            self.assertRegex(s_client(self.gateway, option, "-servername", HOST), rf"New, {version}|{version}, Cipher")
+        for option in ("-tls1", "-tls1_1"):
+            said = s_client(self.gateway, option, "-servername", HOST, "-cipher", "ALL:@SECLEVEL=0")
+            self.assertRegex(said, "alert protocol version|no protocols available|wrong version|Cipher is \\(NONE\\)")
+            self.assertNotIn("Verify return code: 0 (ok)\n---\nread", said)
+
+    def test_alpn(self):
+        for offered, chosen in (("h2,http/1.1", "h2"), ("http/1.1,h2", "h2"), ("http/1.1", "http/1.1"), ("h2", "h2")):
+            said = s_client(self.gateway, "-alpn", offered, "-servername", HOST)
+            self.assertIn(f"ALPN protocol: {chosen}", said)
+        self.assertIn("No ALPN negotiated", s_client(self.gateway, "-servername", HOST))
+        self.assertRegex(s_client(self.gateway, "-alpn", "h3", "-servername", HOST).lower(),
+                         "no application protocol|no alpn negotiated")
+
+    def test_sessions_are_resumed_also_after_a_reload(self):
+        for version in ("-tls1_2", "-tls1_3"):
+            path = self.gateway.directory / f"session{version}"
+            ask = (f"GET / HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n").encode()
+            common = [version, "-servername", HOST, "-ign_eof"]
+            self.assertIn("\nNew, ", s_client(self.gateway, *common, "-sess_out", path, send=ask))
+            resumed = [*common, "-sess_in", path]
+            self.assertIn("\nReused, ", s_client(self.gateway, *resumed, send=ask))
+            self.gateway.reload()
+            self.assertIn("\nReused, ", s_client(self.gateway, *resumed, send=ask))
+
+    def test_a_small_flood_of_half_handshakes_harms_nobody(self):
+        halves = [socket.create_connection(("127.0.0.1", self.gateway.https_port)) for _ in range(100)]
+        for one in halves:
+            one.sendall(b"\x16\x03\x01\x02\x00\x01")
+        self.assertEqual(self.gateway.curl(f"https://{HOST}/").status, 200)
+        for one in halves:
+            one.close()
+
+    def test_plain_http_on_the_tls_port_is_ended(self):
+        with socket.create_connection(("127.0.0.1", self.gateway.https_port), 6 * SLOW) as connection:
+            connection.sendall(f"GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+            self.assertTrue(read_all(connection)[1])
+
+
+class Renewal(Case):
+    def test_files_that_change_are_served_without_a_command(self):
+        with Gateway(route(respond={"status": 200, "body": "x"})) as gateway:
+            for _ in range(2):
+                fresh = gateway.new_certificate("lan", "*.vanillax.me")
+                wait_until("the new certificate", lambda: shown(gateway) == fresh)
+            certificate, key = authority().leaf("*.vanillax.me")  # written in place, not renamed
+            (gateway.directory / "tls/lan.crt").write_text(certificate)
+            (gateway.directory / "tls/lan.key").write_text(key)
+            wait_until("the one written in place", lambda: shown(gateway) == certificate)
+
+    def test_a_symlink_swap_as_kubernetes_does_it(self):
+        with Gateway(route(respond={"status": 200, "body": "x"}), names={"lan": ("*.vanillax.me",)}) as gateway:
+            pass
+        gateway = Gateway(route(respond={"status": 200, "body": "x"}))
+        tls = gateway.directory / "tls"
+
+        def mount(number):
+            version = tls / f"..2026_{number}"
+            version.mkdir()
+            certificate, key = authority().leaf("*.vanillax.me")
+            (version / "lan.crt").write_text(certificate)
+            (version / "lan.key").write_text(key)
+            (tls / "..data_tmp").symlink_to(version.name)
+            os.rename(tls / "..data_tmp", tls / "..data")
+            return certificate
+        for name in ("lan.crt", "lan.key"):
+            (tls / name).unlink()
+            (tls / name).symlink_to(f"..data/{name}")
+        first = mount(1)
+        with gateway:
+            self.assertEqual(shown(gateway), first)
+            for number in (2, 3):
+                fresh = mount(number)
+                wait_until("the new certificate", lambda: shown(gateway) == fresh)
+                shutil.rmtree(tls / f"..2026_{number - 1}")
+
+    def test_a_pair_that_does_not_match_keeps_the_old_one(self):
+        with Gateway(route(respond={"status": 200, "body": "x"})) as gateway:
+            old = shown(gateway)
+            mark = len(gateway.log)
+            certificate, key = authority().leaf("*.vanillax.me")
+            path = gateway.directory / "tls/lan.crt"
+            (path.parent / "next").write_text(certificate)
+            (path.parent / "next").rename(path)
+            gateway.wait_log(r"(?i)(lan\.(crt|key)|certificate).*(match|key)", mark)
+            self.assertEqual(shown(gateway), old)
+            gateway.process.send_signal(signal.SIGHUP)
+            gateway.wait_log("(?i)keep|stay|refused|rejected|not (re)?loaded|error", mark)
+            self.assertEqual(shown(gateway), old)
+            (path.parent / "lan.key").write_text(key)
+            wait_until("the pair", lambda: shown(gateway) == certificate)
+            for text in ("", "nonsense"):
+                path.write_text(text)
+                time.sleep(0.3 * SLOW)
+                self.assertEqual(shown(gateway), certificate)
+
+
+class Headers(Case):
+    def each(self, gateway, expected, plain=None):
+        """Alt-Svc of every kind of response over TLS, and of plain HTTP."""
+        paths = [("/ok", 200), ("/304", 304), ("/500", 500), ("/dead", 503)]
+        for path, status in paths:
+            for how in ("--http1.1", "--http2"):
+                with self.subTest(path=path, how=how):
+                    reply = gateway.curl(f"https://{HOST}{path}", http=how)
+                    self.assertEqual((reply.status, reply.values("Alt-Svc")), (status, expected))
+            reply = gateway.curl(f"http://{HOST}{path}", http="--http1.1")
+            self.assertEqual((reply.status, reply.values("Alt-Svc")), (status, plain or []))
+
+    def gateway_with(self, backend, **listener):
+        alt = [("Alt-Svc", 'h3=":443"; ma=86400'), ("Alt-Svc", 'h3-29=":443"')]
+        backend.on("/ok", lambda e: e.reply(200, alt))
+        backend.on("/304", lambda e: e.send("HTTP/1.1 304 Not Modified\r\nAlt-Svc: h3=\":443\"\r\n\r\n"))
+        backend.on("/500", lambda e: e.reply(500, alt, reason="No"))
+        return Gateway(route(backend), route(f"http://127.0.0.1:{new_port()}", matches=[{"path_prefix": "/dead"}]),
+                       route(hosts=["moved.vanillax.me"], redirect={"hostname": HOST, "status": 302}),
+                       route(hosts=["own.vanillax.me"], respond={"status": 200, "body": "x"}), listener=listener)
+
+    def test_alt_svc_clear_is_the_default_and_is_on_everything_over_tls(self):
+        with Backend() as backend, self.gateway_with(backend) as gateway:
+            self.each(gateway, ["clear"])
+            for host, status in (("moved", 302), ("own", 200), ("nobody", 404)):
+                reply = gateway.curl(f"https://{host}.vanillax.me/")
+                self.assertEqual((reply.status, reply.values("Alt-Svc")), (status, ["clear"]))
+            with gateway.dial(alpn=None) as connection:
+                connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
+                self.assertIn(b"alt-svc: clear", read_all(connection)[0].lower())
+            big = gateway.curl(f"https://{HOST}/", "-H", "X: " + "y" * 100_000, http="--http1.1")
+            self.assertEqual((big.status, big.values("Alt-Svc")), (431, ["clear"]))
+
+    def test_alt_svc_strip(self):
+        with Backend() as backend, self.gateway_with(backend, alt_svc="strip") as gateway:
+            self.each(gateway, [])
+
+    def test_alt_svc_pass(self):
+        with Backend() as backend, self.gateway_with(backend, alt_svc="pass") as gateway:
+            for scheme in ("http", "https"):
+                reply = gateway.curl(f"{scheme}://{HOST}/ok")
+                self.assertEqual(", ".join(reply.values("Alt-Svc")), 'h3=":443"; ma=86400, h3-29=":443"')
+            self.assertIsNone(gateway.curl(f"https://{HOST}/dead").header("Alt-Svc"))
+
+    def test_http_leads_to_https_unless_told_otherwise(self):
+        with Backend() as backend, self.gateway_with(backend, redirect_to_https=True, hsts="365d") as gateway:
+            for method, statuses in (("GET", (301, 308)), ("POST", (308, 301))):
+                reply = gateway.curl(f"http://{HOST}/a/b?c=d", "-X", method, http="--http1.1")
+                self.assertIn(reply.status, statuses)
+                self.assertEqual(reply.header("Location"), f"https://{HOST}:{gateway.https_port}/a/b?c=d")
+                self.assertIsNone(reply.header("Strict-Transport-Security"))
+            self.assertEqual(backend.exchanges, [])
+            reply = gateway.curl(f"https://{HOST}/x")
+            self.assertIn("max-age=31536000", reply.header("Strict-Transport-Security"))
+
+    def test_no_hsts_by_default(self):
+        with Backend() as backend, self.gateway_with(backend) as gateway:
+            self.assertIsNone(gateway.curl(f"https://{HOST}/x").header("Strict-Transport-Security"))
+
+    def test_the_default_of_redirect_to_https_is_true(self):
+        gateway = Gateway(route(respond={"status": 200, "body": "x"}))
+        del gateway.listener["redirect_to_https"]
+        with gateway:
+            self.assertIn(gateway.curl(f"http://{HOST}/", http="--http1.1").status, (301, 308))
+
+
+def initial(version=1, size=1200, destination=b"\x01" * 8, source=b"\x02" * 5, first=0xC3):
+    head = struct.pack("!BI", first, version) + bytes([len(destination)]) + destination + bytes([len(source)]) + source
+    return head + os.urandom(size - len(head))
+
+
+class Quic(Case):
+    """RFC 9000 sections 6 and 17.2.1, RFC 8999."""
+
+    def ask(self, gateway, *datagrams, host="127.0.0.1"):
+        """Everything that comes back."""
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as channel:
+            channel.connect((host, gateway.https_port))
+            got = []
+            for one in datagrams:
+                channel.send(one)
+            channel.settimeout(QUIET_S * SLOW)
+            try:
+                while True:
+                    got.append(channel.recv(65535))
+            except (TimeoutError, ConnectionRefusedError):
+                return got
+
+    def test_long_headers_of_1200_bytes_and_more_are_told_another_version(self):
+        with Gateway(route(respond={"status": 200, "body": "x"}), listener={"address": ["127.0.0.1", "::1"]}) as gateway:
+            for host in ("127.0.0.1", "::1"):
+                for packet in (initial(), initial(0x6B3343CF), initial(0xFF00001D, 1350), initial(0xBABABABA, 1472),
+                               initial(first=0x80), initial(first=0xFF), initial(destination=b"\x07" * 20, source=b""),
+                               initial(destination=b"", source=b"\x09" * 20), initial(destination=b"d" * 255, source=b"s" * 255)):
+                    (reply,) = self.ask(gateway, packet, host=host)
+                    self.check(packet, reply)
+
+    def check(self, packet, reply):
+        size = packet[5]
+        destination = packet[6:6 + size]
+        source = packet[7 + size:7 + size + packet[6 + size]]
+        self.assertTrue(reply[0] & 0x80)
+        self.assertEqual(reply[1:5], b"\0\0\0\0")
+        self.assertEqual((reply[5], reply[6:6 + reply[5]]), (len(source), source))
+        rest = reply[6 + reply[5]:]
+        self.assertEqual((rest[0], rest[1:1 + rest[0]]), (len(destination), destination))
+        versions = rest[1 + rest[0]:]
+        self.assertTrue(versions and len(versions) % 4 == 0)
+        offered = {versions[i:i + 4] for i in range(0, len(versions), 4)}
+        self.assertNotIn(packet[1:5], offered)
+        self.assertNotIn(b"\0\0\0\1", offered)
+        self.assertLess(len(reply), len(packet))
+
+    def test_nothing_else_is_answered(self):
+        silent = [b"", b"\0", b"\xC3", os.urandom(1200)[:1] and bytes([0x40]) + os.urandom(1199), initial(size=1199),
+                  initial(size=100), initial(version=0), bytes([0x43]) + initial()[1:], b"\xC3\0\0\0\1\xFF" + b"x" * 100,
+                  b"\xC3\0\0\0\1" + bytes([255]) + b"x" * 255 + bytes([255]) + b"y" * 20, b"GET / HTTP/1.1\r\n\r\n"]
+        with Gateway(route(respond={"status": 200, "body": "x"})) as gateway:
+            self.assertEqual(self.ask(gateway, *silent), [])
+            self.assertEqual(len(self.ask(gateway, initial())), 1)
+
+    def test_ignore_and_no_tls(self):
+        with Gateway(route(respond={"status": 200, "body": "x"}), listener={"quic": "ignore"}) as gateway:
+            self.assertEqual(self.ask(gateway, initial()), [])
+        with Gateway(route(respond={"status": 200, "body": "x"}), listener={"https": 0}) as gateway:
+            self.assertEqual(self.ask(gateway, initial()), [])
+
+    def test_it_follows_a_reload(self):
+        with Gateway(route(respond={"status": 200, "body": "x"}), listener={"quic": "ignore"}) as gateway:
+            gateway.change(listener={"quic": "refuse"})
+            wait_until("an answer", lambda: self.ask(gateway, initial()))
+
+
+class Relay(Case):
+    """A listener with `tcp`."""
+
+    def relay(self, *backends, **keys):
+        port = new_port()
+        gateway = Gateway(route(respond={"status": 200, "body": "x"}), config=table("gateway.listener", {
+            "name": "db", "address": ["127.0.0.1"], "tcp": port, "backends": list(backends), **keys}))
+        gateway.tcp_port = port
+        return gateway
+
+    def serve(self, session, port=None):
+        listening = socket.create_server(("127.0.0.1", port or new_port()))
+        self.addCleanup(listening.close)
+
+        def loop():
+            while True:
+                try:
+                    connection, _ = listening.accept()
+                except OSError:
+                    return
+                threading.Thread(target=lambda: (session(connection), connection.close()), daemon=True).start()
+        threading.Thread(target=loop, daemon=True).start()
+        return f"127.0.0.1:{listening.getsockname()[1]}"
+
+    def dial(self, gateway):
+        return socket.create_connection(("127.0.0.1", gateway.tcp_port), 6 * SLOW)
+
+    def test_half_close_both_ways(self):
+        def upper(connection):
+            connection.sendall(read_all(connection)[0].upper() + b"!")
+
+        def first(connection):
+            connection.sendall(b"bye")
+            connection.shutdown(socket.SHUT_WR)
+            got.append(read_all(connection)[0])
+        got = []
+        with self.relay(self.serve(upper)) as gateway, self.dial(gateway) as connection:
+            connection.sendall(b"abc" * 200_000)
+            connection.shutdown(socket.SHUT_WR)
+            self.assertEqual(read_all(connection), (b"ABC" * 200_000 + b"!", True))
+        with self.relay(self.serve(first)) as gateway, self.dial(gateway) as connection:
+            self.assertEqual(read_all(connection), (b"bye", True))
+            connection.sendall(b"still here")
+            connection.shutdown(socket.SHUT_WR)
+            wait_until("the rest", lambda: got == [b"still here"])
+
+    def test_bytes_pass_at_once_and_whichever_side_speaks_first(self):
+        def server(connection):
+            connection.sendall(b"hello")
+            while part := connection.recv(100):
+                connection.sendall(part)
+        with self.relay(self.serve(server)) as gateway, self.dial(gateway) as connection:
+            read_until(connection, b"hello")
+            for word in (b"a", b"\0\xff", b"b" * 5000):
+                connection.sendall(word)
+                read_until(connection, word)
+
+    def test_several_backends_and_one_that_is_not_there(self):
+        servers = [self.serve(lambda c, name=name: c.sendall(name)) for name in (b"one", b"two")]
+        with self.relay(f"127.0.0.1:{new_port()}", *servers) as gateway:
+            got = []
+            for _ in range(20):
+                with self.dial(gateway) as connection:
+                    got.append(read_all(connection)[0])
+            self.assertEqual(set(got), {b"one", b"two"})
+
+    def test_no_backend_there_closes(self):
+        with self.relay(f"127.0.0.1:{new_port()}") as gateway, self.dial(gateway) as connection:
+            self.assertEqual(read_all(connection), (b"", True))
+
+    def test_proxy_protocol_v2(self):
+        def server(connection):
+            connection.sendall(read_all(connection)[0])
+        with self.relay(self.serve(server), proxy_protocol=True) as gateway, self.dial(gateway) as connection:
+            mine = connection.getsockname()
+            connection.sendall(b"payload")
+            connection.shutdown(socket.SHUT_WR)
+            got = read_all(connection)[0]
+        self.assertEqual(got[:12], b"\r\n\r\n\0\r\nQUIT\n")
+        command, family, length = struct.unpack("!BBH", got[12:16])
+        self.assertEqual((command, family), (0x21, 0x11))
+        self.assertEqual(struct.unpack("!4s4sHH", got[16:28]), (
+            socket.inet_aton("127.0.0.1"), socket.inet_aton("127.0.0.1"), mine[1], gateway.tcp_port))
+        self.assertEqual(got[16 + length:], b"payload")
+
+    def test_a_reset_is_seen_by_the_other_side(self):
+        ended = threading.Event()
+        address = self.serve(lambda c: (read_all(c), ended.set()))
+        with self.relay(address) as gateway:
+            connection = self.dial(gateway)
+            connection.sendall(b"x")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            time.sleep(0.1)
+            connection.close()
+            self.assertTrue(ended.wait(6 * SLOW))
+
+    def test_sigterm_lets_no_new_ones_in(self):
+        with self.relay(self.serve(lambda c: read_all(c))) as gateway:
+            self.assertTrue(is_open(gateway.tcp_port))
+            gateway.stop()
+            self.assertFalse(is_open(gateway.tcp_port))
+
+
+if __name__ == "__main__":
+    unittest.main()
