@@ -1,5 +1,6 @@
 #include "base/log.h"
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 
@@ -81,6 +82,58 @@ void log_line(LogLevel level, std::string_view event, std::string_view message) 
   }
   line.push_back('\n');
   [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+}
+
+bool log_is_json() { return log_format.load(std::memory_order_relaxed) == LogFormat::kJson; }
+
+void append_log_line(fmt::memory_buffer& out, LogLevel level, std::string_view event,
+                     std::string_view fields) {
+  const auto index = static_cast<std::size_t>(level);
+  if (log_is_json()) {
+    fmt::format_to(fmt::appender(out), R"({{"time":"{}","level":"{}","event":"{}",{}}})",
+                   utc_now_text(), kLevelNames[index], event, fields);
+  } else if (under_journald()) {
+    fmt::format_to(fmt::appender(out), "{}{}: {}", kJournalPriorities[index], event, fields);
+  } else {
+    fmt::format_to(fmt::appender(out), "{} {:<7} {}: {}", utc_now_text(), kLevelNames[index], event,
+                   fields);
+  }
+  out.push_back('\n');
+}
+
+void write_log_lines(std::string_view lines) {
+  while (!lines.empty()) {
+    const ssize_t written = ::write(STDERR_FILENO, lines.data(), lines.size());
+    if (written <= 0) return;
+    lines.remove_prefix(static_cast<std::size_t>(written));
+  }
+}
+
+void append_json_string(fmt::memory_buffer& out, std::string_view text) {
+  out.push_back('"');
+  append_json_text(out, text);
+  out.push_back('"');
+}
+
+void append_quoted(fmt::memory_buffer& out, std::string_view text) {
+  const bool plain = !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
+    return c > 0x20 && c < 0x7f && c != '"' && c != '\\';
+  });
+  if (plain) {
+    out.append(text);
+    return;
+  }
+  out.push_back('"');
+  for (const char c : text) {
+    const auto u = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') out.push_back('\\');
+    if (u < 0x20 || u >= 0x7f) {
+      fmt::format_to(fmt::appender(out), "\\x{:02x}", u);
+    } else {
+      out.push_back(c);
+    }
+  }
+  out.push_back('"');
 }
 
 bool LogLimit::allow(std::uint64_t now_ms, std::uint64_t* held_back) {

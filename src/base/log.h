@@ -34,6 +34,17 @@ std::string one_line(std::string_view text);
 /// `event` is a short stable name ("zone_reloaded"); `message` is for people.
 void log_line(LogLevel level, std::string_view event, std::string_view message);
 
+/// For many lines of one event at once (the access log): `fields` is one line, either
+/// name=value pairs, or the members of a JSON object when log_is_json().
+bool log_is_json();
+void append_log_line(fmt::memory_buffer& out, LogLevel level, std::string_view event,
+                     std::string_view fields);
+void write_log_lines(std::string_view lines);
+/// With its quotes; what is not printable ASCII escaped.
+void append_json_string(fmt::memory_buffer& out, std::string_view text);
+/// As it is when it has no blanks, quotes or control bytes; else in quotes with these escaped.
+void append_quoted(fmt::memory_buffer& out, std::string_view text);
+
 template <class... Args>
 void log_error(std::string_view event, fmt::format_string<Args...> text, Args&&... args) {
   log_line(LogLevel::kError, event, fmt::format(text, std::forward<Args>(args)...));

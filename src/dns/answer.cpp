@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <memory>
+#include <string_view>
+#include <system_error>
 
 #include "dns/answer_zone.h"
 #include "dns/rebind.h"
@@ -30,6 +33,18 @@ enum class Step : std::uint8_t {
 
 bool is_svcb(RrType type) { return type == RrType::kHttps || type == RrType::kSvcb; }
 
+/// "_8443._https.x" for port 8443 (RFC 9460 section 9.1).
+bool is_https_service(const LookupName& name, std::uint16_t port) {
+  if (name.label_count() < 3) return false;
+  const std::string_view number = as_text(name.name().first_label());
+  std::uint16_t asked = 0;
+  const auto [end, error] =
+      std::from_chars(number.data() + 1, number.data() + number.size(), asked);
+  return error == std::errc() && end == number.data() + number.size() && number[1] != '0' &&
+         asked == port && as_text(name.suffix(1).first_label()) == "_https" &&
+         name.suffix(2).first_label()[0] != '_';
+}
+
 /// Answers one query: the sources in their order for each name of the CNAME chain.
 class Resolution {
  public:
@@ -56,6 +71,7 @@ class Resolution {
   Step by_override();
   Step override_address(const OverrideTable::Match& match, RrType type);
   Step override_any(const OverrideTable::Match& match);
+  Step override_service(const OverrideTable::Match& match);
   Step by_zone();
   Step by_special();
   Step by_upstream();
@@ -161,12 +177,35 @@ Step Resolution::override_any(const OverrideTable::Match& match) {
   return minimal_any(Source::kOverride);
 }
 
+// "." stands for the owner's own name (RFC 9460 section 2.5.2), which for _8443._https.x would be
+// one without addresses: there the host is written out.
+Step Resolution::override_service(const OverrideTable::Match& match) {
+  const Override& rule = *match.rule;
+  if (query_.type != RrType::kHttps || rule.service.empty()) return negative(match);
+  NameView target;
+  if (!name_->name().is_root() && name_->name().first_label()[0] == '_') {
+    if (!is_https_service(*name_, rule.service_port)) return negative(match);
+    target = name_->suffix(2);
+    // The override has to be about the host: "*.x" is not about x.
+    const std::size_t least = match.owner.size() + (match.wildcard ? 1 : 0);
+    if (target.size() < least) return negative(match);
+  }
+  std::array<std::uint8_t, 2 + kNameBytesMax + kServiceBytesMax> rdata;
+  store_u16(rdata.data(), 1);  // SvcPriority
+  std::uint8_t* end = std::copy(target.wire().begin(), target.wire().end(), rdata.data() + 2);
+  end = std::copy(rule.service.begin(), rule.service.end(), end);
+  reply_.set_ede(Ede::kForgedAnswer, "dns.override");
+  reply_.add(Section::kAnswer, name_->name(), RrType::kHttps, rule.ttl_s,
+             Bytes(rdata.data(), static_cast<std::size_t>(end - rdata.data())));
+  return done(Source::kOverride);
+}
+
 Step Resolution::by_override() {
   const OverrideTable::Match& match = match_;
   if (!match || match.rule->forward) return Step::kNext;
   const Override& rule = *match.rule;
   if (is_svcb(query_.type)) {
-    if (rule.https != OverrideHttps::kEdit || rule.cname) return negative(match);
+    if (rule.https != OverrideHttps::kEdit || rule.cname) return override_service(match);
     owned_ = true;
     return Step::kNext;
   }
@@ -505,7 +544,7 @@ void answer(const AnswerInput& input, Bytes message, MutableBytes buffer, Decisi
   const QueryFault fault = parse_query(message, &query);
   if (fault == QueryFault::kSilence) return;
   Reply reply(query, message, buffer, reply_limit(query, policy, input.stream), policy.udp_payload);
-  if (!policy.allows(input.client)) {
+  if (!input.internal && !policy.allows(input.client)) {
     reply.set_ede(Ede::kProhibited, "this client is not in dns.allow");
     return refuse(&reply, Rcode::kRefused, out);
   }

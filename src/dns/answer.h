@@ -69,7 +69,8 @@ struct AnswerInput {
   Cache* cache = nullptr;
   std::uint32_t now_s = 0;  ///< monotonic
   IpAddress client;
-  bool stream = false;  ///< TCP and friends: no size limit but 65535
+  bool internal = false;  ///< this process itself: the access list is not asked
+  bool stream = false;    ///< TCP and friends: no size limit but 65535
   // When called again after a fetch:
   const ForwardQuestion* fetched_question = nullptr;
   const ImageView* fetched = nullptr;

@@ -1,6 +1,9 @@
 #include "dns/override.h"
 
 #include <algorithm>
+#include <array>
+
+#include "dns/svcb.h"
 
 namespace postern::dns {
 namespace {
@@ -8,6 +11,8 @@ namespace {
 constexpr std::uint32_t kSoaRefresh = 3600;
 constexpr std::uint32_t kSoaRetry = 600;
 constexpr std::uint32_t kSoaExpire = 86400;
+constexpr std::uint16_t kHttpsPort = 443;
+constexpr std::size_t kParamHeadBytes = 4;
 
 void append_u32(std::vector<std::uint8_t>& out, std::uint32_t v) {
   out.resize(out.size() + 4);
@@ -32,6 +37,48 @@ std::vector<std::uint8_t> negative_soa(std::uint32_t ttl_s) {
   return rdata;
 }
 
+void append_u16(std::vector<std::uint8_t>& out, std::size_t v) {
+  out.resize(out.size() + 2);
+  store_u16(out.data() + out.size() - 2, static_cast<std::uint16_t>(v));
+}
+
+void append_param(std::vector<std::uint8_t>& out, std::uint16_t key, Bytes value) {
+  append_u16(out, key);
+  append_u16(out, value.size());
+  append(out, value);
+}
+
+std::vector<std::uint8_t> alpn_value(const std::vector<std::string>& ids) {
+  std::vector<std::uint8_t> value;
+  for (const std::string& id : ids) {
+    value.push_back(static_cast<std::uint8_t>(id.size()));
+    append(value, as_bytes(id));
+  }
+  return value;
+}
+
+/// In the order of the keys (RFC 9460 section 2.2).
+std::vector<std::uint8_t> service_params(const ServiceBinding& service, const Override& rule) {
+  std::vector<std::uint8_t> params;
+  append_param(params, kSvcAlpn, alpn_value(service.alpn));
+  // "http/1.1" is understood unless it is denied (section 7.1.2).
+  if (std::find(service.alpn.begin(), service.alpn.end(), "http/1.1") == service.alpn.end()) {
+    append_param(params, kSvcNoDefaultAlpn, {});
+  }
+  if (service.port != kHttpsPort) {
+    std::array<std::uint8_t, 2> port;
+    store_u16(port.data(), service.port);
+    append_param(params, kSvcPort, port);
+  }
+  const Bytes a = rule.a.bytes();
+  const Bytes aaaa = rule.aaaa.bytes();
+  if (params.size() + a.size() + aaaa.size() + 2 * kParamHeadBytes > kServiceBytesMax)
+    return params;
+  if (!a.empty()) append_param(params, kSvcIpv4Hint, a);
+  if (!aaaa.empty()) append_param(params, kSvcIpv6Hint, aaaa);
+  return params;
+}
+
 Override compile_rule(const OverrideSettings& settings) {
   Override rule;
   for (const IpAddress& address : settings.addresses) {
@@ -44,6 +91,10 @@ Override compile_rule(const OverrideSettings& settings) {
   rule.https = settings.https;
   rule.other = settings.other;
   rule.source = settings.source;
+  if (settings.service && settings.https == OverrideHttps::kGateway) {
+    rule.service = service_params(*settings.service, rule);
+    rule.service_port = settings.service->port;
+  }
   return rule;
 }
 

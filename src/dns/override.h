@@ -22,6 +22,11 @@ enum class OverrideHttps : std::uint8_t {
   kNone,     ///< NODATA
   kEdit,     ///< upstream's, with h3, ech and address hints removed
 };
+/// What browsers are told of an HTTPS server: ServiceMode, TargetName "." (RFC 9460 section 2.4.3).
+struct ServiceBinding {
+  std::vector<std::string> alpn;  ///< in the order of preference
+  std::uint16_t port = 443;
+};
 enum class OverrideOther : std::uint8_t { kForward, kNone };
 
 /// [[dns.override]]
@@ -33,8 +38,9 @@ struct OverrideSettings {
   std::uint32_t ttl_s = 60;
   OverrideHttps https = OverrideHttps::kGateway;
   OverrideOther other = OverrideOther::kForward;
-  std::vector<std::string> views;  ///< empty: everywhere
-  std::string source;              ///< "FILE:LINE" of its first line, for `explain`
+  std::optional<ServiceBinding> service;  ///< of kGateway; made from the listeners, not a key
+  std::vector<std::string> views;         ///< empty: everywhere
+  std::string source;                     ///< "FILE:LINE" of its first line, for `explain`
 };
 
 /// The addresses of one family; the usual one or two stand in the override itself, so that an
@@ -52,6 +58,10 @@ class OverrideAddresses {
   std::vector<std::uint8_t> large_;  // all of them, when small_ is too small
 };
 
+/// SvcParams of one override. Address hints that would not fit in are left out: the addresses stand
+/// in A and AAAA (RFC 9460 section 7.3).
+inline constexpr std::size_t kServiceBytesMax = 1024;
+
 /// One override compiled: rdata ready to be written. What an address needs stands in front.
 struct Override {
   std::uint32_t ttl_s = 60;
@@ -61,8 +71,10 @@ struct Override {
   std::optional<Name> cname;
   OverrideAddresses a;
   OverrideAddresses aaaa;
-  std::vector<std::uint8_t> soa;  ///< rdata of that SOA, minimum = ttl
-  std::string source;             ///< "FILE:LINE", for `explain`
+  std::vector<std::uint8_t> soa;      ///< rdata of that SOA, minimum = ttl
+  std::vector<std::uint8_t> service;  ///< SvcParams; empty: HTTPS is NODATA
+  std::uint16_t service_port = 0;     ///< _PORT._https.x is answered for this one only
+  std::string source;                 ///< "FILE:LINE", for `explain`
 };
 
 class OverrideTable {

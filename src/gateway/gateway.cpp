@@ -1,28 +1,221 @@
 #include "gateway/gateway.h"
 
+#include <algorithm>
+#include <map>
 #include <utility>
+#include <vector>
+
+#include "base/log.h"
+#include "gateway/backend.h"
+#include "gateway/connection.h"
+#include "gateway/context.h"
+#include "gateway/quic_service.h"
+#include "net/tcp.h"
+#include "net/timer.h"
 
 namespace postern::gateway {
+namespace {
 
-struct Gateway::Impl {
-  std::shared_ptr<const Site> site;
+constexpr std::uint64_t kSweepMs = 500;
+constexpr std::uint64_t kFullLogMs = 10'000;
+
+// One owner for the snapshot and all that was made for it: the count of its users is this worker's
+// alone and does not travel between processors.
+std::shared_ptr<const Site> own(std::shared_ptr<const Site> site) {
+  const auto holder = std::make_shared<std::shared_ptr<const Site>>(std::move(site));
+  return {holder, holder->get()};
+}
+
+}  // namespace
+
+struct Gateway::Impl final : public Connections {
+  struct Listening {
+    std::unique_ptr<net::TcpListener> listener;
+    Endpoint local;
+  };
+
+  Impl(net::Loop& loop, HostResolver& resolver, std::shared_ptr<const Site> site, unsigned count);
+  ~Impl() override;
+
+  void adopt(std::shared_ptr<const Site> site);
+  std::shared_ptr<Backend> backend_for(const http::BackendUrl& url,
+                                       const http::HealthSettings& health);
+  void accept(net::Fd fd, const Endpoint& peer, const Endpoint& local);
+  bool is_full();
+  void closed(Connection& connection) override;
+  void sweep();
+  void drop_unused_backends();
+  void shut_down_all();
+
+  Context context;
+  unsigned workers;
+  std::map<std::string, std::shared_ptr<Backend>> backends;  // by URL and health settings
+  std::vector<Listening> listening;
+  QuicShared quic;
+  std::vector<std::unique_ptr<QuicRejecter>> rejecters;
+  std::vector<std::unique_ptr<Connection>> connections;
+  LogLimit full_log{kFullLogMs};
+  net::Timer tick;
 };
 
-Gateway::Gateway(net::Loop&, HostResolver&, std::shared_ptr<const Site> site, unsigned)
-    : impl_(std::make_unique<Impl>()) {
-  impl_->site = std::move(site);
+Gateway::Impl::Impl(net::Loop& loop, HostResolver& resolver, std::shared_ptr<const Site> site,
+                    unsigned count)
+    : context(loop, resolver), workers(std::max(1U, count)), tick(loop, [this] { sweep(); }) {
+  adopt(std::move(site));
+  tick.start_every(kSweepMs);
 }
+
+// Connections first: they give back what they have from the others.
+Gateway::Impl::~Impl() {
+  listening.clear();
+  connections.clear();
+  context.graveyard.empty();
+  context.idle_exchanges.clear();
+  context.site.reset();
+  backends.clear();
+  context.graveyard.empty();
+}
+
+void Gateway::Impl::adopt(std::shared_ptr<const Site> site) {
+  auto next = std::make_shared<WorkerSite>();
+  next->site = own(std::move(site));
+  for (const http::RouteSettings& route : next->site->routes) {
+    auto& of_route = next->backends.emplace_back();
+    for (const http::BackendSettings& backend : route.backends) {
+      of_route.push_back(backend_for(backend.url, route.health));
+    }
+  }
+  context.site = std::move(next);
+}
+
+std::shared_ptr<Backend> Gateway::Impl::backend_for(const http::BackendUrl& url,
+                                                    const http::HealthSettings& health) {
+  std::string key = url.to_string();
+  if (!health.path.empty()) {
+    key += ' ' + health.path + ' ' + std::to_string(health.interval_ms);
+  }
+  std::shared_ptr<Backend>& known = backends[std::move(key)];
+  if (known == nullptr) known = std::make_shared<Backend>(context, url, health);
+  return known;
+}
+
+// The newest is refused when the gateway is full.
+bool Gateway::Impl::is_full() {
+  const std::size_t share = (context.site->site->limits.connections + workers - 1) / workers;
+  if (connections.size() < share) return false;
+  ++context.counts.connections_refused;
+  std::uint64_t held_back = 0;
+  if (full_log.allow(context.loop.now_ms(), &held_back)) {
+    log_warning("gateway_full",
+                "{} connections: a client was refused ({} more not logged); "
+                "gateway.limits.connections is the limit of all workers together",
+                connections.size(), held_back);
+  }
+  return true;
+}
+
+void Gateway::Impl::accept(net::Fd fd, const Endpoint& peer, const Endpoint& local) {
+  ++context.counts.accepted;
+  const Served served = context.site->site->find(local);
+  if (served.listener == nullptr || is_full()) return;
+  auto connection = Connection::accept(context, *this, std::move(fd), peer, local, served);
+  if (!connection) {
+    log_debug("accept_failed", "{}", connection.error().detail);
+    return;
+  }
+  (*connection)->index = connections.size();
+  connections.push_back(std::move(*connection));
+}
+
+void Gateway::Impl::closed(Connection& connection) {
+  const std::size_t at = connection.index;
+  std::swap(connections[at], connections.back());
+  connections[at]->index = at;
+  context.graveyard.bury(std::move(connections.back()));
+  connections.pop_back();
+}
+
+void Gateway::Impl::sweep() {
+  const std::uint64_t now = context.loop.now_ms();
+  for (std::size_t i = connections.size(); i > 0; --i) {
+    if (i <= connections.size()) connections[i - 1]->check(now);
+  }
+  for (const auto& [key, backend] : backends) backend->sweep(now);
+  drop_unused_backends();
+}
+
+void Gateway::Impl::drop_unused_backends() {
+  for (auto it = backends.begin(); it != backends.end();) {
+    const bool unused = it->second.use_count() == 1 && it->second->unused();
+    it = unused ? backends.erase(it) : std::next(it);
+  }
+}
+
+void Gateway::Impl::shut_down_all() {
+  for (const auto& connection : connections) connection->shut_down();
+}
+
+Gateway::Gateway(net::Loop& loop, HostResolver& resolver, std::shared_ptr<const Site> site,
+                 unsigned workers)
+    : impl_(std::make_unique<Impl>(loop, resolver, std::move(site), workers)) {}
 
 Gateway::~Gateway() = default;
 
-void Gateway::swap_site(std::shared_ptr<const Site> site) { impl_->site = std::move(site); }
+void Gateway::swap_site(std::shared_ptr<const Site> site) {
+  impl_->adopt(std::move(site));
+  for (const auto& connection : impl_->connections) connection->move_to_site();
+}
 
-Result<void> Gateway::listen(net::Fd) { return {}; }
-Result<void> Gateway::listen_quic(net::Fd) { return {}; }
-void Gateway::stop_listening(const Endpoint&) {}
-void Gateway::stop_quic(const Endpoint&) {}
-void Gateway::drain() {}
-bool Gateway::drained() const { return true; }
-GatewayCounts Gateway::counts() const { return {}; }
+Result<void> Gateway::listen(net::Fd tcp) {
+  const auto local = net::local_endpoint(tcp);
+  if (!local) return tl::unexpected(local.error());
+  auto listener = net::TcpListener::open(
+      impl_->context.loop, std::move(tcp),
+      [impl = impl_.get(), local = *local](net::Fd fd, const Endpoint& peer) {
+        impl->accept(std::move(fd), peer, local);
+      });
+  if (!listener) return tl::unexpected(listener.error());
+  impl_->listening.push_back({std::move(*listener), *local});
+  return {};
+}
+
+Result<void> Gateway::listen_quic(net::Fd udp) {
+  auto rejecter = QuicRejecter::open(impl_->context.loop, std::move(udp), impl_->quic);
+  if (!rejecter) return tl::unexpected(rejecter.error());
+  impl_->rejecters.push_back(std::move(*rejecter));
+  return {};
+}
+
+void Gateway::stop_listening(const Endpoint& tcp) {
+  for (const Impl::Listening& listening : impl_->listening) {
+    if (listening.local == tcp) listening.listener->accept_waiting();
+  }
+  std::erase_if(impl_->listening, [&](const auto& listening) { return listening.local == tcp; });
+}
+
+void Gateway::stop_quic(const Endpoint& udp) {
+  std::erase_if(impl_->rejecters, [&](const auto& rejecter) { return rejecter->local() == udp; });
+}
+
+void Gateway::drain() {
+  for (const Impl::Listening& listening : impl_->listening) listening.listener->accept_waiting();
+  impl_->listening.clear();
+  impl_->rejecters.clear();
+  impl_->context.draining = true;
+  impl_->shut_down_all();
+  for (const auto& [key, backend] : impl_->backends) backend->close_idle();
+}
+
+bool Gateway::drained() const { return impl_->connections.empty(); }
+
+GatewayCounts Gateway::counts() const {
+  GatewayCounts counts = impl_->context.counts;
+  counts.connections = impl_->connections.size();
+  counts.quic_refused = impl_->quic.counts.refused;
+  counts.quic_ignored = impl_->quic.counts.ignored;
+  counts.quic_limited = impl_->quic.counts.limited;
+  for (const auto& [key, backend] : impl_->backends) counts.backends.push_back(backend->counts());
+  return counts;
+}
 
 }  // namespace postern::gateway

@@ -117,6 +117,7 @@ dns::AnswerInput Resolver::Impl::input_for(const Client& client,
   input.cache = cache;
   input.now_s = static_cast<std::uint32_t>(loop.now_ms() / 1000);
   input.client = client.peer.ip;
+  input.internal = client.internal;
   input.stream = client.is_stream();
   return input;
 }

@@ -16,6 +16,7 @@ enum class Transport : std::uint8_t { kUdp, kTcp, kTls, kHttps };
 struct Client {
   Endpoint peer;
   Transport transport = Transport::kUdp;
+  bool internal = false;  ///< this process itself (names of backends): dns.allow is not asked
 
   bool is_stream() const { return transport != Transport::kUdp; }
 };

@@ -165,6 +165,17 @@ Result<Fd> start_connect_tcp(const Endpoint& peer) {
   return fd;
 }
 
+bool has_input(const Fd& fd) {
+  std::uint8_t byte = 0;
+  const ssize_t size = recv(fd.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  return size >= 0 || (errno != EAGAIN && errno != EINTR);
+}
+
+void reset_on_close(const Fd& fd) {
+  const linger option{1, 0};
+  setsockopt(fd.get(), SOL_SOCKET, SO_LINGER, &option, sizeof option);
+}
+
 Result<Endpoint> local_endpoint(const Fd& fd) { return named_endpoint(fd.get(), getsockname); }
 
 Result<Endpoint> peer_endpoint(const Fd& fd) { return named_endpoint(fd.get(), getpeername); }

@@ -53,6 +53,11 @@ Result<Fd> listen_tcp(const Endpoint& local, int backlog = 1024);
 /// Starts a connection; it is done when the socket turns writable (see tcp.h).
 Result<Fd> start_connect_tcp(const Endpoint& peer);
 
+/// Are there bytes, the end or an error to be read from this stream socket?
+bool has_input(const Fd& fd);
+/// Closing it resets the connection (SO_LINGER).
+void reset_on_close(const Fd& fd);
+
 Result<Endpoint> local_endpoint(const Fd& fd);
 Result<Endpoint> peer_endpoint(const Fd& fd);
 

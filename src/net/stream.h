@@ -44,6 +44,12 @@ class Stream {
   virtual void pause() = 0;
   virtual void resume() = 0;
 
+  /// Something, or the end, has come and was not read yet. Costs a system call.
+  virtual bool has_input() const = 0;
+  /// The destructor resets the connection in place of ending it, so that what was sent cannot be
+  /// taken for all there was.
+  virtual void reset_on_close() = 0;
+
   virtual const Endpoint& peer() const = 0;
   virtual Endpoint local() const = 0;
 };

@@ -220,7 +220,8 @@ void TcpStream::die(int error_number) {
   state_ = State::kDead;
   update_interest();
   connect_timer_.reset();
-  reader_.failed(Error{Code::kIo, std::generic_category().message(error_number)});
+  const Code code = error_number == ETIMEDOUT ? Code::kLimit : Code::kIo;
+  reader_.failed(Error{code, std::generic_category().message(error_number)});
 }
 
 Result<std::unique_ptr<TcpListener>> TcpListener::open(Loop& loop, Fd fd, Accepted accepted) {

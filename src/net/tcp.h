@@ -45,6 +45,8 @@ class TcpStream final : public Stream {
   void finish() override;
   void pause() override;
   void resume() override;
+  bool has_input() const override { return net::has_input(fd_); }
+  void reset_on_close() override { net::reset_on_close(fd_); }
   const Endpoint& peer() const override { return peer_; }
   Endpoint local() const override;
 
@@ -97,6 +99,9 @@ class TcpListener {
   TcpListener& operator=(const TcpListener&) = delete;
 
   Endpoint local() const;
+  /// Hands over what waits to be accepted; before a listener goes, since the system resets the
+  /// rest.
+  void accept_waiting() { ready(); }
   /// Times that accepting had to rest because the process was out of descriptors or memory.
   std::uint64_t exhausted() const { return exhausted_; }
 

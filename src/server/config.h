@@ -14,6 +14,8 @@
 #include "base/log.h"
 #include "dns/cache.h"
 #include "dns/policy.h"
+#include "gateway/settings.h"
+#include "http/route.h"
 #include "nameserver/forwarder.h"
 
 namespace postern::server {
@@ -38,6 +40,14 @@ struct DnsLimits {
   std::uint32_t outstanding = 10'000;  ///< fetches under way, of the whole process
 };
 
+/// [[tls.certificate]]; both are PEM files.
+struct CertificateSettings {
+  std::string name;
+  std::string cert;    ///< path; with what the file that names it is relative to in front
+  std::string key;     ///< the same
+  std::string source;  ///< "FILE:LINE" of its first line
+};
+
 struct Config {
   std::string file;                ///< as the user named it
   std::vector<std::string> files;  ///< it and what it includes
@@ -47,6 +57,12 @@ struct Config {
   dns::CacheSettings cache;
   std::vector<nameserver::ForwardSettings> forwards;  ///< same index as policy.forward_names
   DnsLimits limits;
+  std::vector<CertificateSettings> certificates;
+  gateway::GatewayLimits gateway_limits;
+  std::vector<gateway::ListenerSettings> listeners;
+  std::vector<http::RouteSettings> routes;
+  /// SNI names that only a client with a leaked ECH record sends.
+  std::vector<std::string> ech_public_names{"cloudflare-ech.com"};
 };
 
 /// One thing wrong. Line and column count from 1; line 0: the file as a whole.

@@ -1,11 +1,13 @@
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
 #include <unordered_map>
 #include <unordered_set>
 
 #include "dns/override.h"
+#include "server/config_advice.h"
 #include "server/config_document.h"
+#include "server/config_gateway.h"
+#include "server/config_help.h"
+#include "server/config_publish.h"
 #include "server/config_upstreams.h"
 #include "server/system.h"
 
@@ -40,23 +42,7 @@ class NamesByView {
   std::unordered_map<std::string, std::vector<Use>> uses_;
 };
 
-Place key_place(const Node& table, std::string_view key) {
-  const Node* node = table.find(key);
-  return node == nullptr ? table.place : node->place;
-}
-
-// Something else than a string stands there, which was an error of its own.
-bool has_wrong_type(const Node& table, std::string_view key) {
-  const Node* node = table.find(key);
-  return node != nullptr && node->kind != Node::Kind::kString;
-}
-
 // [server]
-
-bool overlap(const Endpoint& a, const Endpoint& b) {
-  return a.port == b.port && a.ip.is_v4() == b.ip.is_v4() &&
-         (a.ip == b.ip || a.ip.is_unspecified() || b.ip.is_unspecified());
-}
 
 void check_admin(Reader& reader, const Document& document) {
   const auto& admin = document.config.server.admin;
@@ -162,15 +148,7 @@ void check_view_references(Reader& reader, const Document& document, const Node&
   std::vector<std::string_view> known;
   for (const auto& view : document.views) known.push_back(view.value.name);
   for (const Node& item : views->items) {
-    if (item.kind != Node::Kind::kString) continue;
-    if (std::find(known.begin(), known.end(), item.text) != known.end()) continue;
-    const std::string_view near = nearest_word(item.text, known);
-    reader.error(
-        item.place,
-        fmt::format("{}.views: no [[dns.view]] is named '{}'; {}", section, item.text,
-                    !near.empty()   ? fmt::format("did you mean '{}'?", near)
-                    : known.empty() ? "there are no views"
-                                    : fmt::format("there are: {}", fmt::join(known, ", "))));
+    check_reference(reader, item, fmt::format("{}.views", section), "dns.view", known);
   }
 }
 
@@ -308,24 +286,6 @@ void check_overrides(Reader& reader, const Document& document) {
 
 // Zones
 
-std::string beside(const std::string& file, const std::string& path) {
-  const std::filesystem::path whole = std::filesystem::path(file).parent_path() / path;
-  return whole.lexically_normal().string();
-}
-
-// "" when the file can be read.
-std::string why_not_readable(const std::string& path) {
-  std::error_code error;
-  const auto status = std::filesystem::status(path, error);
-  if (status.type() == std::filesystem::file_type::directory) return "it is a directory";
-  if (status.type() == std::filesystem::file_type::not_found) return "no such file";
-  if (status.type() != std::filesystem::file_type::regular) return "it is not a regular file";
-  errno = 0;
-  const std::ifstream file(path);
-  if (file) return {};
-  return std::error_code(errno, std::generic_category()).message();
-}
-
 void check_zone_file(Reader& reader, Element<dns::ZoneSettings>& zone) {
   if (has_wrong_type(*zone.node, "file")) return;
   const Node* node = zone.node->find("file");
@@ -367,10 +327,10 @@ void check_zones(Reader& reader, Document& document) {
 
 void check_listen(Reader& reader, const Document& document) {
   const auto& listen = document.config.listen;
-  if (listen.empty() && document.listen != nullptr && document.listen->items.empty()) {
-    reader.warning(
-        document.listen->place,
-        "dns.listen is empty: no nameserver, and this version has nothing else to serve");
+  if (listen.empty() && document.listen != nullptr && document.listen->items.empty() &&
+      document.listeners.empty()) {
+    reader.warning(document.listen->place,
+                   "dns.listen is empty and there is no gateway.listener: nothing is served");
   }
   if (document.listen == nullptr) return;
   std::vector<std::pair<Endpoint, Place>> seen;
@@ -415,15 +375,6 @@ void check_cache(Reader& reader, const Document& document) {
                   duration_text(std::uint64_t{cache.max_ttl_s} * 1000)));
 }
 
-template <class T>
-void move_values(Reader& reader, std::vector<Element<T>>& from, std::vector<T>* to) {
-  for (Element<T>& element : from) {
-    T& value = element.value;
-    if constexpr (requires { value.source; }) value.source = reader.line_text(element.node->place);
-    to->push_back(std::move(value));
-  }
-}
-
 }  // namespace
 
 void finish_document(Reader& reader, Document& document, const ConfigSurroundings& surroundings) {
@@ -435,11 +386,17 @@ void finish_document(Reader& reader, Document& document, const ConfigSurrounding
   check_views(reader, document);
   check_overrides(reader, document);
   check_zones(reader, document);
+  check_gateway(reader, document);
   dns::PolicySettings& policy = document.config.policy;
   finish_forwards(reader, document, surroundings);
   move_values(reader, document.views, &policy.views);
   move_values(reader, document.overrides, &policy.overrides);
   move_values(reader, document.zones, &policy.zones);
+  finish_gateway(reader, document);
+  publish_routes(reader, document);
+  bind_services(document.config);
+  // What is wrong anyway would only be told twice.
+  if (reader.error_count() == 0) advise_on_gateway(reader, document);
 }
 
 }  // namespace postern::server

@@ -25,6 +25,9 @@ struct Document {
   std::vector<Element<dns::OverrideSettings>> overrides;
   std::vector<Element<dns::ZoneSettings>> zones;
   std::vector<Element<ForwardEntry>> forwards;
+  std::vector<Element<CertificateSettings>> certificates;
+  std::vector<Element<gateway::ListenerSettings>> listeners;
+  std::vector<Element<http::RouteSettings>> routes;
   const Node* include = nullptr;  ///< of the file read last
   const Node* admin = nullptr;
   const Node* user = nullptr;

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "server/config_document.h"
+#include "server/config_gateway.h"
 
 namespace postern::server {
 namespace {
@@ -11,8 +12,9 @@ constexpr std::uint64_t kHour = 3600, kDay = 86'400, kWeek = 604'800;
 
 // [server]
 
-constexpr std::array<Choice<LogLevel>, 4> kLogLevels{{{"error", LogLevel::kError},
+constexpr std::array<Choice<LogLevel>, 5> kLogLevels{{{"error", LogLevel::kError},
                                                       {"warning", LogLevel::kWarning},
+                                                      {"warn", LogLevel::kWarning},
                                                       {"info", LogLevel::kInfo},
                                                       {"debug", LogLevel::kDebug}}};
 constexpr std::array<Choice<LogFormat>, 2> kLogFormats{
@@ -73,25 +75,7 @@ Result<Endpoint> parse_listen(std::string_view text) {
                   text));
 }
 
-Result<Network> parse_network(std::string_view text) {
-  auto network = Network::parse(text);
-  if (network) return network;
-  return fail(Code::kInvalid,
-              fmt::format("{}; write a network like \"192.168.10.0/24\" or \"fd00::/8\"",
-                          network.error().detail));
-}
-
-Result<IpAddress> parse_address(std::string_view text) {
-  auto address = IpAddress::parse(text);
-  if (address && !address->is_unspecified()) return address;
-  return fail(Code::kInvalid,
-              fmt::format("'{}' is not an address; write one like \"192.168.10.50\" "
-                          "or \"fd00::50\"",
-                          text));
-}
-
 constexpr auto kReadListenList = list<parsed<parse_listen, Endpoint>, Endpoint>;
-constexpr auto kReadNetworks = unique_list<parsed<parse_network, Network>, Network>;
 constexpr auto kReadDomains = unique_list<parsed<parse_domain, dns::Name>, dns::Name>;
 constexpr auto kReadTexts = list<read_text, std::string>;
 constexpr auto kReadViewNames = unique_list<read_text, std::string>;
@@ -257,7 +241,6 @@ constexpr std::array<Key<dns::IdentitySettings>, 2> kIdentityKeys{{
 // [dns]
 
 constexpr std::string_view kTlsRemedy = "remove it; UDP and TCP are served on dns.listen";
-constexpr std::string_view kGatewayRemedy = "remove it; only the nameserver, dns.*, can be used";
 
 void read_listen(Reader& reader, const Node& node, Document& document) {
   document.listen = &node;
@@ -324,25 +307,12 @@ void read_dns(Reader& reader, const Node& node, Document& document) {
   read_table(reader, node, kDnsKeys, document);
 }
 
-// Each table inside is an error of its own, so that all that has to go is listed.
-void read_not_built_section(Reader& reader, const Node& node, Document& document) {
-  if (node.members.empty()) return not_built_yet<kGatewayRemedy>(reader, node, document);
-  for (const Member& member : node.members) {
-    const Reader::Within within(reader, member.key);
-    if (member.value.kind != Node::Kind::kArray || member.value.items.empty()) {
-      not_built_yet<kGatewayRemedy>(reader, member.value, document);
-    }
-    for (const Node& item : member.value.items)
-      not_built_yet<kGatewayRemedy>(reader, item, document);
-  }
-}
-
 constexpr std::array<Key<Document>, 5> kFileKeys{{
     {"include", read_include},
     {"server", read_server},
     {"dns", read_dns},
-    {"tls", read_not_built_section},
-    {"gateway", read_not_built_section},
+    {"tls", read_tls},
+    {"gateway", read_gateway},
 }};
 
 std::vector<Network> default_allow() {

@@ -200,4 +200,18 @@ bool read_choice(Reader& reader, const Node& node, std::span<const std::string_v
   return true;
 }
 
+bool read_pairs(Reader& reader, const Node& node, std::vector<http::HeaderValue>* out) {
+  if (node.kind != Node::Kind::kTable) {
+    reader.wrong_type(node, "a table { name = \"value\" }");
+    return false;
+  }
+  out->clear();
+  for (const Member& member : node.members) {
+    const Reader::Within within(reader, member.key);
+    http::HeaderValue pair{member.key, {}};
+    if (read_text(reader, member.value, &pair.value)) out->push_back(std::move(pair));
+  }
+  return true;
+}
+
 }  // namespace postern::server

@@ -145,6 +145,24 @@ void elements(Reader& reader, const Node& node, OwnerOf<Pointer>& target) {
   }
 }
 
+/// An array of tables inside an element: values only.
+template <auto Pointer, const auto& Keys>
+void tables(Reader& reader, const Node& node, OwnerOf<Pointer>& target) {
+  if (node.kind != Node::Kind::kArray) {
+    return reader.wrong_type(node, "an array of tables, [{ ... }]");
+  }
+  for (const Node& item : node.items) {
+    const Reader::Within within(reader);
+    read_table(reader, item, Keys, (target.*Pointer).emplace_back());
+  }
+}
+
+/// A table that has a meaning by being there: std::optional.
+template <auto Pointer, const auto& Keys>
+void optional_table(Reader& reader, const Node& node, OwnerOf<Pointer>& target) {
+  read_table(reader, node, Keys, (target.*Pointer).emplace());
+}
+
 /// Part of the contract, not of this version: never ignored.
 template <const auto& Remedy>
 void not_built_yet(Reader& reader, const Node& node, auto&) {
@@ -162,6 +180,9 @@ bool read_duration(Reader& reader, const Node& node, std::uint64_t least_ms, std
                    std::uint64_t* out);
 bool read_bytes(Reader& reader, const Node& node, std::uint64_t least, std::uint64_t most,
                 std::uint64_t* out);
+
+/// A table whose keys are free names and whose values are strings, in the order of the keys.
+bool read_pairs(Reader& reader, const Node& node, std::vector<http::HeaderValue>* out);
 
 template <std::int64_t Least, std::int64_t Most, class T>
 bool integer(Reader& reader, const Node& node, T* out) {
@@ -246,6 +267,10 @@ inline std::string entry_key(const nameserver::UpstreamSettings& upstream) {
   return fmt::format("{} {}", static_cast<int>(upstream.scheme), upstream.endpoint.to_string());
 }
 
+inline std::string entry_key(const gateway::TcpBackend& backend) {
+  return fmt::format("{} {}", backend.host, backend.port);
+}
+
 /// An array of values, each of them once; `Read` reads one. Values with a problem are left out.
 template <auto Read, class T>
 bool unique_list(Reader& reader, const Node& node, std::vector<T>* out) {
@@ -282,5 +307,7 @@ bool list(Reader& reader, const Node& node, std::vector<T>* out) {
   }
   return true;
 }
+
+constexpr auto kReadNetworks = unique_list<parsed<parse_network, Network>, Network>;
 
 }  // namespace postern::server

@@ -193,6 +193,23 @@ Result<void> check_brackets(std::string_view text) {
                   text, head, port, text));
 }
 
+Result<Network> parse_network(std::string_view text) {
+  auto network = Network::parse(text);
+  if (network) return network;
+  return fail(Code::kInvalid,
+              fmt::format("{}; write a network like \"192.168.10.0/24\" or \"fd00::/8\"",
+                          network.error().detail));
+}
+
+Result<IpAddress> parse_address(std::string_view text) {
+  auto address = IpAddress::parse(text);
+  if (address && !address->is_unspecified()) return address;
+  return fail(Code::kInvalid,
+              fmt::format("'{}' is not an address; write one like \"192.168.10.50\" "
+                          "or \"fd00::50\"",
+                          text));
+}
+
 Result<dns::Name> parse_domain(std::string_view text) {
   if (text.empty()) return fail(Code::kInvalid, "'' is not a name; write one like \"example.com\"");
   if (text.find('*') != std::string_view::npos) {

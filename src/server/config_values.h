@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/address.h"
 #include "base/result.h"
 #include "dns/name.h"
 #include "nameserver/forwarder.h"
@@ -26,6 +27,10 @@ std::string size_text(std::uint64_t bytes);
 
 /// Error for an IPv6 address without brackets that ends like a port, "::1:53": two things at once.
 Result<void> check_brackets(std::string_view text);
+
+Result<Network> parse_network(std::string_view text);
+/// One that something can have: not 0.0.0.0 or [::].
+Result<IpAddress> parse_address(std::string_view text);
 
 /// A host or domain name: letters, digits, '-' and '_', dots between labels; "." is the root.
 Result<dns::Name> parse_domain(std::string_view text);

@@ -56,6 +56,31 @@ void add(nameserver::UpstreamStatus* sum, const nameserver::UpstreamStatus& more
   sum->failures += more.failures;
 }
 
+void add(gateway::BackendCounts* sum, const gateway::BackendCounts& more) {
+  sum->healthy = sum->healthy && more.healthy;
+  sum->requests += more.requests;
+  sum->failures += more.failures;
+  sum->retries += more.retries;
+  sum->connects += more.connects;
+  sum->reused += more.reused;
+  sum->connections += more.connections;
+  sum->idle += more.idle;
+}
+
+// What has the same text becomes one.
+template <class T>
+void add_by_text(std::vector<T>* sum, const std::vector<T>& more, std::string T::*text) {
+  for (const T& one : more) {
+    const auto known = std::find_if(sum->begin(), sum->end(),
+                                    [&](const T& other) { return other.*text == one.*text; });
+    if (known == sum->end()) {
+      sum->push_back(one);
+    } else {
+      add(&*known, one);
+    }
+  }
+}
+
 }  // namespace
 
 void add(nameserver::UdpServiceCounts* sum, const nameserver::UdpServiceCounts& more) {
@@ -83,6 +108,41 @@ void add(nameserver::TcpServiceCounts* sum, const nameserver::TcpServiceCounts& 
   sum->dropped += more.dropped;
 }
 
+void add(gateway::GatewayCounts* sum, const gateway::GatewayCounts& more) {
+  sum->connections += more.connections;
+  sum->accepted += more.accepted;
+  sum->connections_refused += more.connections_refused;
+  sum->handshakes_full += more.handshakes_full;
+  sum->handshakes_resumed += more.handshakes_resumed;
+  sum->handshakes_failed += more.handshakes_failed;
+  sum->unknown_sni += more.unknown_sni;
+  sum->ech_outer_sni += more.ech_outer_sni;
+  sum->requests_h1 += more.requests_h1;
+  sum->requests_h2 += more.requests_h2;
+  add_numbers(&sum->by_class, more.by_class);
+  sum->bytes_received += more.bytes_received;
+  sum->bytes_sent += more.bytes_sent;
+  sum->malformed += more.malformed;
+  sum->head_too_large += more.head_too_large;
+  sum->body_too_large += more.body_too_large;
+  sum->header_timeouts += more.header_timeouts;
+  sum->idle_timeouts += more.idle_timeouts;
+  sum->aborted_by_client += more.aborted_by_client;
+  sum->aborted_by_backend += more.aborted_by_backend;
+  add_numbers(&sum->h2_abuse, more.h2_abuse);
+  sum->quic_refused += more.quic_refused;
+  sum->quic_ignored += more.quic_ignored;
+  sum->quic_limited += more.quic_limited;
+  sum->tcp_connections += more.tcp_connections;
+  sum->tcp_accepted += more.tcp_accepted;
+  sum->tcp_failed += more.tcp_failed;
+  sum->tcp_bytes_in += more.tcp_bytes_in;
+  sum->tcp_bytes_out += more.tcp_bytes_out;
+  sum->upgrades += more.upgrades;
+  sum->alt_svc_cleared += more.alt_svc_cleared;
+  add_by_text(&sum->backends, more.backends, &gateway::BackendCounts::backend);
+}
+
 void add(WorkerCounts* sum, const WorkerCounts& more) {
   add(&sum->resolver, more.resolver);
   add(&sum->forwarder, more.forwarder);
@@ -91,16 +151,8 @@ void add(WorkerCounts* sum, const WorkerCounts& more) {
   sum->pending += more.pending;
   sum->outstanding += more.outstanding;
   sum->tcp_clients += more.tcp_clients;
-  for (const nameserver::UpstreamStatus& status : more.upstreams) {
-    const auto known =
-        std::find_if(sum->upstreams.begin(), sum->upstreams.end(),
-                     [&](const nameserver::UpstreamStatus& u) { return u.text == status.text; });
-    if (known == sum->upstreams.end()) {
-      sum->upstreams.push_back(status);
-    } else {
-      add(&*known, status);
-    }
-  }
+  add_by_text(&sum->upstreams, more.upstreams, &nameserver::UpstreamStatus::text);
+  add(&sum->gateway, more.gateway);
 }
 
 }  // namespace postern::server

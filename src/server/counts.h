@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "gateway/counts.h"
 #include "nameserver/forwarder.h"
 #include "nameserver/resolver.h"
 #include "nameserver/tcp_connection.h"
@@ -22,10 +23,13 @@ struct WorkerCounts {
   std::uint64_t outstanding = 0;  ///< fetches under way, now
   std::uint64_t tcp_clients = 0;  ///< connections, now
   std::vector<nameserver::UpstreamStatus> upstreams;
+  gateway::GatewayCounts gateway;
 };
 
 void add(nameserver::UdpServiceCounts* sum, const nameserver::UdpServiceCounts& more);
 void add(nameserver::TcpServiceCounts* sum, const nameserver::TcpServiceCounts& more);
+/// Backends with the same text become one, healthy when every worker holds it to be.
+void add(gateway::GatewayCounts* sum, const gateway::GatewayCounts& more);
 /// Upstreams with the same text become one: counts are added, a round-trip time is the least.
 void add(WorkerCounts* sum, const WorkerCounts& more);
 

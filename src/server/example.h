@@ -1,7 +1,9 @@
 // The built-in example: a configuration and a zone that show the whole job on loopback, written to
-// a directory of their own, so that they can be read, edited and checked like any other.
+// a directory of their own, so that they can be read, edited and checked like any other. Its
+// certificate is kept elsewhere (example_certificate.h).
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "base/result.h"
@@ -23,6 +25,8 @@ class Example {
  private:
   explicit Example(std::string directory) : directory_(std::move(directory)) {}
   std::string directory_;
+  std::string authority_;  // what curl is told to trust
+  std::uint16_t https_ = 0, http_ = 0;
 };
 
 }  // namespace postern::server

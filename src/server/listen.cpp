@@ -1,7 +1,8 @@
 #include "server/listen.h"
 
+#include <algorithm>
 #include <cerrno>
-#include <system_error>
+#include <initializer_list>
 
 #include <fmt/format.h>
 #include <netinet/in.h>
@@ -9,6 +10,11 @@
 
 namespace postern::server {
 namespace {
+
+using Places = std::vector<ListenPlace>;
+
+// A stranger's datagram gets an answer of a few hundred bytes at most: nothing worth a long queue.
+constexpr net::UdpBindOptions kQuicBuffers{256 << 10, 256 << 10};
 
 Result<void> try_bind(const Endpoint& endpoint, int type) {
   sockaddr_storage address{};
@@ -28,29 +34,124 @@ Result<void> try_bind(const Endpoint& endpoint, int type) {
                   endpoint.to_string(), type == SOCK_DGRAM ? "UDP" : "TCP", endpoint.port));
 }
 
+bool has_endpoint(const Places& places, const Endpoint& endpoint) {
+  return std::any_of(places.begin(), places.end(),
+                     [&](const ListenPlace& place) { return place.endpoint == endpoint; });
+}
+
+bool has_port(std::initializer_list<const Places*> lists, std::uint16_t port) {
+  return std::any_of(lists.begin(), lists.end(), [&](const Places* places) {
+    return std::any_of(places->begin(), places->end(),
+                       [&](const ListenPlace& place) { return place.endpoint.port == port; });
+  });
+}
+
+Places without(const Places& all, const Places& taken) {
+  Places rest;
+  for (const ListenPlace& place : all) {
+    if (!has_endpoint(taken, place.endpoint)) rest.push_back(place);
+  }
+  return rest;
+}
+
+std::vector<Endpoint> removed(const Places& now, const Places& next) {
+  std::vector<Endpoint> gone;
+  for (const ListenPlace& place : without(now, next)) gone.push_back(place.endpoint);
+  return gone;
+}
+
+template <class T>
+tl::unexpected<Error> at(const ListenPlace& place, const Result<T>& failed) {
+  return fail(failed.error().code, fmt::format("{}: {}", place.key, failed.error().detail));
+}
+
+// Our own sockets would be in the way of the check.
+Result<void> check_ports(const ListenPlan& now, const ListenPlan& added) {
+  for (const auto* places : {&added.dns, &added.quic}) {
+    for (const ListenPlace& place : *places) {
+      if (has_port({&now.dns, &now.quic}, place.endpoint.port)) continue;
+      if (auto free = try_bind(place.endpoint, SOCK_DGRAM); !free) return at(place, free);
+    }
+  }
+  for (const auto* places : {&added.dns, &added.gateway}) {
+    for (const ListenPlace& place : *places) {
+      if (has_port({&now.dns, &now.gateway}, place.endpoint.port)) continue;
+      if (auto free = check_is_free_tcp(place.endpoint); !free) return at(place, free);
+    }
+  }
+  return {};
+}
+
+template <class Open>
+Result<void> open_all(const Places& places, std::vector<net::Fd>* to, const Open& open) {
+  for (const ListenPlace& place : places) {
+    Result<net::Fd> fd = open(place.endpoint);
+    if (!fd) return at(place, fd);
+    to->push_back(std::move(*fd));
+  }
+  return {};
+}
+
+// UDP of the TLS ports last: it answers only where TCP does.
+Result<Sockets> open_sockets(const ListenPlan& plan) {
+  Sockets sockets;
+  const auto udp = [](const Endpoint& endpoint) { return net::bind_udp(endpoint); };
+  const auto tcp = [](const Endpoint& endpoint) { return net::listen_tcp(endpoint); };
+  const auto quic = [](const Endpoint& endpoint) { return net::bind_udp(endpoint, kQuicBuffers); };
+  Result<void> opened = open_all(plan.dns, &sockets.udp, udp);
+  if (opened) opened = open_all(plan.dns, &sockets.tcp, tcp);
+  if (opened) opened = open_all(plan.gateway, &sockets.gateway, tcp);
+  if (opened) opened = open_all(plan.quic, &sockets.quic, quic);
+  if (!opened) return tl::unexpected(opened.error());
+  return sockets;
+}
+
+void add_places(const gateway::ListenerSettings& settings, std::uint16_t port,
+                std::string_view detail, Places* places) {
+  if (port == 0) return;
+  for (const IpAddress& address : settings.addresses) {
+    const Endpoint endpoint{address, port};
+    if (has_endpoint(*places, endpoint)) continue;
+    places->push_back({endpoint, fmt::format("gateway.listener \"{}\"{}", settings.name, detail)});
+  }
+}
+
 }  // namespace
 
-Result<void> check_is_free(const Endpoint& endpoint) {
-  if (auto udp = try_bind(endpoint, SOCK_DGRAM); !udp) return udp;
-  return check_is_free_tcp(endpoint);
+ListenPlan listen_plan(const std::vector<Endpoint>& dns, const gateway::Site& site) {
+  ListenPlan plan;
+  for (const Endpoint& endpoint : dns) plan.dns.push_back({endpoint, "dns.listen"});
+  for (const gateway::Listener& listener : site.listeners) {
+    const gateway::ListenerSettings& settings = listener.settings;
+    for (const std::uint16_t port : {settings.http, settings.https, settings.tcp}) {
+      add_places(settings, port, "", &plan.gateway);
+    }
+    if (settings.quic_refuse && listener.tls != nullptr) {
+      add_places(settings, settings.https, ", quic = \"refuse\"", &plan.quic);
+    }
+  }
+  return plan;
+}
+
+Result<std::vector<ListenChange>> open_added(const ListenPlan& now, const ListenPlan& next,
+                                             unsigned workers) {
+  const ListenPlan added{without(next.dns, now.dns), without(next.gateway, now.gateway),
+                         without(next.quic, now.quic)};
+  if (auto free = check_ports(now, added); !free) return tl::unexpected(free.error());
+  std::vector<ListenChange> changes;
+  for (unsigned i = 0; i < workers; ++i) {
+    auto sockets = open_sockets(added);
+    if (!sockets) return tl::unexpected(sockets.error());
+    changes.push_back({std::move(*sockets), removed(now.dns, next.dns),
+                       removed(now.gateway, next.gateway), removed(now.quic, next.quic)});
+  }
+  return changes;
 }
 
 Result<void> check_is_free_tcp(const Endpoint& endpoint) { return try_bind(endpoint, SOCK_STREAM); }
 
-Result<std::vector<Sockets>> open_sockets(const std::vector<Endpoint>& endpoints,
-                                          unsigned workers) {
-  std::vector<Sockets> all(workers);
-  for (Sockets& sockets : all) {
-    for (const Endpoint& endpoint : endpoints) {
-      auto udp = net::bind_udp(endpoint);
-      if (!udp) return tl::unexpected(udp.error());
-      sockets.udp.push_back(std::move(*udp));
-      auto tcp = net::listen_tcp(endpoint);
-      if (!tcp) return tl::unexpected(tcp.error());
-      sockets.tcp.push_back(std::move(*tcp));
-    }
-  }
-  return all;
+bool is_free(const Endpoint& endpoint) {
+  return try_bind(endpoint, SOCK_DGRAM) && try_bind(endpoint, SOCK_STREAM);
 }
 
 }  // namespace postern::server

@@ -6,62 +6,19 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <prometheus/metric_family.h>
-#include <prometheus/text_serializer.h>
+
+#include "server/metrics_page.h"
 
 namespace postern::server {
 namespace {
 
-using prometheus::ClientMetric;
 using prometheus::MetricFamily;
 using prometheus::MetricType;
+using Page = MetricsPage;
 
 constexpr std::array<std::string_view, 4> kTransports{"udp", "tcp", "tls", "https"};
 constexpr std::array<std::string_view, 9> kSources{
     "none", "override", "zone", "cache", "stale", "upstream", "special", "refused", "error"};
-
-/// Gathers families, one value or many labelled values each.
-class Page {
- public:
-  MetricFamily& family(std::string_view name, std::string_view help, MetricType type) {
-    families_.push_back({fmt::format("postern_{}", name), std::string(help), type, {}});
-    return families_.back();
-  }
-
-  void counter(std::string_view name, std::string_view help, std::uint64_t value) {
-    add(&family(name, help, MetricType::Counter), {}, {}, static_cast<double>(value));
-  }
-
-  void gauge(std::string_view name, std::string_view help, std::uint64_t value) {
-    add(&family(name, help, MetricType::Gauge), {}, {}, static_cast<double>(value));
-  }
-
-  static void add(MetricFamily* family, std::string_view label, std::string_view label_value,
-                  double value) {
-    ClientMetric metric;
-    if (!label.empty()) metric.label.push_back({std::string(label), std::string(label_value)});
-    if (family->type == MetricType::Counter) {
-      metric.counter.value = value;
-    } else {
-      metric.gauge.value = value;
-    }
-    family->metric.push_back(std::move(metric));
-  }
-
-  template <class Names, class Values>
-  void counters(std::string_view name, std::string_view help, std::string_view label,
-                const Names& names, const Values& values) {
-    MetricFamily& all = family(name, help, MetricType::Counter);
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      add(&all, label, names[i], static_cast<double>(values[i]));
-    }
-  }
-
-  std::string text() const { return prometheus::TextSerializer().Serialize(families_); }
-
- private:
-  std::vector<MetricFamily> families_;
-};
 
 void add_queries(Page* page, const nameserver::ResolverCounts& counts) {
   page->counters("queries_total", "Queries, by the transport they came by", "transport",
@@ -242,6 +199,8 @@ std::string metrics_text(const WorkerCounts& counts, const ServerState& state) {
   add_upstreams(&page, counts.upstreams);
   add_cache(&page, state.cache);
   add_zones(&page, state);
+  add_gateway(&page, counts.gateway);
+  add_certificates(&page, state);
   return page.text();
 }
 

@@ -6,7 +6,6 @@
 #include <ctime>
 #include <memory>
 #include <optional>
-#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -21,6 +20,7 @@
 #include "server/background.h"
 #include "server/listen.h"
 #include "server/metrics.h"
+#include "server/report.h"
 #include "server/signals.h"
 #include "server/snapshot.h"
 #include "server/system.h"
@@ -30,9 +30,14 @@
 namespace postern::server {
 namespace {
 
-constexpr std::uint64_t kDrainMs = 5000;
 constexpr std::uint64_t kRetireMs = 5000;
-constexpr std::size_t kProblemsLogged = 20;
+constexpr std::uint64_t kStopReportMs = 5000;
+constexpr std::uint64_t kDayMs = 86'400'000;
+
+// Certificate and key are two files, written one after the other; a pair is read when both are.
+constexpr WatchSettings kCertificateWatch{.look_again_ms = 5000, .settle_ms = 500};
+// By content, for file systems on which nothing else shows (the same time and size).
+constexpr std::uint64_t kCertificateLookMs = 60'000;
 
 using Snapshots = std::vector<std::shared_ptr<const Snapshot>>;
 
@@ -40,51 +45,6 @@ bool same_settings(const dns::CacheSettings& a, const dns::CacheSettings& b) {
   return a.size_bytes == b.size_bytes && a.min_ttl_s == b.min_ttl_s && a.max_ttl_s == b.max_ttl_s &&
          a.negative_ttl_s == b.negative_ttl_s && a.serve_stale_s == b.serve_stale_s &&
          a.prefetch == b.prefetch;
-}
-
-std::vector<Endpoint> without(const std::vector<Endpoint>& all,
-                              const std::vector<Endpoint>& taken) {
-  std::vector<Endpoint> rest;
-  for (const Endpoint& endpoint : all) {
-    if (std::find(taken.begin(), taken.end(), endpoint) == taken.end()) rest.push_back(endpoint);
-  }
-  return rest;
-}
-
-void print_problems(const std::vector<ConfigProblem>& problems) {
-  for (const ConfigProblem& problem : problems) fmt::print(stderr, "{}\n", problem.to_string());
-}
-
-void log_problems(std::string_view event, const std::vector<ConfigProblem>& problems) {
-  std::size_t logged = 0;
-  for (const ConfigProblem& problem : problems) {
-    if (++logged > kProblemsLogged) {
-      log_error(event, "and {} more", problems.size() - kProblemsLogged);
-      return;
-    }
-    if (problem.warning) {
-      log_warning(event, "{}", problem.to_string());
-    } else {
-      log_error(event, "{}", problem.to_string());
-    }
-  }
-}
-
-void log_served(const Snapshot& snapshot) {
-  const Config& config = snapshot.config;
-  for (std::size_t i = 0; i < snapshot.zones.size(); ++i) {
-    const LoadedZone& zone = snapshot.zones[i];
-    log_info("zone", "{} serial {}, {} from {}", config.policy.zones[i].name.text(),
-             zone.zone->serial(), counted(zone.zone->record_count(), "record"),
-             config.policy.zones[i].file);
-  }
-  log_info("overrides", "{}, {}", counted(config.policy.overrides.size(), "override"),
-           counted(config.policy.views.size(), "view"));
-  for (const nameserver::ForwardSettings& forward : config.forwards) {
-    std::string upstreams;
-    for (const auto& upstream : forward.upstreams) upstreams += " " + upstream.text;
-    log_info("forward", "{} to{} ({})", forward.name.text(), upstreams, forward.source);
-  }
 }
 
 // Until the signals are events of the loop, SIGHUP waits: by itself it would end the process.
@@ -103,8 +63,12 @@ class Server {
         snapshot_(std::move(snapshot)),
         mailbox_(loop_),
         background_(loop_),
-        watcher_(loop_, [this] { want_zones(); }),
-        retire_(loop_, [this] { drop_retired(); }) {}
+        zone_watcher_(loop_, [this] { want_zones(); }),
+        certificate_watcher_(
+            loop_, [this] { want_certificates(); }, kCertificateWatch),
+        certificate_look_(loop_, [this] { look_at_certificates(); }),
+        retire_(loop_, [this] { drop_retired(); }),
+        stop_report_(loop_, [this] { report_stopping(); }) {}
 
   Result<void> open();
   void serve();
@@ -118,23 +82,26 @@ class Server {
   bool changes_user() const;
   Result<void> open_sockets_of_start(std::vector<Sockets>* sockets);
   Result<void> become_configured_user() const;
-  void warn_of_unreadable() const;
   void log_start() const;
 
   void want_reload();
   void want_zones();
+  void want_certificates();
+  void look_at_certificates();
   void begin_next();
   void finish_reload(SnapshotResult result);
   void finish_zones(ZoneRefresh refresh);
-  Result<std::vector<ListenChange>> listen_changes(const Config& next) const;
+  void finish_certificates(CertificateRefresh refresh);
   Result<void> take_over(std::shared_ptr<const Snapshot> next);
   void warn_of_unchangeable(const Config& next) const;
-  void publish();
+  void publish(std::vector<ListenChange> changes = {});
   void watch_files();
   void drop_retired();
 
   void stop();
+  void report_stopping();
   void worker_ended();
+  void gather_counts(std::function<void(const WorkerCounts&)> take);
   void answer_admin(const std::string& path, AdminServer::Respond respond);
   void answer_metrics(AdminServer::Respond respond);
   ServerState state() const;
@@ -144,19 +111,24 @@ class Server {
   std::shared_ptr<const Snapshot> snapshot_;
   std::shared_ptr<dns::Cache> cache_;
   unsigned worker_count_ = 1;
-  std::vector<ZoneRejection> rejections_;
+  ListenPlan listening_;
+  std::vector<ZoneRejection> zone_rejections_;
+  std::vector<CertificateRejection> certificate_rejections_;
   Snapshots retired_;
 
   net::Loop loop_;
   net::Mailbox mailbox_;
   Background background_;
-  Watcher watcher_;
-  net::Timer retire_;
+  Watcher zone_watcher_, certificate_watcher_;
+  net::Timer certificate_look_;
+  net::Timer retire_, stop_report_;
   std::vector<std::unique_ptr<Signal>> signals_;
   std::unique_ptr<AdminServer> admin_;
   std::uint64_t admin_refused_before_ = 0;  // of admin listeners that are gone
   std::vector<std::unique_ptr<Worker>> workers_;
-  bool reload_wanted_ = false, zones_wanted_ = false, stopping_ = false;
+  bool reload_wanted_ = false, zones_wanted_ = false, certificates_wanted_ = false,
+       stopping_ = false;
+  std::uint64_t expiry_warned_ms_ = 0;
   std::size_t workers_running_ = 0;
   ServerState counted_;  // only the numbers that are counted here
 };
@@ -197,34 +169,10 @@ bool Server::changes_user() const {
 Result<void> Server::open_sockets_of_start(std::vector<Sockets>* sockets) {
   std::optional<SocketsOf> owner;
   if (changes_user()) owner.emplace(config().server.user);
-  for (const Endpoint& endpoint : config().listen) {
-    if (auto free = check_is_free(endpoint); !free) {
-      return fail(Code::kIo, fmt::format("dns.listen: {}", free.error().detail));
-    }
-  }
-  auto opened = open_sockets(config().listen, worker_count_);
-  if (!opened) return fail(Code::kIo, fmt::format("dns.listen: {}", opened.error().detail));
-  *sockets = std::move(*opened);
+  auto opened = open_added({}, listening_, worker_count_);
+  if (!opened) return tl::unexpected(opened.error());
+  for (ListenChange& own : *opened) sockets->push_back(std::move(own.added));
   return open_admin(config().server.admin);
-}
-
-// What only root can read is served now and would be an error at the next reload.
-void Server::warn_of_unreadable() const {
-  std::vector<std::string> files = config().files;
-  for (const LoadedZone& zone : snapshot_->zones) {
-    files.insert(files.end(), zone.files.begin(), zone.files.end());
-  }
-  std::sort(files.begin(), files.end());
-  files.erase(std::unique(files.begin(), files.end()), files.end());
-  for (const std::string& file : files) {
-    if (::access(file.c_str(), R_OK) == 0) continue;
-    log_warning(
-        "unreadable",
-        "user '{}' cannot read {} ({}), so a reload or an edit of it will be refused; let it "
-        "read the file and enter the directories above: chmod o+r or chown {} {}",
-        config().server.user, file, std::generic_category().message(errno), config().server.user,
-        file);
-  }
 }
 
 Result<void> Server::become_configured_user() const {
@@ -235,13 +183,14 @@ Result<void> Server::become_configured_user() const {
     log_warning("user", "{}; running as root until then", become.error().detail);
     return {};
   }
-  if (become) warn_of_unreadable();
+  if (become) warn_of_unreadable(*snapshot_);
   return become;
 }
 
 Result<void> Server::open() {
   worker_count_ = config().server.workers == 0 ? usable_processors() : config().server.workers;
   raise_open_files();
+  listening_ = listen_plan(config().listen, snapshot_->site());
   std::vector<Sockets> sockets;
   if (auto opened = open_sockets_of_start(&sockets); !opened) return opened;
   if (auto user = become_configured_user(); !user) return user;
@@ -254,9 +203,7 @@ Result<void> Server::open() {
 }
 
 void Server::log_start() const {
-  for (const Endpoint& endpoint : config().listen) {
-    log_info("listening", "{} UDP and TCP", endpoint.to_string());
-  }
+  log_listening(listening_);
   if (admin_ != nullptr) {
     log_info("listening", "{} admin: /metrics /healthz /readyz", admin_->local().to_string());
   }
@@ -277,6 +224,8 @@ void Server::serve() {
     worker->start([this] { mailbox_.post([this] { worker_ended(); }); });
   }
   watch_files();
+  expiry_warned_ms_ = loop_.now_ms();  // the configuration's warnings say so now
+  certificate_look_.start_every(kCertificateLookMs);
   loop_.run();
   for (const auto& worker : workers_) worker->join();
 }
@@ -293,6 +242,19 @@ void Server::want_zones() {
   begin_next();
 }
 
+void Server::want_certificates() {
+  certificates_wanted_ = true;
+  begin_next();
+}
+
+void Server::look_at_certificates() {
+  if (loop_.now_ms() >= expiry_warned_ms_ + kDayMs) {
+    expiry_warned_ms_ = loop_.now_ms();
+    warn_of_expiry(*snapshot_);
+  }
+  if (!config().certificates.empty()) want_certificates();
+}
+
 void Server::begin_next() {
   if (background_.busy() || stopping_) return;
   if (reload_wanted_) {
@@ -305,9 +267,15 @@ void Server::begin_next() {
     });
   } else if (zones_wanted_) {
     zones_wanted_ = false;
-    background_.run([this, current = snapshot_, rejected = rejections_] {
+    background_.run([this, current = snapshot_, rejected = zone_rejections_] {
       auto refresh = std::make_shared<ZoneRefresh>(refresh_zones(*current, rejected));
       return [this, refresh] { finish_zones(std::move(*refresh)); };
+    });
+  } else if (certificates_wanted_) {
+    certificates_wanted_ = false;
+    background_.run([this, current = snapshot_, rejected = certificate_rejections_] {
+      auto refresh = std::make_shared<CertificateRefresh>(refresh_certificates(*current, rejected));
+      return [this, refresh] { finish_certificates(std::move(*refresh)); };
     });
   }
 }
@@ -330,27 +298,6 @@ void Server::finish_reload(SnapshotResult result) {
   begin_next();
 }
 
-// The sockets that have to be opened are opened here, before anything changes.
-Result<std::vector<ListenChange>> Server::listen_changes(const Config& next) const {
-  const std::vector<Endpoint> added = without(next.listen, config().listen);
-  const std::vector<Endpoint> removed = without(config().listen, next.listen);
-  const auto is_own_port = [&](const Endpoint& endpoint) {
-    return std::any_of(config().listen.begin(), config().listen.end(),
-                       [&](const Endpoint& own) { return own.port == endpoint.port; });
-  };
-  for (const Endpoint& endpoint : added) {
-    if (is_own_port(endpoint)) continue;
-    if (auto free = check_is_free(endpoint); !free) return tl::unexpected(free.error());
-  }
-  auto sockets = open_sockets(added, worker_count_);
-  if (!sockets) return tl::unexpected(sockets.error());
-  std::vector<ListenChange> changes;
-  for (Sockets& own : *sockets) {
-    changes.push_back({std::move(own), removed});
-  }
-  return changes;
-}
-
 void Server::warn_of_unchangeable(const Config& next) const {
   if (next.server.workers != config().server.workers) {
     log_warning("reload", "server.workers takes effect at the next start");
@@ -360,9 +307,11 @@ void Server::warn_of_unchangeable(const Config& next) const {
   }
 }
 
+// The sockets that have to be opened are opened here, before anything changes.
 Result<void> Server::take_over(std::shared_ptr<const Snapshot> next) {
-  auto changes = listen_changes(next->config);
-  if (!changes) return fail(Code::kIo, fmt::format("dns.listen: {}", changes.error().detail));
+  ListenPlan plan = listen_plan(next->config.listen, next->site());
+  auto changes = open_added(listening_, plan, worker_count_);
+  if (!changes) return tl::unexpected(changes.error());
   if (auto admin = open_admin(next->config.server.admin); !admin) return admin;
   warn_of_unchangeable(next->config);
   configure_log(next->config.server.log);
@@ -371,23 +320,25 @@ Result<void> Server::take_over(std::shared_ptr<const Snapshot> next) {
     log_info("cache", "dns.cache was changed: the cache starts empty");
   }
   retired_.push_back(std::exchange(snapshot_, std::move(next)));
-  rejections_.clear();
-  publish();
-  for (std::size_t i = 0; i < workers_.size(); ++i) {
-    workers_[i]->change_listeners(std::move((*changes)[i]));
-  }
+  listening_ = std::move(plan);
+  zone_rejections_.clear();
+  certificate_rejections_.clear();
+  publish(std::move(*changes));
   return {};
 }
 
-void Server::publish() {
-  for (const auto& worker : workers_) worker->reload(plan());
+void Server::publish(std::vector<ListenChange> changes) {
+  changes.resize(workers_.size());
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    workers_[i]->reload(plan(), std::move(changes[i]));
+  }
   retire_.start_every(kRetireMs);
   watch_files();
 }
 
 void Server::finish_zones(ZoneRefresh refresh) {
   const auto forget = [&](std::size_t index) {
-    std::erase_if(rejections_, [&](const ZoneRejection& r) { return r.index == index; });
+    std::erase_if(zone_rejections_, [&](const ZoneRejection& r) { return r.index == index; });
   };
   for (const std::size_t index : refresh.mended) {
     forget(index);
@@ -400,7 +351,7 @@ void Server::finish_zones(ZoneRefresh refresh) {
     log_error("zone_rejected", "{}: {}; the zone as it was (serial {}) goes on being served",
               rejected.zone, counted(rejected.error_count, "error"),
               snapshot_->zones[rejected.index].zone->serial());
-    rejections_.push_back(std::move(rejected));
+    zone_rejections_.push_back(std::move(rejected));
   }
   if (refresh.snapshot != nullptr) {
     retired_.push_back(std::exchange(snapshot_, std::move(refresh.snapshot)));
@@ -418,15 +369,58 @@ void Server::finish_zones(ZoneRefresh refresh) {
   begin_next();
 }
 
+void Server::finish_certificates(CertificateRefresh refresh) {
+  const auto& settings = config().certificates;
+  const auto forget = [&](std::size_t index) {
+    std::erase_if(certificate_rejections_,
+                  [&](const CertificateRejection& r) { return r.index == index; });
+  };
+  for (const std::size_t index : refresh.changes.mended) {
+    forget(index);
+    log_info("certificate_mended", "{}: {} and {} are again what is served", settings[index].name,
+             settings[index].cert, settings[index].key);
+  }
+  for (CertificateRejection& rejected : refresh.changes.rejected) {
+    const CertificateSettings& one = settings[rejected.index];
+    forget(rejected.index);
+    ++counted_.certificates_refused;
+    log_error("certificate_rejected",
+              "{} ({}, {}): {}; the certificate as it was goes on being served", one.name, one.cert,
+              one.key, rejected.reason);
+    certificate_rejections_.push_back(std::move(rejected));
+  }
+  if (refresh.snapshot != nullptr) {
+    retired_.push_back(std::exchange(snapshot_, std::move(refresh.snapshot)));
+    for (const std::size_t index : refresh.changes.reloaded) {
+      forget(index);
+      ++counted_.certificate_reloads;
+      const auto& identity = snapshot_->gateway->certificates[index].identity;
+      log_info("certificate_reloaded", "{} from {} and {}, {}", config().certificates[index].name,
+               config().certificates[index].cert, config().certificates[index].key,
+               expiry_text(identity->not_after_s(), unix_now_s()));
+    }
+    publish();
+  } else {
+    watch_files();
+  }
+  begin_next();
+}
+
 void Server::watch_files() {
   std::vector<std::string> files;
   for (const LoadedZone& zone : snapshot_->zones) {
     files.insert(files.end(), zone.files.begin(), zone.files.end());
   }
-  for (const ZoneRejection& rejected : rejections_) {
+  for (const ZoneRejection& rejected : zone_rejections_) {
     files.insert(files.end(), rejected.files.begin(), rejected.files.end());
   }
-  watcher_.watch(files);
+  zone_watcher_.watch(files);
+  std::vector<std::string> pairs;
+  for (const CertificateSettings& settings : config().certificates) {
+    pairs.push_back(settings.cert);
+    pairs.push_back(settings.key);
+  }
+  certificate_watcher_.watch(pairs);
 }
 
 // Large zones are freed here rather than by the worker that happens to be last.
@@ -444,8 +438,21 @@ void Server::stop() {
     std::_Exit(0);
   }
   stopping_ = true;
-  log_info("stopping", "finishing what is under way, {} s at most", kDrainMs / 1000);
-  for (const auto& worker : workers_) worker->drain(kDrainMs);
+  const DrainLimits limits;
+  log_info("stopping", "finishing what is under way, {} s at most; a second signal ends it at once",
+           (config().listeners.empty() ? limits.dns_ms : limits.gateway_ms) / 1000);
+  for (const auto& worker : workers_) worker->drain(limits);
+  stop_report_.start_every(kStopReportMs);
+}
+
+// Workers that have ended do not answer; then there is no report this time.
+void Server::report_stopping() {
+  gather_counts([](const WorkerCounts& counts) {
+    log_info("stopping", "waiting for {}, {}, {}",
+             counted(counts.gateway.connections, "HTTP connection"),
+             counted(counts.gateway.tcp_connections, "relayed TCP connection"),
+             counted(counts.pending, "DNS query"));
+  });
 }
 
 void Server::worker_ended() {
@@ -459,7 +466,8 @@ void Server::worker_ended() {
 ServerState Server::state() const {
   ServerState state = counted_;
   state.snapshot = snapshot_.get();
-  state.rejected = &rejections_;
+  state.rejected = &zone_rejections_;
+  state.certificates_rejected = &certificate_rejections_;
   state.cache = cache_->stats();
   state.workers = worker_count_;
   state.admin_refused = admin_refused_before_ + (admin_ == nullptr ? 0 : admin_->refused());
@@ -476,24 +484,28 @@ void Server::answer_admin(const std::string& path, AdminServer::Respond respond)
   respond({404, "text/plain; charset=utf-8", "there are /metrics, /healthz and /readyz\n"});
 }
 
-// Every worker is asked for a copy of its numbers; the last one to answer completes the page.
 void Server::answer_metrics(AdminServer::Respond respond) {
+  if (stopping_) return respond({503, "text/plain; charset=utf-8", "stopping\n"});
+  gather_counts([this, respond = std::move(respond)](const WorkerCounts& counts) {
+    respond({200, "text/plain; version=0.0.4; charset=utf-8", metrics_text(counts, state())});
+  });
+}
+
+// Every worker is asked for a copy of its numbers; the last one to answer completes the sum.
+void Server::gather_counts(std::function<void(const WorkerCounts&)> take) {
   struct Gathering {
     WorkerCounts sum;
     std::size_t missing = 0;
-    AdminServer::Respond respond;
+    std::function<void(const WorkerCounts&)> take;
   };
-  if (stopping_) return respond({503, "text/plain; charset=utf-8", "stopping\n"});
   auto gathering = std::make_shared<Gathering>();
   gathering->missing = workers_.size();
-  gathering->respond = std::move(respond);
+  gathering->take = std::move(take);
   for (const auto& worker : workers_) {
     worker->collect([this, gathering](WorkerCounts counts) {
-      mailbox_.post([this, gathering, counts = std::move(counts)] {
+      mailbox_.post([gathering, counts = std::move(counts)] {
         add(&gathering->sum, counts);
-        if (--gathering->missing != 0) return;
-        gathering->respond({200, "text/plain; version=0.0.4; charset=utf-8",
-                            metrics_text(gathering->sum, state())});
+        if (--gathering->missing == 0) gathering->take(gathering->sum);
       });
     });
   }

@@ -11,58 +11,12 @@
 
 #include "base/bytes.h"
 #include "dns/name.h"
-#include "net/socket.h"
+#include "server/fingerprint.h"
 
 namespace postern::server {
 namespace {
 
 constexpr std::size_t kReadBytes = 256U << 10;
-
-std::uint64_t mix(std::uint64_t hash, std::uint64_t word) {
-  hash = (hash ^ word) * 0x9fb21c651e98df25ULL;
-  return hash ^ (hash >> 35U);
-}
-
-std::uint64_t mix_bytes(std::uint64_t hash, Bytes bytes) {
-  while (bytes.size() >= 8) {
-    std::uint64_t word = 0;
-    std::memcpy(&word, bytes.data(), 8);
-    hash = mix(hash, word);
-    bytes = bytes.subspan(8);
-  }
-  std::uint64_t rest = bytes.size();
-  for (const std::uint8_t byte : bytes) rest = (rest << 8U) | byte;
-  return mix(hash, rest);
-}
-
-// Fills `buffer` as far as the file goes; how much that was.
-std::size_t read_some(const net::Fd& fd, MutableBytes buffer) {
-  std::size_t filled = 0;
-  while (filled < buffer.size()) {
-    const ssize_t got = ::read(fd.get(), buffer.data() + filled, buffer.size() - filled);
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) break;
-    filled += static_cast<std::size_t>(got);
-  }
-  return filled;
-}
-
-net::Fd open_to_read(const std::string& path) {
-  return net::Fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-}
-
-std::uint64_t mix_file(std::uint64_t hash, const std::string& path) {
-  const net::Fd fd = open_to_read(path);
-  if (!fd) return mix(hash, static_cast<std::uint64_t>(errno));
-  struct stat status {};
-  if (::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) return mix(hash, status.st_mode);
-  std::vector<std::uint8_t> buffer(kReadBytes);
-  for (;;) {
-    const std::size_t filled = read_some(fd, buffer);
-    hash = mix_bytes(hash, Bytes(buffer.data(), filled));
-    if (filled < buffer.size()) return hash;
-  }
-}
 
 // As ZoneLoad::content_hash, from what the files hold now.
 std::uint64_t content_hash_now(const std::vector<std::string>& files) {
@@ -140,50 +94,61 @@ const LoadedZone* find_unchanged(const Snapshot* previous, const dns::ZoneSettin
 }
 
 // One file may be served as several zones' settings (views); it is read once for each name.
-std::shared_ptr<const Snapshot> compile(Config config, std::vector<LoadedZone> zones) {
-  auto snapshot = std::make_shared<Snapshot>();
+std::shared_ptr<const Snapshot> compile(Snapshot snapshot) {
   std::vector<std::shared_ptr<const dns::Zone>> served;
-  served.reserve(zones.size());
-  for (const LoadedZone& zone : zones) served.push_back(zone.zone);
+  served.reserve(snapshot.zones.size());
+  for (const LoadedZone& zone : snapshot.zones) served.push_back(zone.zone);
   auto resolver = std::make_shared<nameserver::ResolverSnapshot>();
-  resolver->policy = dns::compile_policy(config.policy, served);
-  snapshot->resolver = std::move(resolver);
-  snapshot->config = std::move(config);
-  snapshot->zones = std::move(zones);
-  return snapshot;
+  resolver->policy = dns::compile_policy(snapshot.config.policy, served);
+  snapshot.resolver = std::move(resolver);
+  return std::make_shared<Snapshot>(std::move(snapshot));
 }
 
-}  // namespace
-
-std::uint64_t content_fingerprint(const std::vector<std::string>& files) {
-  std::uint64_t hash = 0x9e3779b97f4a7c15ULL;
-  for (const std::string& file : files) {
-    hash = mix_bytes(hash, as_bytes(file));
-    hash = mix_file(hash, file);
-  }
-  return hash;
+void take_problems(std::vector<ConfigProblem> problems, std::size_t error_count,
+                   SnapshotResult* result) {
+  std::move(problems.begin(), problems.end(), std::back_inserter(result->problems));
+  result->error_count += error_count;
 }
 
-SnapshotResult load_snapshot(const std::string& path, const Snapshot* previous,
-                             const ConfigSurroundings& surroundings) {
-  SnapshotResult result;
-  ConfigResult read = load_config(path, surroundings);
-  result.problems = std::move(read.problems);
-  result.error_count = read.error_count;
+std::vector<LoadedZone> read_zones(const Config& config, const Snapshot* previous,
+                                   SnapshotResult* result) {
   std::vector<LoadedZone> zones;
-  for (const dns::ZoneSettings& settings : read.config.policy.zones) {
+  for (const dns::ZoneSettings& settings : config.policy.zones) {
     if (const LoadedZone* unchanged = find_unchanged(previous, settings)) {
       zones.push_back(*unchanged);
       continue;
     }
     if (settings.file.empty()) continue;  // reported with the line that names it
     ZoneOutcome outcome = read_zone(settings, {});
-    std::move(outcome.problems.begin(), outcome.problems.end(),
-              std::back_inserter(result.problems));
-    result.error_count += outcome.error_count;
+    take_problems(std::move(outcome.problems), outcome.error_count, result);
     zones.push_back(std::move(outcome.loaded));
   }
-  if (result.error_count == 0) result.snapshot = compile(std::move(read.config), std::move(zones));
+  return zones;
+}
+
+}  // namespace
+
+SnapshotResult load_snapshot(const std::string& path, const Snapshot* previous,
+                             const ConfigSurroundings& surroundings) {
+  const Snapshot nothing;
+  const Snapshot& before = previous == nullptr ? nothing : *previous;
+  SnapshotResult result;
+  ConfigResult read = load_config(path, surroundings);
+  take_problems(std::move(read.problems), read.error_count, &result);
+  Snapshot next;
+  next.config = std::move(read.config);
+  next.zones = read_zones(next.config, previous, &result);
+  CertificatesRead pairs = read_certificates(
+      next.config.certificates, before.config.certificates,
+      before.gateway == nullptr ? std::vector<LoadedCertificate>() : before.gateway->certificates);
+  take_problems(std::move(pairs.problems), pairs.error_count, &result);
+  if (result.error_count != 0) return result;
+  GatewayRead gateway =
+      make_gateway_part(next.config, std::move(pairs.certificates), before.gateway.get());
+  take_problems(std::move(gateway.problems), gateway.error_count, &result);
+  if (result.error_count != 0) return result;
+  next.gateway = std::move(gateway.part);
+  result.snapshot = compile(std::move(next));
   return result;
 }
 
@@ -211,7 +176,32 @@ ZoneRefresh refresh_zones(const Snapshot& current, const std::vector<ZoneRejecti
     zones[i] = std::move(outcome.loaded);
     refresh.reloaded.push_back(i);
   }
-  if (!refresh.reloaded.empty()) refresh.snapshot = compile(current.config, std::move(zones));
+  if (refresh.reloaded.empty()) return refresh;
+  Snapshot next = current;
+  next.zones = std::move(zones);
+  refresh.snapshot = compile(std::move(next));
+  return refresh;
+}
+
+CertificateRefresh refresh_certificates(const Snapshot& current,
+                                        const std::vector<CertificateRejection>& rejected) {
+  CertificateRefresh refresh;
+  const auto& settings = current.config.certificates;
+  const GatewayPart& served = *current.gateway;
+  refresh.changes = look_for_changes(settings, served.certificates, rejected);
+  if (refresh.changes.reloaded.empty()) return refresh;
+  GatewayRead renewed = renew_certificates(current.config, refresh.changes.certificates, served);
+  if (renewed.part == nullptr) {
+    for (const std::size_t index : refresh.changes.reloaded) {
+      refresh.changes.rejected.push_back(
+          {index, refresh.changes.certificates[index].fingerprint, renewed.problems.front().text});
+    }
+    refresh.changes.reloaded.clear();
+    return refresh;
+  }
+  auto next = std::make_shared<Snapshot>(current);
+  next->gateway = std::move(renewed.part);
+  refresh.snapshot = std::move(next);
   return refresh;
 }
 

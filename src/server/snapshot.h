@@ -11,7 +11,9 @@
 
 #include "dns/zone.h"
 #include "nameserver/resolver.h"
+#include "server/certificates.h"
 #include "server/config.h"
+#include "server/site.h"
 
 namespace postern::server {
 
@@ -26,15 +28,18 @@ struct Snapshot {
   Config config;
   std::vector<LoadedZone> zones;  ///< by index of config.policy.zones
   std::shared_ptr<const nameserver::ResolverSnapshot> resolver;
+  std::shared_ptr<const GatewayPart> gateway;
+
+  const gateway::Site& site() const { return *gateway->site; }
 };
 
 struct SnapshotResult {
   std::shared_ptr<const Snapshot> snapshot;  ///< nullptr when there is an error
-  std::vector<ConfigProblem> problems;       ///< of the configuration, then of each zone
+  std::vector<ConfigProblem> problems;       ///< of the configuration, zones, certificates
   std::size_t error_count = 0;
 };
 
-/// Reads the configuration and all zones. A zone whose files did not change since `previous` is
+/// Reads the configuration, all zones and certificates. What did not change since `previous` is
 /// taken from there. Any thread; takes as long as the zones take.
 SnapshotResult load_snapshot(const std::string& path, const Snapshot* previous,
                              const ConfigSurroundings& surroundings = {});
@@ -60,7 +65,13 @@ struct ZoneRefresh {
 /// before. A zone with an error stays as it is. Any thread.
 ZoneRefresh refresh_zones(const Snapshot& current, const std::vector<ZoneRejection>& rejected);
 
-/// Names and content of the files as a number; a file that cannot be read counts as its error.
-std::uint64_t content_fingerprint(const std::vector<std::string>& files);
+struct CertificateRefresh {
+  std::shared_ptr<const Snapshot> snapshot;  ///< nullptr when no certificate is new
+  CertificateChanges changes;
+};
+
+/// The same for certificates.
+CertificateRefresh refresh_certificates(const Snapshot& current,
+                                        const std::vector<CertificateRejection>& rejected);
 
 }  // namespace postern::server

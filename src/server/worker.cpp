@@ -20,6 +20,11 @@ T share(T whole, unsigned workers) {
   return std::max<T>(1, (whole + workers - 1) / workers);
 }
 
+// The site as a part of what the worker holds anyway.
+std::shared_ptr<const gateway::Site> site_of(const WorkerPlan& plan) {
+  return plan.snapshot->gateway->site;
+}
+
 // Signals are the main thread's.
 void block_signals() {
   sigset_t all;
@@ -35,6 +40,8 @@ Worker::Worker(const WorkerPlan& plan, Sockets sockets)
       forwarder_(loop_, *plan.cache, forwarder_settings()),
       resolver_(loop_, *plan.cache, forwarder_, resolver_settings(), plan.snapshot->resolver),
       tcp_(loop_, resolver_, tcp_settings()),
+      host_resolver_(loop_, resolver_),
+      gateway_(loop_, host_resolver_, site_of(plan), plan.workers),
       tick_(loop_, [this] { drop_retired(); }),
       mailbox_(loop_) {
   tick_.start_every(kTickMs);
@@ -76,6 +83,12 @@ Result<void> Worker::serve(Sockets sockets) {
   for (net::Fd& fd : sockets.tcp) {
     if (auto listening = tcp_.listen(std::move(fd)); !listening) return listening;
   }
+  for (net::Fd& fd : sockets.gateway) {
+    if (auto listening = gateway_.listen(std::move(fd)); !listening) return listening;
+  }
+  for (net::Fd& fd : sockets.quic) {
+    if (auto listening = gateway_.listen_quic(std::move(fd)); !listening) return listening;
+  }
   return {};
 }
 
@@ -87,26 +100,35 @@ void Worker::start(std::function<void()> ended) {
   });
 }
 
-void Worker::reload(WorkerPlan plan) {
-  mailbox_.post([this, plan = std::move(plan)] { apply(plan); });
-}
-
-void Worker::change_listeners(ListenChange change) {
+void Worker::reload(WorkerPlan plan, ListenChange change) {
   auto shared = std::make_shared<ListenChange>(std::move(change));  // a message can be copied
-  mailbox_.post([this, shared] { apply(std::move(*shared)); });
+  mailbox_.post([this, plan = std::move(plan), shared] { apply(plan, std::move(*shared)); });
 }
 
 void Worker::collect(std::function<void(WorkerCounts)> take) {
   mailbox_.post([this, take = std::move(take)] { take(counts()); });
 }
 
-void Worker::drain(std::uint64_t limit_ms) {
-  mailbox_.post([this, limit_ms] {
+void Worker::drain(const DrainLimits& limits) {
+  mailbox_.post([this, limits] {
     for (const auto& service : udp_) service->drain();
     tcp_.drain();
-    drain_until_ms_ = loop_.now_ms() + limit_ms;
+    gateway_.drain();
+    draining_ = true;
+    dns_until_ms_ = loop_.now_ms() + limits.dns_ms;
+    gateway_until_ms_ = loop_.now_ms() + limits.gateway_ms;
     tick_.start_every(kDrainTickMs);
   });
+}
+
+// Connections that wait at a listener that goes are still served as they were meant to be; those
+// at a new one are not accepted before it is known what to serve there.
+void Worker::apply(WorkerPlan plan, ListenChange change) {
+  remove_listeners(change);
+  apply(std::move(plan));
+  if (auto served = serve(std::move(change.added)); !served) {
+    log_error("listen_failed", "{}", served.error().detail);
+  }
 }
 
 void Worker::apply(WorkerPlan plan) {
@@ -116,11 +138,12 @@ void Worker::apply(WorkerPlan plan) {
   resolver_.reconfigure(*plan_.cache, resolver_settings());
   resolver_.swap_snapshot(plan_.snapshot->resolver);
   tcp_.configure(tcp_settings());
+  gateway_.swap_site(site_of(plan_));
 }
 
-void Worker::apply(ListenChange change) {
+void Worker::remove_listeners(const ListenChange& change) {
   const auto is_removed = [&](const std::unique_ptr<nameserver::UdpService>& service) {
-    const auto& gone = change.removed;
+    const auto& gone = change.dns_removed;
     return std::find(gone.begin(), gone.end(), service->local()) != gone.end();
   };
   const auto kept = std::stable_partition(udp_.begin(), udp_.end(), std::not_fn(is_removed));
@@ -129,10 +152,9 @@ void Worker::apply(ListenChange change) {
     retired_udp_.push_back(std::move(*service));
   }
   udp_.erase(kept, udp_.end());
-  for (const Endpoint& endpoint : change.removed) tcp_.stop_listening(endpoint);
-  if (auto served = serve(std::move(change.added)); !served) {
-    log_error("listen_failed", "{}", served.error().detail);
-  }
+  for (const Endpoint& endpoint : change.dns_removed) tcp_.stop_listening(endpoint);
+  for (const Endpoint& endpoint : change.quic_removed) gateway_.stop_quic(endpoint);
+  for (const Endpoint& endpoint : change.gateway_removed) gateway_.stop_listening(endpoint);
 }
 
 // Services that are no longer listened on go when their last reply has left.
@@ -142,10 +164,17 @@ void Worker::drop_retired() {
     add(&past_udp_, service->counts());
     return true;
   });
-  if (drain_until_ms_ != 0 && (is_drained() || loop_.now_ms() >= drain_until_ms_)) loop_.stop();
+  if (draining_) end_when_drained();
 }
 
-bool Worker::is_drained() const {
+void Worker::end_when_drained() {
+  const std::uint64_t now_ms = loop_.now_ms();
+  const bool dns_done = dns_is_drained() || now_ms >= dns_until_ms_;
+  const bool gateway_done = gateway_.drained() || now_ms >= gateway_until_ms_;
+  if (dns_done && gateway_done) loop_.stop();
+}
+
+bool Worker::dns_is_drained() const {
   const bool udp_done = std::all_of(udp_.begin(), udp_.end(),
                                     [](const auto& service) { return service->waiting() == 0; });
   return udp_done && tcp_.drained() && resolver_.pending() == 0 && retired_udp_.empty();
@@ -164,6 +193,7 @@ WorkerCounts Worker::counts() const {
   }
   counts.tcp = tcp_.counts();
   counts.tcp_clients = tcp_.clients();
+  counts.gateway = gateway_.counts();
   return counts;
 }
 

@@ -1,6 +1,6 @@
-// One event loop on its own thread, with everything that serves queries there: its own sockets,
-// resolver and forwarder. Shares constant snapshots and the cache with the other workers; all else
-// comes and goes as messages.
+// One event loop on its own thread, with everything that serves queries and requests there: its own
+// sockets, resolver, forwarder and gateway. Shares constant snapshots and the cache with the other
+// workers; all else comes and goes as messages.
 #pragma once
 
 #include <functional>
@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "dns/cache.h"
+#include "gateway/gateway.h"
 #include "nameserver/forwarder.h"
 #include "nameserver/resolver.h"
 #include "nameserver/tcp_service.h"
@@ -18,6 +19,7 @@
 #include "net/mailbox.h"
 #include "net/timer.h"
 #include "server/counts.h"
+#include "server/host_resolver.h"
 #include "server/listen.h"
 #include "server/snapshot.h"
 
@@ -30,10 +32,10 @@ struct WorkerPlan {
   unsigned workers = 1;  ///< limits of the whole process are shared by so many
 };
 
-/// How the listeners change on reload.
-struct ListenChange {
-  Sockets added;
-  std::vector<Endpoint> removed;
+/// How long a worker that is told to end waits for what is under way.
+struct DrainLimits {
+  std::uint64_t dns_ms = 5000;
+  std::uint64_t gateway_ms = 30'000;  ///< a download takes longer than a query
 };
 
 class Worker {
@@ -50,12 +52,11 @@ class Worker {
   void start(std::function<void()> ended);
 
   /// Any thread; done by the worker between two events.
-  void reload(WorkerPlan plan);
-  void change_listeners(ListenChange change);
+  void reload(WorkerPlan plan, ListenChange change = {});
   /// `take` is called on the worker's thread.
   void collect(std::function<void(WorkerCounts)> take);
-  /// No new queries; the loop ends when all replies have left, `limit_ms` later at most.
-  void drain(std::uint64_t limit_ms);
+  /// No new queries and requests; the loop ends when all replies have left, or time is up.
+  void drain(const DrainLimits& limits);
 
   void join() { thread_.join(); }
 
@@ -64,11 +65,13 @@ class Worker {
   nameserver::Forwarder::Settings forwarder_settings() const;
   nameserver::TcpServiceSettings tcp_settings() const;
   Result<void> serve(Sockets sockets);
+  void apply(WorkerPlan plan, ListenChange change);
   void apply(WorkerPlan plan);
-  void apply(ListenChange change);
+  void remove_listeners(const ListenChange& change);
   void drop_retired();
   WorkerCounts counts() const;
-  bool is_drained() const;
+  bool dns_is_drained() const;
+  void end_when_drained();
 
   WorkerPlan plan_;
   Sockets sockets_;  // until open()
@@ -77,9 +80,12 @@ class Worker {
   nameserver::Resolver resolver_;
   std::vector<std::unique_ptr<nameserver::UdpService>> udp_, retired_udp_;
   nameserver::TcpService tcp_;
+  HostResolver host_resolver_;
+  gateway::Gateway gateway_;
   nameserver::UdpServiceCounts past_udp_;  // of services that are gone
   net::Timer tick_;  // also keeps the loop running when nothing is listened on
-  std::uint64_t drain_until_ms_ = 0;
+  bool draining_ = false;
+  std::uint64_t dns_until_ms_ = 0, gateway_until_ms_ = 0;  // while draining
   net::Mailbox mailbox_;
   std::thread thread_;
 };

@@ -411,6 +411,14 @@ def h1_streams(texts):
             yield bytes([choice]) + struct.pack("!H", len(data) // 2 + i) + data
 
 
+def quic_datagrams():
+    """For fuzz_quic: eight random bytes, then a datagram; its padding is the fuzzer's."""
+    for first, version, destination, source in ((0xC0, 1, 8, 0), (0xC0, 1, 20, 20), (0xC0, 0x6B3343CF, 8, 8),
+                                                (0x80, 0x0A0A0A0A, 255, 255), (0xC0, 0, 8, 8), (0x40, 1, 8, 8)):
+        yield (bytes(8) + struct.pack("!BI", first, version) + bytes([destination]) + b"d" * destination +
+               bytes([source]) + b"s" * source)
+
+
 def blocks(language):
     """Fenced blocks of the documents, without the comments whose paths the fuzzer would not open."""
     for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
@@ -424,6 +432,7 @@ def main():
     seeds = {
         "message": [bytes([i % 4]) + packet for i, packet in enumerate(messages)],
         "answer": list(scenarios()),
+        "quic": list(quic_datagrams()),
         "route": [text.encode() for text in REQUESTS],
         "svcb": list(svcb_records()),
         "url": [text.encode() for text in URLS],

@@ -1,0 +1,357 @@
+#include "gateway/backend.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/log.h"
+#include "gateway/backend_connection.h"
+#include "gateway/health_probe.h"
+#include "http/weights.h"
+
+namespace postern::gateway {
+namespace {
+
+constexpr std::uint64_t kDownMs = 1000;
+constexpr std::uint64_t kDownMaxMs = 30'000;
+constexpr std::uint64_t kResolveAgainMs = 5000;  // after a failure
+constexpr std::size_t kAddressesMax = 32;
+constexpr std::size_t kBackendsMax = 64;  // of a route, that are weighed
+
+}  // namespace
+
+Backend::Waiting::Waiting(Backend& backend, BackendEvents& events, const BackendWish& wish)
+    : backend_(&backend), events_(events), wish_(wish) {
+  backend.waiting_.push_back(this);
+}
+
+Backend::Waiting::~Waiting() {
+  if (backend_ != nullptr) backend_->forget(*this);
+}
+
+Backend::Backend(Context& context, const http::BackendUrl& url, const http::HealthSettings& health)
+    : context_(context), url_(url), text_(url.to_string()), health_(health) {
+  counts_.backend = text_;
+  speaks_h2_ = url.scheme == http::BackendScheme::kH2c;
+  if (url_.is_address) {
+    addresses_.push_back({{*IpAddress::parse(url_.host), url_.port}});
+    addresses_until_ms_ = ~std::uint64_t{0};
+  }
+  if (!health_.path.empty()) probe_ = std::make_unique<HealthProbe>(*this, health_);
+}
+
+Backend::~Backend() {
+  probe_.reset();
+  for (Waiting* waiting : waiting_) waiting->backend_ = nullptr;
+}
+
+void Backend::forget(const Waiting& waiting) { std::erase(waiting_, &waiting); }
+
+// --- a connection for a request
+
+std::unique_ptr<Backend::Waiting> Backend::request(BackendEvents& events, const BackendWish& wish) {
+  ++counts_.requests;
+  BackendConnection* connection = take_shared(wish);
+  if (connection == nullptr && !wish.fresh) connection = take_kept(wish);
+  if (connection != nullptr) {
+    ++counts_.reused;
+    serve(*connection, events, true);
+    return nullptr;
+  }
+  if (waiting_.size() >= kWaitingMax) {
+    ++counts_.failures;
+    events.backend_failed(BackendFailure::kBusy, "too many requests wait for this backend", false);
+    return nullptr;
+  }
+  auto waiting = std::make_unique<Waiting>(*this, events, wish);
+  if (addresses_.empty() || context_.loop.now_ms() >= addresses_until_ms_) resolve();
+  open_for_waiting();
+  if (waiting->backend_ == nullptr) return nullptr;  // failed at once
+  return waiting;
+}
+
+BackendConnection* Backend::take_kept(const BackendWish& wish) {
+  while (!kept_.empty()) {
+    BackendConnection* const connection = kept_.back();
+    kept_.pop_back();
+    if (!wish.must_be_open || !connection->has_input()) return connection;
+    connection->close();
+  }
+  return nullptr;
+}
+
+BackendConnection* Backend::take_shared(const BackendWish& wish) {
+  if (wish.http1_only) return nullptr;
+  for (BackendConnection* connection : shared_) {
+    if (connection->has_room()) return connection;
+  }
+  return nullptr;
+}
+
+void Backend::serve(BackendConnection& connection, BackendEvents& events, bool reused) {
+  begin_use();
+  connection.serve(events, reused);
+}
+
+// One that waits and can use this connection gets it.
+bool Backend::serve_waiting(BackendConnection& connection) {
+  const auto fits = [&](const Waiting* waiting) {
+    return !waiting->wish_.http1_only || !connection.is_h2();
+  };
+  const auto first = std::find_if(waiting_.begin(), waiting_.end(), fits);
+  if (first == waiting_.end()) return false;
+  Waiting* const waiting = *first;
+  waiting_.erase(first);
+  waiting->backend_ = nullptr;
+  BackendEvents& events = waiting->events_;
+  serve(connection, events, connection.requests() > 0);
+  return true;
+}
+
+// As many connections are opened as there are requests that no other one will take.
+void Backend::open_for_waiting() {
+  if (addresses_.empty()) return;
+  while (!waiting_.empty()) {
+    const bool one_is_enough = speaks_h2_ && !waiting_.back()->wish_.http1_only;
+    const std::size_t wanted = one_is_enough ? 1 : waiting_.size();
+    if (connecting_ >= wanted) return;
+    if (connections_.size() >= kConnectionsMax) return;  // one that is given back will do
+    if (!open_connection(waiting_.back()->wish_.http1_only, 0)) return;
+  }
+}
+
+bool Backend::open_connection(bool http1_only, std::uint64_t tried) {
+  Error last{Code::kNotFound, "no address"};
+  while (true) {
+    const std::size_t index = choose_address(tried);
+    if (index == addresses_.size()) break;
+    tried |= std::uint64_t{1} << index;
+    Address& address = addresses_[index];
+    auto connection = BackendConnection::open(*this, address.endpoint, http1_only, tried);
+    if (connection) {
+      ++counts_.connects;
+      ++connecting_;
+      ++address.connections;
+      connections_.push_back(std::move(*connection));
+      return true;
+    }
+    last = connection.error();
+    mark_down(address.endpoint);
+  }
+  fail_first(BackendFailure::kRefused, last.detail, false);
+  return false;
+}
+
+// The one with the fewest connections of those that are up; when all are down, the one that has
+// been down longest. addresses_.size() when all were tried.
+std::size_t Backend::choose_address(std::uint64_t tried) const {
+  const std::uint64_t now = context_.loop.now_ms();
+  const auto is_better = [&](const Address& a, const Address& b) {
+    const bool a_up = a.down_until_ms <= now;
+    const bool b_up = b.down_until_ms <= now;
+    if (a_up != b_up) return a_up;
+    return a_up ? a.connections < b.connections : a.down_until_ms < b.down_until_ms;
+  };
+  std::size_t best = addresses_.size();
+  for (std::size_t i = 0; i < addresses_.size(); ++i) {
+    if (((tried >> i) & 1) != 0) continue;
+    if (best == addresses_.size() || is_better(addresses_[i], addresses_[best])) best = i;
+  }
+  return best;
+}
+
+void Backend::fail_first(BackendFailure failure, std::string_view detail, bool all) {
+  const std::string text(detail);  // who is told may change what it refers to
+  std::vector<Waiting*> failed;
+  if (all) {
+    failed = std::exchange(waiting_, {});
+  } else if (!waiting_.empty()) {
+    failed.push_back(waiting_.front());
+    waiting_.erase(waiting_.begin());
+  }
+  std::vector<BackendEvents*> told;
+  for (Waiting* waiting : failed) {
+    waiting->backend_ = nullptr;
+    told.push_back(&waiting->events_);
+  }
+  counts_.failures += told.size();
+  for (BackendEvents* events : told) events->backend_failed(failure, text, false);
+}
+
+// --- from connections
+
+void Backend::connected(BackendConnection& connection) {
+  --connecting_;
+  if (Address* address = find(connection.endpoint())) {
+    address->failures = 0;
+    address->down_until_ms = 0;
+  }
+  if (connection.is_h2()) {
+    speaks_h2_ = true;
+    shared_.push_back(&connection);
+  } else if (url_.scheme == http::BackendScheme::kHttps && !connection.http1_only()) {
+    speaks_h2_ = false;
+  }
+  available(connection);
+  open_for_waiting();
+}
+
+void Backend::connect_failed(BackendConnection& connection, const Error& error) {
+  --connecting_;
+  const std::uint64_t tried = connection.tried();
+  const bool http1_only = connection.http1_only();
+  const bool timed_out = error.code == Code::kLimit;
+  mark_down(connection.endpoint());
+  remove(connection);
+  if (waiting_.empty()) return;
+  if (choose_address(tried) != addresses_.size() && addresses_.size() <= kAddressesMax) {
+    open_connection(http1_only, tried);
+    return;
+  }
+  // HTTP/2: all were waiting for this one.
+  fail_first(timed_out ? BackendFailure::kTimeout : BackendFailure::kRefused, error.detail,
+             speaks_h2_);
+  open_for_waiting();
+}
+
+void Backend::available(BackendConnection& connection) {
+  if (connection.is_h2()) {
+    while (connection.has_room() && serve_waiting(connection)) {
+    }
+    return;
+  }
+  if (serve_waiting(connection)) return;
+  if (kept_.size() >= kKeptMax || context_.draining) {
+    connection.close();
+    return;
+  }
+  connection.keep(context_.loop.now_ms());
+  kept_.push_back(&connection);
+}
+
+void Backend::closed(BackendConnection& connection) {
+  remove(connection);
+  if (!waiting_.empty()) open_for_waiting();
+}
+
+void Backend::remove(BackendConnection& connection) {
+  std::erase(kept_, &connection);
+  std::erase(shared_, &connection);
+  if (Address* address = find(connection.endpoint())) --address->connections;
+  const auto is_it = [&](const auto& owned) { return owned.get() == &connection; };
+  const auto found = std::find_if(connections_.begin(), connections_.end(), is_it);
+  if (found == connections_.end()) return;
+  std::swap(*found, connections_.back());
+  context_.graveyard.bury(std::move(connections_.back()));
+  connections_.pop_back();
+}
+
+Backend::Address* Backend::find(const Endpoint& endpoint) {
+  const auto found = std::find_if(addresses_.begin(), addresses_.end(),
+                                  [&](const Address& a) { return a.endpoint == endpoint; });
+  return found == addresses_.end() ? nullptr : &*found;
+}
+
+void Backend::mark_down(const Endpoint& endpoint) {
+  Address* const address = find(endpoint);
+  if (address == nullptr) return;
+  const std::uint64_t pause = std::min(kDownMs << std::min(address->failures, 5U), kDownMaxMs);
+  address->down_until_ms = context_.loop.now_ms() + pause;
+  if (address->failures++ == 0) {
+    log_warning("backend_down", "{} at {} can't be reached", text_, endpoint.to_string());
+  }
+}
+
+bool Backend::healthy() const {
+  if (probe_ != nullptr && !probe_->healthy()) return false;
+  const std::uint64_t now = context_.loop.now_ms();
+  return addresses_.empty() || std::any_of(addresses_.begin(), addresses_.end(),
+                                           [&](const auto& a) { return a.down_until_ms <= now; });
+}
+
+// --- addresses
+
+void Backend::resolve() {
+  if (resolving_ != nullptr) return;
+  resolving_ = context_.resolver.resolve(
+      url_.host, [this](Result<ResolvedHost> result) { resolved(std::move(result)); });
+}
+
+void Backend::resolved(Result<ResolvedHost> result) {
+  context_.graveyard.bury(std::move(resolving_));
+  const std::uint64_t now = context_.loop.now_ms();
+  if (!result) {
+    addresses_until_ms_ = now + kResolveAgainMs;
+    if (addresses_.empty()) fail_first(BackendFailure::kNoAddress, result.error().detail, true);
+    return;  // else what was known goes on being used
+  }
+  std::vector<Address> next;
+  for (const IpAddress& ip : result->addresses) {
+    const Endpoint endpoint{ip, url_.port};
+    if (next.size() == kAddressesMax) break;
+    const Address* const known = find(endpoint);
+    next.push_back(known != nullptr ? *known : Address{endpoint});
+  }
+  addresses_ = std::move(next);
+  addresses_until_ms_ = now + std::uint64_t{result->ttl_s} * 1000;
+  open_for_waiting();
+}
+
+void Backend::sweep(std::uint64_t now_ms) {
+  std::vector<BackendConnection*> old;
+  for (BackendConnection* connection : kept_) {
+    if (connection->kept_since_ms() + kKeptIdleMs <= now_ms) old.push_back(connection);
+  }
+  for (BackendConnection* connection : shared_) {
+    if (connection->is_idle() && connection->kept_since_ms() + kKeptIdleMs <= now_ms) {
+      old.push_back(connection);
+    }
+  }
+  for (BackendConnection* connection : old) connection->close();
+}
+
+void Backend::close_idle() {
+  const std::vector<BackendConnection*> kept = kept_;
+  for (BackendConnection* connection : kept) connection->close();
+}
+
+BackendCounts Backend::counts() const {
+  BackendCounts counts = counts_;
+  counts.healthy = healthy();
+  counts.connections = connections_.size();
+  counts.idle = kept_.size();
+  return counts;
+}
+
+std::optional<std::size_t> choose_backend(std::span<const std::shared_ptr<Backend>> backends,
+                                          std::span<const http::BackendSettings> settings,
+                                          std::uint64_t random, std::uint64_t tried) {
+  const std::size_t count = std::min(backends.size(), kBackendsMax);
+  if (count == 1)
+    return tried == 0 && settings[0].weight != 0 ? std::optional<std::size_t>(0) : std::nullopt;
+  std::array<std::uint32_t, kBackendsMax> weights{};
+  bool equal = true;
+  for (const bool only_healthy : {true, false}) {
+    std::uint32_t first = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+      const bool allowed = ((tried >> i) & 1) == 0 && (!only_healthy || backends[i]->healthy());
+      weights[i] = allowed ? settings[i].weight : 0;
+      if (weights[i] == 0) continue;
+      if (first == 0) first = weights[i];
+      equal = equal && weights[i] == first;
+    }
+    if (first != 0) break;
+  }
+  const std::span<const std::uint32_t> all(weights.data(), count);
+  const auto picked = http::pick_weighted(all, random);
+  if (!picked || !equal) return picked;
+  std::size_t best = *picked;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (weights[i] != 0 && backends[i]->load() < backends[best]->load()) best = i;
+  }
+  return best;
+}
+
+}  // namespace postern::gateway

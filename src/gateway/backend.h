@@ -1,0 +1,141 @@
+// One backend URL in one worker: its addresses, its connections and those who wait for one. Kept
+// connections are used again, the last one used first; a connection that cannot be opened is tried
+// at the next address; an address that failed is left alone for a while as long as others work.
+// Loop thread only.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/address.h"
+#include "gateway/context.h"
+#include "gateway/counts.h"
+#include "gateway/exchange_sides.h"
+#include "gateway/host_resolver.h"
+#include "http/route.h"
+#include "http/url.h"
+#include "net/timer.h"
+
+namespace postern::gateway {
+
+class BackendConnection;
+class HealthProbe;
+
+/// What kind of connection a request needs.
+struct BackendWish {
+  bool http1_only = false;    ///< it asks for an upgrade
+  bool must_be_open = false;  ///< it can't be sent again: look at a kept connection before using it
+  bool fresh = false;         ///< no kept connection: one has just failed
+};
+
+class Backend {
+ public:
+  static constexpr std::size_t kConnectionsMax = 4096;  ///< of one worker
+  static constexpr std::size_t kWaitingMax = 16384;     ///< requests that wait for a connection
+  static constexpr std::size_t kKeptMax = 512;          ///< idle connections of HTTP/1.1
+  static constexpr std::uint64_t kKeptIdleMs = 60'000;
+  static constexpr std::uint32_t kConnectTimeoutMs = 5'000;
+
+  Backend(Context& context, const http::BackendUrl& url, const http::HealthSettings& health);
+  ~Backend();
+  Backend(const Backend&) = delete;
+  Backend& operator=(const Backend&) = delete;
+
+  /// A request that waits for a connection. Its destructor gives up the place.
+  class Waiting {
+   public:
+    Waiting(Backend& backend, BackendEvents& events, const BackendWish& wish);
+    ~Waiting();
+    Waiting(const Waiting&) = delete;
+    Waiting& operator=(const Waiting&) = delete;
+
+   private:
+    friend class Backend;
+    Backend* backend_;  // nullptr: served
+    BackendEvents& events_;
+    BackendWish wish_;
+  };
+  /// Calls backend_ready() or backend_failed() at once, then returns nullptr; or later.
+  [[nodiscard]] std::unique_ptr<Waiting> request(BackendEvents& events, const BackendWish& wish);
+
+  bool healthy() const;
+  std::size_t load() const { return in_use_; }  ///< requests under way
+  const std::string& text() const { return text_; }
+  const http::BackendUrl& url() const { return url_; }
+  const http::HealthSettings& health() const { return health_; }
+  void count_failure() { ++counts_.failures; }
+  void count_retry() { ++counts_.retries; }
+  BackendCounts counts() const;
+
+  /// Closes what was idle for too long, asks again for addresses that are old.
+  void sweep(std::uint64_t now_ms);
+  /// No connection is kept any more.
+  void close_idle();
+  bool unused() const { return in_use_ == 0 && waiting_.empty(); }
+
+  // From its connections.
+  Context& context() { return context_; }
+  void connected(BackendConnection& connection);
+  void connect_failed(BackendConnection& connection, const Error& error);
+  /// A request was handed to, or given back by, a connection.
+  void begin_use() { ++in_use_; }
+  void end_use() { --in_use_; }
+  /// It can take a request (again).
+  void available(BackendConnection& connection);
+  /// It is gone; its memory lasts until the end of the turn.
+  void closed(BackendConnection& connection);
+
+ private:
+  struct Address {
+    Endpoint endpoint;
+    unsigned failures = 0;  // to connect, in a row
+    std::uint64_t down_until_ms = 0;
+    std::size_t connections = 0;
+  };
+
+  BackendConnection* take_kept(const BackendWish& wish);
+  BackendConnection* take_shared(const BackendWish& wish);
+  void serve(BackendConnection& connection, BackendEvents& events, bool reused);
+  bool serve_waiting(BackendConnection& connection);
+  void open_for_waiting();
+  void remove(BackendConnection& connection);
+  bool open_connection(bool http1_only, std::uint64_t tried);
+  std::size_t choose_address(std::uint64_t tried) const;
+  void fail_first(BackendFailure failure, std::string_view detail, bool all);
+  void resolve();
+  void resolved(Result<ResolvedHost> result);
+  void mark_down(const Endpoint& endpoint);
+  Address* find(const Endpoint& endpoint);
+  void forget(const Waiting& waiting);
+
+  Context& context_;
+  http::BackendUrl url_;
+  std::string text_;
+  http::HealthSettings health_;
+  std::vector<Address> addresses_;
+  std::uint64_t addresses_until_ms_ = 0;
+  std::unique_ptr<HostResolver::Ticket> resolving_;
+  std::vector<std::unique_ptr<BackendConnection>> connections_;
+  std::vector<BackendConnection*> kept_;    // HTTP/1.1, idle; the last one used at the end
+  std::vector<BackendConnection*> shared_;  // HTTP/2
+  std::vector<Waiting*> waiting_;           // in the order they came
+  std::size_t connecting_ = 0;
+  std::size_t in_use_ = 0;
+  bool speaks_h2_ = false;
+  std::unique_ptr<HealthProbe> probe_;
+  BackendCounts counts_;
+};
+
+/// Which of a route's backends gets a request: not one in `tried` (bits), a healthy one when there
+/// is one; by weight, or, with equal weights, the one with the fewest requests under way.
+std::optional<std::size_t> choose_backend(std::span<const std::shared_ptr<Backend>> backends,
+                                          std::span<const http::BackendSettings> settings,
+                                          std::uint64_t random, std::uint64_t tried);
+
+}  // namespace postern::gateway

@@ -1,0 +1,240 @@
+// HTTP/1.1 to a backend: one request at a time on one connection.
+#include <utility>
+#include <vector>
+
+#include "gateway/backend_connection.h"
+#include "http/h1_body.h"
+#include "http/h1_response.h"
+#include "http/h1_write.h"
+
+namespace postern::gateway {
+namespace {
+
+constexpr unsigned kInterimMax = 16;  // 1xx responses before the final one
+
+class H1Backend final : public BackendSession, public BackendStream {
+ public:
+  explicit H1Backend(BackendConnection& connection) : connection_(connection) {}
+
+  // BackendSession
+  void serve(BackendEvents& events, bool reused) override;
+  bool has_room() const override { return events_ == nullptr; }
+  bool is_idle() const override { return events_ == nullptr; }
+  void received(Bytes chunk) override;
+  void ended() override;
+  void drained() override;
+  void failed(BackendFailure failure, std::string_view detail) override;
+
+  // BackendStream
+  void send_head(const http::RequestHead& head, http::BodyLength body) override;
+  void send_body(Bytes chunk) override;
+  void send_end(const http::Fields& trailers) override;
+  std::size_t unsent() const override { return connection_.stream().unsent(); }
+  void stop_response() override;
+  void resume_response() override;
+  void release() override;
+
+ private:
+  void read(Bytes input);
+  bool read_head(Bytes* input);
+  bool read_body(Bytes* input);
+  void complete(bool nothing_left);
+  Output& output() { return connection_.backend().context().output; }
+
+  BackendConnection& connection_;
+  BackendEvents* events_ = nullptr;  // of the request under way
+  http::h1::ResponseReader reader_;
+  http::h1::BodyReader body_;
+  std::vector<std::uint8_t> head_bytes_;  // of a head that has not come whole
+  bool reused_ = false, to_head_ = false, chunked_ = false, stopped_ = false;
+  bool request_done_ = false, in_body_ = false, response_done_ = false;
+  bool keep_alive_ = false, upgrade_ = false, tunnel_ = false;
+  unsigned interim_ = 0;
+};
+
+void H1Backend::serve(BackendEvents& events, bool reused) {
+  events_ = &events;
+  reused_ = reused;
+  request_done_ = in_body_ = response_done_ = keep_alive_ = false;
+  interim_ = 0;
+  events.backend_ready(*this);
+}
+
+void H1Backend::send_head(const http::RequestHead& head, http::BodyLength body) {
+  to_head_ = head.method == "HEAD";
+  upgrade_ = !head.protocol.empty();
+  chunked_ = body.kind == http::BodyLength::Kind::kUnknown;
+  request_done_ = body.kind == http::BodyLength::Kind::kNone;
+  reader_.start(to_head_);
+  net::Stream& stream = connection_.stream();
+  const MutableBytes room = output().room(stream, http::h1::request_size_max(head));
+  const http::h1::Written written = http::h1::write_request(head, body, "", room);
+  if (written.status != http::h1::WriteStatus::kWritten) {
+    connection_.fail(BackendFailure::kMalformed, "the request can't be written in HTTP/1.1");
+    return;
+  }
+  output().commit(written.bytes);
+}
+
+void H1Backend::send_body(Bytes chunk) {
+  net::Stream& stream = connection_.stream();
+  if (!chunked_ || tunnel_) {
+    output().add(stream, chunk);
+    return;
+  }
+  if (chunk.empty()) return;
+  output().add(stream, http::h1::ChunkSizeLine(chunk.size()).text());
+  output().add(stream, chunk);
+  output().add(stream, http::h1::kChunkEnd);
+}
+
+void H1Backend::send_end(const http::Fields& trailers) {
+  net::Stream& stream = connection_.stream();
+  request_done_ = true;
+  if (tunnel_) {
+    output().flush(stream);
+    stream.finish();
+    return;
+  }
+  if (!chunked_) return;
+  std::size_t size = http::h1::kLastChunk.size();
+  for (const http::Field& field : trailers) size += field.name.size() + field.value.size() + 4;
+  const http::h1::Written written =
+      http::h1::write_last_chunk(trailers, output().room(stream, size));
+  if (written.status == http::h1::WriteStatus::kWritten) {
+    output().commit(written.bytes);
+  } else {
+    output().add(stream, http::h1::kLastChunk);
+  }
+}
+
+void H1Backend::stop_response() {
+  stopped_ = true;
+  connection_.stream().pause();
+}
+
+void H1Backend::resume_response() {
+  if (std::exchange(stopped_, false)) connection_.stream().resume();
+}
+
+void H1Backend::release() {
+  events_ = nullptr;
+  const bool reusable = response_done_ && request_done_ && keep_alive_ && !tunnel_ &&
+                        head_bytes_.empty() && unsent() == 0;
+  if (reusable) resume_response();
+  connection_.given_back(reusable);
+}
+
+void H1Backend::received(Bytes chunk) {
+  if (events_ == nullptr) {  // nobody asked
+    connection_.close();
+    return;
+  }
+  if (head_bytes_.empty()) {
+    read(chunk);
+    return;
+  }
+  std::vector<std::uint8_t> whole = std::exchange(head_bytes_, {});
+  whole.insert(whole.end(), chunk.begin(), chunk.end());
+  read(whole);
+}
+
+// Each step may end the request, which leaves events_ empty.
+void H1Backend::read(Bytes input) {
+  while (events_ != nullptr && !input.empty()) {
+    if (tunnel_) {
+      events_->response_body(input);
+      return;
+    }
+    if (in_body_ ? !read_body(&input) : !read_head(&input)) return;
+  }
+}
+
+bool H1Backend::read_head(Bytes* input) {
+  http::ResponseHead& head = events_->response_head();
+  switch (reader_.read(*input, &head)) {
+    case http::h1::Progress::kMore:
+      head_bytes_.assign(input->begin(), input->end());
+      return false;
+    case http::h1::Progress::kFault:
+      connection_.fail(BackendFailure::kMalformed, reader_.fault().reason);
+      return false;
+    case http::h1::Progress::kDone:
+      break;
+  }
+  *input = input->subspan(reader_.consumed());
+  if (head.status < 200 && head.status != 101) {
+    if (++interim_ > kInterimMax) {
+      connection_.fail(BackendFailure::kMalformed, "too many interim responses");
+      return false;
+    }
+    events_->interim_response();
+    reader_.start(to_head_);
+    return true;
+  }
+  in_body_ = true;
+  keep_alive_ = reader_.keep_alive();
+  tunnel_ = head.status == 101 && upgrade_;
+  body_.start(reader_.body());
+  events_->response(reader_.body());
+  if (events_ != nullptr && !tunnel_ && body_.done()) complete(input->empty());
+  return true;
+}
+
+bool H1Backend::read_body(Bytes* input) {
+  const http::h1::BodyPiece piece = body_.feed(*input);
+  if (piece.progress == http::h1::Progress::kFault) {
+    connection_.fail(BackendFailure::kMalformed, body_.fault().reason);
+    return false;
+  }
+  *input = input->subspan(piece.consumed);
+  if (!piece.payload.empty()) events_->response_body(piece.payload);
+  if (events_ != nullptr && body_.done()) complete(input->empty());
+  return true;
+}
+
+// Bytes behind a response belong to no request: the connection can't be trusted any more.
+void H1Backend::complete(bool nothing_left) {
+  response_done_ = true;
+  keep_alive_ = keep_alive_ && nothing_left;
+  events_->response_end(body_.trailers());
+}
+
+void H1Backend::ended() {
+  if (events_ == nullptr) {
+    connection_.close();
+    return;
+  }
+  keep_alive_ = false;
+  if (tunnel_) {
+    static const http::Fields kNone;
+    events_->response_end(kNone);
+  } else if (in_body_ && body_.end_of_input() == http::h1::Progress::kDone) {
+    complete(true);
+  } else {
+    connection_.fail(BackendFailure::kClosed,
+                     in_body_ ? "the backend closed the connection within the response"
+                              : "the backend closed the connection without a response");
+  }
+}
+
+void H1Backend::drained() {
+  if (events_ != nullptr) events_->backend_drained();
+}
+
+void H1Backend::failed(BackendFailure failure, std::string_view detail) {
+  if (events_ == nullptr) return;
+  BackendEvents* const events = std::exchange(events_, nullptr);
+  const std::string text(detail);
+  connection_.backend().end_use();
+  connection_.backend().count_failure();
+  events->backend_failed(failure, text, reused_);
+}
+
+}  // namespace
+
+std::unique_ptr<BackendSession> make_h1_backend(BackendConnection& connection) {
+  return std::make_unique<H1Backend>(connection);
+}
+
+}  // namespace postern::gateway

@@ -1,0 +1,224 @@
+// HTTP/2 to a backend: many requests on one connection.
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "gateway/backend_connection.h"
+#include "gateway/frame_pump.h"
+#include "http/h2_client.h"
+
+namespace postern::gateway {
+namespace {
+
+constexpr std::uint32_t kCancel = 8;  // RFC 9113 section 7
+
+class H2Backend;
+
+class H2BackendStream final : public BackendStream, public http::h2::ClientStream {
+ public:
+  H2BackendStream(H2Backend& owner, BackendEvents& events, bool reused)
+      : owner_(owner), events_(&events), reused_(reused) {}
+
+  // BackendStream
+  void send_head(const http::RequestHead& head, http::BodyLength body) override;
+  void send_body(Bytes chunk) override;
+  void send_end(const http::Fields& trailers) override;
+  std::size_t unsent() const override;
+  void stop_response() override { stopped_ = true; }
+  void resume_response() override;
+  void release() override;
+
+  // http::h2::ClientStream
+  http::ResponseHead& head() override;
+  void interim() override;
+  void response(http::BodyLength body) override;
+  void body(Bytes chunk) override;
+  void body_end(const http::Fields& trailers) override;
+  void drained() override;
+  void closed(std::uint32_t error, bool unprocessed) override;
+
+  void fail(BackendFailure failure, std::string_view detail);
+
+ private:
+  H2Backend& owner_;
+  BackendEvents* events_;  // nullptr: over
+  bool reused_;
+  bool stopped_ = false, gone_ = false, request_done_ = false, response_done_ = false;
+  std::int32_t id_ = -1;
+  std::size_t held_ = 0;  // bytes handed over whose window is not open again
+  http::ResponseHead unused_;
+};
+
+class H2Backend final : public BackendSession {
+ public:
+  explicit H2Backend(BackendConnection& connection)
+      : connection_(connection),
+        codec_(http::h2::ClientConnection::make({})),
+        pump_(connection.backend().context(), connection.stream(), *codec_) {
+    pump_.schedule();  // the preface
+  }
+
+  // BackendSession
+  void serve(BackendEvents& events, bool reused) override {
+    streams_.push_back(std::make_unique<H2BackendStream>(*this, events, reused));
+    events.backend_ready(*streams_.back());
+  }
+  bool has_room() const override { return !over_ && codec_->has_room(); }
+  bool is_idle() const override { return streams_.empty(); }
+  void received(Bytes chunk) override;
+  void ended() override {
+    connection_.fail(BackendFailure::kClosed, "the backend closed the connection");
+  }
+  void drained() override { pump_.pump(); }
+  void failed(BackendFailure failure, std::string_view detail) override;
+
+  http::h2::ClientConnection& codec() { return *codec_; }
+  void schedule() { pump_.schedule(); }
+  Backend& backend() { return connection_.backend(); }
+  /// The stream is over: its memory lasts until the end of the turn.
+  void drop(H2BackendStream& stream);
+  void give_back() { connection_.given_back(!over_ || !streams_.empty()); }
+
+ private:
+  BackendConnection& connection_;
+  std::unique_ptr<http::h2::ClientConnection> codec_;
+  FramePump<http::h2::ClientConnection> pump_;
+  std::vector<std::unique_ptr<H2BackendStream>> streams_;
+  bool over_ = false;  // takes no more requests
+};
+
+// --- one stream
+
+void H2BackendStream::send_head(const http::RequestHead& head, http::BodyLength body) {
+  request_done_ = body.kind == http::BodyLength::Kind::kNone;
+  id_ = owner_.codec().request(head, body, *this);
+  owner_.schedule();
+  if (id_ < 0) {
+    gone_ = true;
+    fail(BackendFailure::kUnprocessed, "no room on the connection");
+  }
+}
+
+void H2BackendStream::send_body(Bytes chunk) {
+  if (gone_) return;
+  owner_.codec().body(id_, chunk);
+  owner_.schedule();
+}
+
+void H2BackendStream::send_end(const http::Fields& trailers) {
+  request_done_ = true;
+  if (gone_) return;
+  owner_.codec().body_end(id_, trailers);
+  owner_.schedule();
+}
+
+std::size_t H2BackendStream::unsent() const { return gone_ ? 0 : owner_.codec().unsent(id_); }
+
+void H2BackendStream::resume_response() {
+  stopped_ = false;
+  if (held_ == 0 || gone_) return;
+  owner_.codec().consumed(id_, std::exchange(held_, 0));
+  owner_.schedule();
+}
+
+void H2BackendStream::release() {
+  events_ = nullptr;
+  // What is complete on both sides is closed by the codec in a moment.
+  const bool complete = response_done_ && request_done_;
+  if (!gone_ && !complete) {
+    gone_ = true;
+    owner_.codec().cancel(id_);
+    owner_.schedule();
+  }
+  if (gone_) owner_.drop(*this);
+  owner_.give_back();
+}
+
+http::ResponseHead& H2BackendStream::head() {
+  return events_ == nullptr ? unused_ : events_->response_head();
+}
+
+void H2BackendStream::interim() {
+  if (events_ != nullptr) events_->interim_response();
+}
+
+void H2BackendStream::response(http::BodyLength length) {
+  if (events_ == nullptr) return;
+  const bool ends = length.kind == http::BodyLength::Kind::kNone;
+  response_done_ = ends;
+  events_->response(length);
+  static const http::Fields kNone;
+  if (ends && events_ != nullptr) events_->response_end(kNone);
+}
+
+void H2BackendStream::body(Bytes chunk) {
+  held_ += chunk.size();
+  if (events_ != nullptr) events_->response_body(chunk);
+  if (stopped_ || gone_) return;
+  owner_.codec().consumed(id_, std::exchange(held_, 0));
+}
+
+void H2BackendStream::body_end(const http::Fields& trailers) {
+  response_done_ = true;
+  if (events_ != nullptr) events_->response_end(trailers);
+}
+
+void H2BackendStream::drained() {
+  if (events_ != nullptr) events_->backend_drained();
+}
+
+void H2BackendStream::closed(std::uint32_t error, bool unprocessed) {
+  gone_ = true;
+  fail(unprocessed ? BackendFailure::kUnprocessed : BackendFailure::kClosed,
+       error == kCancel ? "the backend canceled the stream" : "the backend reset the stream");
+}
+
+void H2BackendStream::fail(BackendFailure failure, std::string_view detail) {
+  gone_ = true;
+  BackendEvents* const events = std::exchange(events_, nullptr);
+  owner_.drop(*this);
+  if (events == nullptr) return;
+  const std::string text(detail);
+  owner_.backend().end_use();
+  owner_.backend().count_failure();
+  events->backend_failed(failure, text, reused_);
+}
+
+// --- the connection
+
+void H2Backend::received(Bytes chunk) {
+  const bool good = codec_->receive(chunk, backend().context().loop.now_ms());
+  pump_.schedule();
+  if (codec_->going_away()) over_ = true;
+  if (!good) {
+    pump_.pump();
+    connection_.fail(BackendFailure::kMalformed, codec_->fault());
+  } else if (over_ && streams_.empty()) {
+    connection_.close();
+  } else if (!over_) {
+    backend().available(connection_);  // SETTINGS may have made room
+  }
+}
+
+void H2Backend::failed(BackendFailure failure, std::string_view detail) {
+  over_ = true;
+  const std::string text(detail);
+  while (!streams_.empty()) streams_.back()->fail(failure, text);
+}
+
+void H2Backend::drop(H2BackendStream& stream) {
+  const auto is_it = [&](const auto& owned) { return owned.get() == &stream; };
+  const auto found = std::find_if(streams_.begin(), streams_.end(), is_it);
+  if (found == streams_.end()) return;
+  std::swap(*found, streams_.back());
+  backend().context().graveyard.bury(std::move(streams_.back()));
+  streams_.pop_back();
+}
+
+}  // namespace
+
+std::unique_ptr<BackendSession> make_h2_backend(BackendConnection& connection) {
+  return std::make_unique<H2Backend>(connection);
+}
+
+}  // namespace postern::gateway

@@ -1,0 +1,176 @@
+#include "gateway/connection.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.h"
+#include "net/tcp.h"
+
+namespace postern::gateway {
+namespace {
+
+constexpr std::uint64_t kLingerMs = 2000;
+
+bool contains_name(const std::vector<std::string>& names, std::string_view name) {
+  return std::any_of(names.begin(), names.end(),
+                     [&](const std::string& known) { return http::same_name(known, name); });
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Connection>> Connection::accept(Context& context, Connections& owner,
+                                                       net::Fd fd, const Endpoint& peer,
+                                                       const Endpoint& local,
+                                                       const Served& served) {
+  std::unique_ptr<Connection> connection(new Connection(context, owner, peer, local, served));
+  if (auto opened = connection->open(std::move(fd), peer); !opened) {
+    return tl::unexpected(opened.error());
+  }
+  return connection;
+}
+
+Connection::Connection(Context& context, Connections& owner, const Endpoint& peer,
+                       const Endpoint& local, const Served& served)
+    : context_(context),
+      owner_(owner),
+      info_(http::Peer(peer.ip, served.listener->settings.forwarded)),
+      local_(local),
+      deadline_ms_(context.loop.now_ms() + context.site->site->limits.header_timeout_ms) {
+  info_.site = context.site;
+  info_.listener = served.listener;
+  info_.tls = served.service == Service::kHttps;
+  info_.port = local.port;
+}
+
+Connection::~Connection() {
+  if (stream_ != nullptr) context_.output.forget(*stream_);
+}
+
+Result<void> Connection::open(net::Fd fd, const Endpoint& peer) {
+  if (info_.tls) {
+    auto stream =
+        net::TlsStream::accepted(context_.loop, std::move(fd), peer, *this, info_.listener->tls);
+    if (!stream) return tl::unexpected(stream.error());
+    stream_ = std::move(*stream);
+    return {};
+  }
+  auto stream = net::TcpStream::accepted(context_.loop, std::move(fd), peer, *this);
+  if (!stream) return tl::unexpected(stream.error());
+  stream_ = std::move(*stream);
+  session_ = make_h1_session(*this);
+  return {};
+}
+
+void Connection::connected() {
+  const auto& tls = static_cast<const net::TlsStream&>(*stream_);
+  info_.sni = tls.sni();
+  count_handshake(tls);
+  session_ = tls.alpn() == "h2" ? make_h2_session(*this) : make_h1_session(*this);
+  if (shut_down_) session_->shut_down();
+}
+
+void Connection::count_handshake(const net::TlsStream& tls) {
+  if (tls.resumed()) {
+    ++context_.counts.handshakes_resumed;
+  } else {
+    ++context_.counts.handshakes_full;
+  }
+  note_ech(tls.sni());
+}
+
+// The outer name of Encrypted Client Hello: only an HTTPS record from outside can have brought a
+// browser to use it here.
+void Connection::note_ech(std::string_view sni) {
+  if (sni.empty() || !contains_name(context_.site->site->ech_public_names, sni)) return;
+  ++context_.counts.ech_outer_sni;
+  if (!context_.ech_clients.first_today(info_.peer.address, context_.loop.now_ms())) return;
+  log_warning(
+      "ech_seen",
+      "client {} uses Encrypted Client Hello (SNI {}): it has an HTTPS record from outside; "
+      "does it ask another resolver?",
+      info_.peer.text, sni);
+}
+
+void Connection::received(Bytes chunk) {
+  if (closed_ || lingering_) return;
+  session_->received(chunk);
+}
+
+void Connection::ended() {
+  if (closed_) return;
+  if (lingering_) {
+    close();
+    return;
+  }
+  session_->ended();
+}
+
+void Connection::drained() {
+  if (closed_ || lingering_ || session_ == nullptr) return;
+  session_->drained();
+}
+
+void Connection::failed(const Error& error) {
+  if (closed_) return;
+  if (session_ != nullptr) {
+    session_->failed();
+  } else {
+    ++context_.counts.handshakes_failed;
+    if (error.code == Code::kNotFound) ++context_.counts.unknown_sni;
+    note_ech(static_cast<const net::TlsStream&>(*stream_).sni());
+    log_debug("handshake_failed", "client {}: {}", info_.peer.text, error.detail);
+  }
+  close();
+}
+
+void Connection::check(std::uint64_t now_ms) {
+  if (closed_) return;
+  if (session_ == nullptr) {
+    if (now_ms < deadline_ms_) return;
+    ++context_.counts.header_timeouts;
+    ++context_.counts.handshakes_failed;
+    close();
+  } else if (lingering_) {
+    if (now_ms >= deadline_ms_) close();
+  } else {
+    session_->check(now_ms);
+  }
+}
+
+void Connection::move_to_site() {
+  if (closed_) return;
+  const Served served = context_.site->site->find(local_);
+  const bool same_kind = served.listener != nullptr &&
+                         (served.service == Service::kHttps) == info_.tls &&
+                         served.service != Service::kTcp;
+  if (!same_kind) {
+    shut_down();
+    return;
+  }
+  info_.site = context_.site;
+  info_.listener = served.listener;
+  info_.peer = http::Peer(info_.peer.address, served.listener->settings.forwarded);
+}
+
+void Connection::shut_down() {
+  shut_down_ = true;
+  if (session_ != nullptr && !closing()) session_->shut_down();
+}
+
+void Connection::close() {
+  if (std::exchange(closed_, true)) return;
+  context_.output.forget(*stream_);
+  stream_->pause();
+  owner_.closed(*this);
+}
+
+void Connection::close_gently() {
+  if (closing()) return;
+  lingering_ = true;
+  deadline_ms_ = context_.loop.now_ms() + kLingerMs;
+  context_.output.flush(*stream_);
+  stream_->finish();
+  stream_->resume();
+}
+
+}  // namespace postern::gateway

@@ -1,0 +1,97 @@
+// A client's connection: accepted, with TLS where the listener's port says so, then spoken to in
+// HTTP/1.1 or HTTP/2 as ALPN agreed. Loop thread only.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "base/address.h"
+#include "gateway/context.h"
+#include "gateway/exchange.h"
+#include "net/socket.h"
+#include "net/stream.h"
+#include "net/tls.h"
+
+namespace postern::gateway {
+
+class Connection;
+
+/// What speaks the protocol, once connected.
+class Session {
+ public:
+  virtual ~Session() = default;
+  virtual void received(Bytes chunk) = 0;
+  virtual void ended() = 0;
+  virtual void drained() = 0;
+  virtual void failed() = 0;
+  /// Every kSweepMs: time limits.
+  virtual void check(std::uint64_t now_ms) = 0;
+  /// No request is under way.
+  virtual bool is_idle() const = 0;
+  /// End it gracefully: requests under way finish.
+  virtual void shut_down() = 0;
+};
+
+/// Who owns the connections: they tell it when they are over.
+class Connections {
+ public:
+  virtual ~Connections() = default;
+  virtual void closed(Connection& connection) = 0;
+};
+
+class Connection final : public net::StreamReader {
+ public:
+  static Result<std::unique_ptr<Connection>> accept(Context& context, Connections& owner,
+                                                    net::Fd fd, const Endpoint& peer,
+                                                    const Endpoint& local, const Served& served);
+  ~Connection() override;
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  void check(std::uint64_t now_ms);
+  /// New requests are served by the context's site; a connection nobody listens for any more ends.
+  void move_to_site();
+  void shut_down();
+
+  // For its session.
+  Context& context() { return context_; }
+  net::Stream& stream() { return *stream_; }
+  const ClientInfo& info() const { return info_; }
+  /// Closes at once.
+  void close();
+  /// Sends what is left and waits a moment for the client to read it and to close (RFC 9112
+  /// section 9.6); what still comes is dropped.
+  void close_gently();
+  bool closing() const { return closed_ || lingering_; }
+
+  // StreamReader
+  void connected() override;
+  void received(Bytes chunk) override;
+  void ended() override;
+  void drained() override;
+  void failed(const Error& error) override;
+
+  std::size_t index = 0;  ///< of its owner
+
+ private:
+  Connection(Context& context, Connections& owner, const Endpoint& peer, const Endpoint& local,
+             const Served& served);
+  Result<void> open(net::Fd fd, const Endpoint& peer);
+  void count_handshake(const net::TlsStream& tls);
+  void note_ech(std::string_view sni);
+
+  Context& context_;
+  Connections& owner_;
+  ClientInfo info_;
+  Endpoint local_;
+  bool closed_ = false, lingering_ = false, shut_down_ = false;
+  std::uint64_t deadline_ms_;  // of the handshake, of lingering
+  std::unique_ptr<net::Stream> stream_;
+  std::unique_ptr<Session> session_;
+};
+
+std::unique_ptr<Session> make_h1_session(Connection& connection);
+std::unique_ptr<Session> make_h2_session(Connection& connection);
+
+}  // namespace postern::gateway

@@ -1,0 +1,108 @@
+#include "gateway/context.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include <sys/random.h>
+
+#include "gateway/exchange.h"
+
+namespace postern::gateway {
+namespace {
+
+constexpr std::size_t kExchangesKeptMax = 256;
+constexpr std::size_t kFramesBytes = 128U << 10;
+
+std::uint64_t rotated(std::uint64_t x, int bits) { return (x << bits) | (x >> (64 - bits)); }
+
+}  // namespace
+
+Output::Output(net::Loop& loop) : end_of_turn_(loop, [this] { flush_now(); }), memory_(kBytes) {}
+
+void Output::use(net::Stream& stream) {
+  if (stream_ == &stream) return;
+  flush_now();
+  stream_ = &stream;
+  end_of_turn_.schedule();
+}
+
+MutableBytes Output::room(net::Stream& stream, std::size_t size) {
+  use(stream);
+  if (memory_.size() - used_ < size) {
+    flush_now();
+    stream_ = &stream;
+  }
+  if (memory_.size() < size) memory_.resize(size);
+  return MutableBytes(memory_).subspan(used_);
+}
+
+void Output::add(net::Stream& stream, Bytes data) {
+  if (data.empty()) return;
+  use(stream);
+  const bool fits = data.size() <= memory_.size() - used_;
+  if (!fits || (used_ == 0 && data.size() >= kDirectBytes)) {
+    flush_now();
+    stream.write(data);
+    return;
+  }
+  std::memcpy(memory_.data() + used_, data.data(), data.size());
+  used_ += data.size();
+}
+
+void Output::flush(const net::Stream& stream) {
+  if (stream_ == &stream) flush_now();
+}
+
+void Output::flush_now() {
+  net::Stream* const stream = std::exchange(stream_, nullptr);
+  const std::size_t size = std::exchange(used_, 0);
+  if (stream != nullptr && size > 0) stream->write(Bytes(memory_).first(size));
+}
+
+void Graveyard::empty() {
+  while (!objects_.empty()) {
+    const std::vector<Buried> objects = std::exchange(objects_, {});
+    for (const Buried& buried : objects) buried.destroy(buried.object);
+  }
+}
+
+Random::Random() {
+  if (getrandom(state_.data(), sizeof state_, 0) != sizeof state_) state_ = {1, 2};
+}
+
+// xoroshiro128+ (Blackman and Vigna).
+std::uint64_t Random::next() {
+  const std::uint64_t a = state_[0];
+  std::uint64_t b = state_[1];
+  const std::uint64_t result = a + b;
+  b ^= a;
+  state_[0] = rotated(a, 24) ^ b ^ (b << 16);
+  state_[1] = rotated(b, 37);
+  return result;
+}
+
+Context::Context(net::Loop& the_loop, HostResolver& the_resolver)
+    : loop(the_loop),
+      resolver(the_resolver),
+      access_log(the_loop),
+      output(the_loop),
+      graveyard(the_loop),
+      frames(kFramesBytes) {}
+
+Context::~Context() = default;
+
+std::unique_ptr<Exchange> Context::take_exchange() {
+  ++exchanges;
+  if (idle_exchanges.empty()) return std::make_unique<Exchange>(*this);
+  std::unique_ptr<Exchange> exchange = std::move(idle_exchanges.back());
+  idle_exchanges.pop_back();
+  return exchange;
+}
+
+void Context::give_back(std::unique_ptr<Exchange> exchange) {
+  --exchanges;
+  exchange->clear();
+  if (idle_exchanges.size() < kExchangesKeptMax) idle_exchanges.push_back(std::move(exchange));
+}
+
+}  // namespace postern::gateway

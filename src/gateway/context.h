@@ -1,0 +1,122 @@
+// What the parts of one worker's gateway share. Loop thread only.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "base/bytes.h"
+#include "gateway/access_log.h"
+#include "gateway/counts.h"
+#include "gateway/daily_clients.h"
+#include "gateway/host_resolver.h"
+#include "gateway/site.h"
+#include "net/loop.h"
+#include "net/stream.h"
+
+namespace postern::gateway {
+
+class Backend;
+class Exchange;
+
+/// Puts the writes of one event together: a head and the first bytes of its body leave in one
+/// system call and one TLS record. What is added for one stream leaves when another stream's turn
+/// comes, or at the end of the loop's turn.
+class Output {
+ public:
+  explicit Output(net::Loop& loop);
+
+  /// Room to write a message to; what was used is then given to commit(). At least `size` bytes.
+  MutableBytes room(net::Stream& stream, std::size_t size);
+  void commit(std::size_t size) { used_ += size; }
+  void add(net::Stream& stream, Bytes data);
+  void add(net::Stream& stream, std::string_view text) { add(stream, as_bytes(text)); }
+  /// What waits for this stream leaves now.
+  void flush(const net::Stream& stream);
+  /// The stream is about to go: what waits for it leaves if it can.
+  void forget(const net::Stream& stream) { flush(stream); }
+
+ private:
+  static constexpr std::size_t kBytes = 96U << 10;
+  static constexpr std::size_t kDirectBytes = 8U << 10;  // not worth a copy when nothing waits
+
+  void use(net::Stream& stream);
+  void flush_now();
+
+  net::Deferred end_of_turn_;
+  net::Stream* stream_ = nullptr;
+  std::size_t used_ = 0;
+  std::vector<std::uint8_t> memory_;
+};
+
+/// Objects that are still on the call stack wait here for the end of the turn.
+class Graveyard {
+ public:
+  explicit Graveyard(net::Loop& loop) : end_of_turn_(loop, [this] { empty(); }) {}
+  ~Graveyard() { empty(); }
+
+  template <class T>
+  void bury(std::unique_ptr<T> object) {
+    if (object == nullptr) return;
+    objects_.push_back({object.release(), [](void* p) { delete static_cast<T*>(p); }});
+    end_of_turn_.schedule();
+  }
+  void empty();
+
+ private:
+  struct Buried {
+    void* object;
+    void (*destroy)(void*);
+  };
+  net::Deferred end_of_turn_;
+  std::vector<Buried> objects_;
+};
+
+/// Random numbers for choices and request ids; not for secrets.
+class Random {
+ public:
+  Random();
+  std::uint64_t next();
+
+ private:
+  std::array<std::uint64_t, 2> state_;
+};
+
+/// The site with what this worker made for it.
+struct WorkerSite {
+  std::shared_ptr<const Site> site;
+  /// By http::Route::index, then as in RouteSettings::backends.
+  std::vector<std::vector<std::shared_ptr<Backend>>> backends;
+};
+
+struct Context {
+  Context(net::Loop& the_loop, HostResolver& the_resolver);
+  ~Context();
+  Context(const Context&) = delete;
+  Context& operator=(const Context&) = delete;
+
+  /// An exchange from those that wait to be used again.
+  std::unique_ptr<Exchange> take_exchange();
+  void give_back(std::unique_ptr<Exchange> exchange);
+
+  net::Loop& loop;
+  HostResolver& resolver;
+  std::shared_ptr<const WorkerSite> site;
+  GatewayCounts counts;
+  AccessLog access_log;
+  Output output;
+  Random random;
+  Graveyard graveyard;
+  DailyClients ech_clients;
+  LogLimit abuse_log{10'000};
+  std::vector<std::unique_ptr<Exchange>> idle_exchanges;
+  std::vector<std::uint8_t> frames;  ///< where HTTP/2 connections collect their output
+  std::uint64_t exchanges = 0;       ///< under way
+  bool draining = false;
+};
+
+}  // namespace postern::gateway

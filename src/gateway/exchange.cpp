@@ -1,0 +1,497 @@
+#include "gateway/exchange.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "base/clock.h"
+#include "http/header_filter.h"
+#include "http/rewrite.h"
+
+namespace postern::gateway {
+namespace {
+
+constexpr unsigned kAttemptsMax = 3;
+constexpr std::uint64_t kUpgradedIdleMs = 3'600'000;
+constexpr std::size_t kMemoryKeptBytes = 16U << 10;
+constexpr std::string_view kBase64 =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+bool is_idempotent(std::string_view method) {
+  return method == "GET" || method == "HEAD" || method == "PUT" || method == "DELETE" ||
+         method == "OPTIONS";
+}
+
+// Sec-WebSocket-Key: 16 random bytes in base64, which end in one of four digits and "==" (RFC 6455
+// section 4.1).
+std::string_view websocket_key(Random& random, http::TextArena& arena) {
+  std::array<char, 24> key{};
+  for (std::size_t i = 0; i < 22; ++i) key[i] = kBase64[random.next() >> 58];
+  key[21] = "AQgw"[random.next() >> 62];
+  key[22] = key[23] = '=';
+  return arena.copy({key.data(), key.size()});
+}
+
+struct FailureText {
+  std::uint16_t status;
+  std::string_view text;
+};
+
+FailureText text_of(BackendFailure failure) {
+  switch (failure) {
+    case BackendFailure::kTimeout:
+      return {504, "The backend did not answer in time."};
+    case BackendFailure::kClosed:
+    case BackendFailure::kMalformed:
+    case BackendFailure::kUnprocessed:
+      return {502, "The backend gave no valid answer."};
+    default:
+      return {503, "No backend can be reached."};
+  }
+}
+
+}  // namespace
+
+Exchange::Exchange(Context& context) : context_(context) {}
+
+Exchange::~Exchange() { leave_backend(); }
+
+void Exchange::clear() {
+  leave_backend();
+  client_ = nullptr;
+  info_ = nullptr;
+  listener_ = nullptr;
+  match_ = {};
+  site_.reset();
+  request_.clear();
+  response_.clear();
+  memory_.clear();
+  if (memory_.capacity() > kMemoryKeptBytes) memory_.shrink_to_fit();
+  pending_ = {};
+  host_.reset();
+  backend_.reset();
+  timer_.reset();
+  attempts_ = 0;
+  tried_ = 0;
+  request_done_ = request_end_pending_ = request_stopped_ = body_sent_ = false;
+  response_begun_ = response_stopped_ = responded_ = false;
+  extended_connect_ = upgraded_ = backend_timed_ = false;
+  status_ = 0;
+  first_byte_us_ = received_ = sent_ = 0;
+  failure_.clear();
+  client_address_.clear();
+}
+
+// --- the request
+
+void Exchange::start(ClientSide& client, const ClientInfo& info, std::string_view protocol) {
+  client_ = &client;
+  info_ = &info;
+  site_ = info.site;
+  listener_ = info.listener;
+  protocol_ = protocol;
+  target_ = request_.path;
+  begun_us_ = monotonic_us();
+  touch();
+  const auto& forwarded = listener_->settings.forwarded;
+  client_address_ = info.peer.trusted
+                        ? http::client_address(request_.fields, info.peer, forwarded).to_string()
+                        : info.peer.text;
+}
+
+void Exchange::begin(ClientSide& client, const ClientInfo& info, std::string_view protocol,
+                     http::BodyLength body) {
+  start(client, info, protocol);
+  request_length_ = body;
+  request_done_ = body.kind == http::BodyLength::Kind::kNone;
+  if (!is_sane() || redirect_to_https() || !find_route() || answer_by_route()) return;
+  filter_request();
+  if (over()) return;
+  start_timer();
+  ask_backend();
+}
+
+void Exchange::refuse(ClientSide& client, const ClientInfo& info, std::string_view protocol,
+                      std::uint16_t status, std::string_view reason) {
+  start(client, info, protocol);
+  answer(status, reason, reason);
+}
+
+bool Exchange::is_sane() {
+  const bool tunnel = request_.method == "CONNECT" && request_.protocol.empty();
+  if (tunnel || request_.method == "TRACE") {
+    answer(405, "This method is not allowed here.", "method not allowed");
+    return false;
+  }
+  if (auto host = http::parse_host_port(request_.authority)) {
+    host_ = *host;
+  } else {
+    ++context_.counts.malformed;
+    answer(400, "The host of this request is not valid.", "bad host");
+    return false;
+  }
+  if (!path_.parse(request_.path)) {
+    ++context_.counts.malformed;
+    answer(400, "The path of this request is not valid.", "bad path");
+    return false;
+  }
+  if (path_.path() == "*") {
+    answer_with(200, "", "");
+    return false;
+  }
+  return true;
+}
+
+// A proxy that we trust may say that its client came by https: cloudflared does.
+bool Exchange::redirect_to_https() {
+  const ListenerSettings& settings = listener_->settings;
+  if (info_->tls || !settings.redirect_to_https || settings.https == 0) return false;
+  if (info_->peer.trusted && http::same_name(request_.fields.value("x-forwarded-proto"), "https")) {
+    return false;
+  }
+  http::RedirectSettings redirect;
+  redirect.scheme = "https";
+  redirect.port = settings.https;
+  const bool is_read = request_.method == "GET" || request_.method == "HEAD";
+  redirect_to(is_read ? 301 : 308,
+              http::redirect_location(redirect, {false, host_->host(), info_->port}, path_,
+                                      request_.arena));
+  return true;
+}
+
+bool Exchange::find_route() {
+  match_ = listener_->routes.match(
+      {host_->host(), request_.method, path_.decoded(), path_.query(), request_.fields});
+  if (!match_) {
+    answer(404, "Nothing is served under this name and path.", "no route");
+    return false;
+  }
+  const std::uint64_t limit = settings().body_bytes_max;
+  if (limit != 0 && request_length_.kind == http::BodyLength::Kind::kKnown &&
+      request_length_.bytes > limit) {
+    ++context_.counts.body_too_large;
+    answer(413, "The body of this request is too large.", "body too large");
+    return false;
+  }
+  return true;
+}
+
+bool Exchange::answer_by_route() {
+  const http::RouteSettings& route = settings();
+  if (route.redirect) {
+    redirect_to(route.redirect->status,
+                http::redirect_location(*route.redirect, {info_->tls, host_->host(), info_->port},
+                                        path_, request_.arena));
+    return true;
+  }
+  if (route.respond) {
+    http::apply(route.filters.response, response_.fields);
+    answer_with(route.respond->status, route.respond->content_type, route.respond->body);
+    return true;
+  }
+  return false;
+}
+
+void Exchange::filter_request() {
+  const http::FilterSettings& filters = settings().filters;
+  if (!http::remove_hop_by_hop(request_.fields, false)) {
+    ++context_.counts.malformed;
+    answer(400, "This request names too many fields in Connection.", "too many connection options");
+    return;
+  }
+  const auto& forwarded = listener_->settings.forwarded;
+  http::set_forwarded(request_.fields, request_.arena, info_->peer,
+                      {info_->tls, request_.authority}, forwarded);
+  http::set_request_id(request_.fields, request_.arena, context_.random.next(),
+                       context_.random.next());
+  http::apply(filters.request, request_.fields);
+  request_.path =
+      http::backend_target(path_, filters.rewrite, match_.prefix_elements, request_.arena);
+  if (!filters.rewrite.host.empty()) request_.authority = filters.rewrite.host;
+  if (!request_.protocol.empty()) prepare_upgrade();
+}
+
+// What follows is the other protocol's; it waits for the 101.
+void Exchange::prepare_upgrade() {
+  request_length_ = {};
+  if (request_.method != "CONNECT") return;
+  extended_connect_ = true;
+  request_done_ = false;
+  request_.method = "GET";
+  if (http::same_name(request_.protocol, "websocket") &&
+      request_.fields.find("sec-websocket-key") == nullptr) {
+    request_.fields.add("sec-websocket-key", websocket_key(context_.random, request_.arena));
+  }
+}
+
+void Exchange::ask_backend() {
+  const auto& backends = site_->backends[match_.route->index];
+  const auto chosen = choose_backend(backends, settings().backends, context_.random.next(), tried_);
+  if (!chosen) {
+    fail(503, "No backend can be reached.", failure_.empty() ? "no backend" : failure_);
+    return;
+  }
+  if (*chosen < 64) tried_ |= std::uint64_t{1} << *chosen;
+  ++attempts_;
+  backend_ = backends[*chosen];
+  BackendWish wish;
+  wish.http1_only = !request_.protocol.empty();
+  wish.must_be_open = !is_idempotent(request_.method);
+  wish.fresh = attempts_ > 1;
+  // It may have been answered, and this object used for the next request, when this returns.
+  if (auto waiting = backend_->request(*this, wish)) waiting_ = std::move(waiting);
+}
+
+void Exchange::start_timer() {
+  const http::TimeoutSettings& timeouts = settings().timeouts;
+  std::uint64_t limit = timeouts.request_ms;
+  backend_timed_ = timeouts.backend_ms != 0 && (limit == 0 || timeouts.backend_ms < limit);
+  if (backend_timed_) limit = timeouts.backend_ms;
+  if (limit == 0) return;
+  timer_ = std::make_unique<net::Timer>(context_.loop, [this] { timed_out(); });
+  timer_->start_once(limit);
+}
+
+void Exchange::timed_out() {
+  const std::uint64_t whole = settings().timeouts.request_ms;
+  if (backend_timed_ && responded_) {
+    // In time; what is left is the limit of the whole request.
+    backend_timed_ = false;
+    const std::uint64_t passed = (monotonic_us() - begun_us_) / 1000;
+    if (whole == 0) return;
+    if (passed < whole) {
+      timer_->start_once(whole - passed);
+      return;
+    }
+  }
+  if (backend_ != nullptr) backend_->count_failure();
+  fail(504, "The backend did not answer in time.",
+       backend_timed_ ? "timeouts.backend" : "timeouts.request");
+}
+
+void Exchange::check_idle(std::uint64_t now_ms) {
+  if (over()) return;
+  std::uint64_t limit = match_ ? settings().timeouts.idle_ms : kUpgradedIdleMs;
+  if (upgraded_ && limit != 0) limit = std::max(limit, kUpgradedIdleMs);
+  if (limit == 0 || now_ms < active_ms_ + limit) return;
+  ++context_.counts.idle_timeouts;
+  fail(504, "Nothing happened for too long.", "timeouts.idle");
+}
+
+void Exchange::request_body(Bytes chunk) {
+  if (over()) return;
+  touch();
+  received_ += chunk.size();
+  context_.counts.bytes_received += chunk.size();
+  const std::uint64_t limit = match_ && !upgraded_ ? settings().body_bytes_max : 0;
+  if (limit != 0 && received_ > limit) {
+    ++context_.counts.body_too_large;
+    fail(413, "The body of this request is too large.", "body too large");
+    return;
+  }
+  const bool tunnel_waits = !request_.protocol.empty() && !upgraded_;
+  if (stream_ == nullptr || tunnel_waits) {
+    pending_.insert(pending_.end(), chunk.begin(), chunk.end());
+    if (!std::exchange(request_stopped_, true)) client_->stop_request();
+    return;
+  }
+  body_sent_ = true;
+  stream_->send_body(chunk);
+  if (stream_ == nullptr) return;
+  if (stream_->unsent() > kBodyHeldBytes && !std::exchange(request_stopped_, true)) {
+    client_->stop_request();
+  }
+}
+
+void Exchange::request_end(const http::Fields& trailers) {
+  if (over()) return;
+  touch();
+  request_done_ = true;
+  const bool tunnel_waits = !request_.protocol.empty() && !upgraded_;
+  if (stream_ == nullptr || tunnel_waits || !pending_.empty()) {
+    // Trailers that come before a backend is there are not worth keeping: they may be dropped (RFC
+    // 9110 section 6.5.1).
+    request_end_pending_ = true;
+    return;
+  }
+  stream_->send_end(trailers);
+}
+
+void Exchange::send_pending() {
+  if (!pending_.empty()) {
+    const std::vector<std::uint8_t> body = std::exchange(pending_, {});
+    body_sent_ = true;
+    stream_->send_body(body);
+    if (stream_ == nullptr) return;
+  }
+  if (std::exchange(request_end_pending_, false)) {
+    static const http::Fields kNone;
+    stream_->send_end(kNone);
+    if (stream_ == nullptr) return;
+  }
+  if (request_stopped_ && stream_->unsent() <= kBodyHeldBytes) {
+    request_stopped_ = false;
+    client_->resume_request();
+  }
+}
+
+void Exchange::client_drained() {
+  if (over()) return;
+  touch();
+  if (std::exchange(response_stopped_, false) && stream_ != nullptr) stream_->resume_response();
+}
+
+void Exchange::client_gone(std::string_view why) {
+  if (over()) return;
+  if (!upgraded_) {
+    failure_ = why;
+    ++context_.counts.aborted_by_client;
+  }
+  log();
+  leave_backend();
+  client_ = nullptr;
+}
+
+void Exchange::client_failed(std::uint16_t status, std::string_view reason) {
+  if (over()) return;
+  fail(status, "The body of this request is not valid.", reason);
+}
+
+// --- the backend
+
+void Exchange::backend_ready(BackendStream& stream) {
+  stream_ = &stream;
+  waiting_.reset();
+  touch();
+  stream.send_head(request_, request_length_);
+  const bool tunnel_waits = !request_.protocol.empty();
+  if (stream_ == nullptr || tunnel_waits) return;
+  send_pending();
+}
+
+http::ResponseHead& Exchange::response_head() { return response_; }
+
+void Exchange::interim_response() {
+  touch();
+  response_begun_ = true;
+  if (!http::remove_hop_by_hop(response_.fields, false)) response_.fields.clear();
+  if (response_.status != 101 && !over()) client_->send_interim(response_);
+  response_.clear();
+}
+
+bool Exchange::filter_response() {
+  if (!http::remove_hop_by_hop(response_.fields, false)) return false;
+  http::apply(settings().filters.response, response_.fields);
+  if (listener_->settings.alt_svc != http::AltSvc::kPass &&
+      response_.fields.find("alt-svc") != nullptr) {
+    ++context_.counts.alt_svc_cleared;
+  }
+  add_security_fields();
+  return true;
+}
+
+void Exchange::response(http::BodyLength body) {
+  touch();
+  response_begun_ = true;
+  if (response_.status == 101 && request_.protocol.empty()) {
+    fail(502, "The backend gave no valid answer.", "101 without a request for it");
+    return;
+  }
+  if (!filter_response()) {
+    fail(502, "The backend gave no valid answer.", "too many connection options");
+    return;
+  }
+  if (response_.status == 101) accept_upgrade(&body);
+  first_byte_us_ = monotonic_us();
+  status_ = response_.status;
+  count_status(status_);
+  responded_ = true;
+  client_->send_head(response_, body);
+  if (upgraded_ && !over()) open_tunnel();
+}
+
+// To an HTTP/2 client the answer to an extended CONNECT is a 200 (RFC 8441 section 5).
+void Exchange::accept_upgrade(http::BodyLength* body) {
+  upgraded_ = true;
+  ++context_.counts.upgrades;
+  *body = {http::BodyLength::Kind::kUnknown, 0};
+  if (!extended_connect_) return;
+  response_.status = 200;
+  response_.protocol = {};
+  response_.fields.remove("sec-websocket-accept");
+}
+
+void Exchange::open_tunnel() {
+  if (!extended_connect_) request_done_ = false;
+  send_pending();
+}
+
+void Exchange::response_body(Bytes chunk) {
+  touch();
+  sent_ += chunk.size();
+  context_.counts.bytes_sent += chunk.size();
+  client_->send_body(chunk);
+  if (over() || stream_ == nullptr) return;
+  if (client_->unsent() > kBodyHeldBytes && !std::exchange(response_stopped_, true)) {
+    stream_->stop_response();
+  }
+}
+
+// An upgraded exchange goes on until the client has finished as well.
+void Exchange::response_end(const http::Fields& trailers) {
+  touch();
+  client_->send_end(trailers);
+  if (over()) return;
+  finish(false);
+}
+
+void Exchange::backend_drained() {
+  touch();
+  if (over() || stream_ == nullptr) return;
+  if (std::exchange(request_stopped_, false)) client_->resume_request();
+}
+
+// RFC 9110 section 9.2.2. What was written to a kept connection that the backend was just closing
+// was most likely not read, but only a request that may be repeated is repeated.
+bool Exchange::may_send_again(BackendFailure failure, bool reused) const {
+  if (response_begun_ || body_sent_ || upgraded_ || attempts_ >= kAttemptsMax) return false;
+  switch (failure) {
+    case BackendFailure::kNoAddress:
+    case BackendFailure::kRefused:
+    case BackendFailure::kTimeout:
+    case BackendFailure::kBusy:
+    case BackendFailure::kUnprocessed:
+      return true;
+    case BackendFailure::kClosed:
+      return reused && is_idempotent(request_.method);
+    default:
+      return false;
+  }
+}
+
+void Exchange::backend_failed(BackendFailure failure, std::string_view detail, bool reused) {
+  stream_ = nullptr;
+  waiting_.reset();
+  if (over()) return;
+  failure_ = detail;
+  if (may_send_again(failure, reused)) {
+    backend_->count_retry();
+    // A kept connection that was closed says nothing about the backend.
+    if (reused || failure == BackendFailure::kUnprocessed) tried_ = 0;
+    response_.clear();
+    ask_backend();
+    return;
+  }
+  if (failure == BackendFailure::kClosed || failure == BackendFailure::kMalformed) {
+    ++context_.counts.aborted_by_backend;
+  }
+  const FailureText answer_text = text_of(failure);
+  fail(answer_text.status, answer_text.text, detail);
+}
+
+void Exchange::leave_backend() {
+  waiting_.reset();
+  if (stream_ != nullptr) std::exchange(stream_, nullptr)->release();
+}
+
+}  // namespace postern::gateway

@@ -1,0 +1,154 @@
+// One request and its response, between a client's side and a backend's. All that the gateway
+// decides about a request is decided here, in the order of exchange.cpp's begin(): sanity, redirect
+// to https, route, limits, fields, backend; then both bodies are passed on as they come. Belongs to
+// its client's side; used again for later requests. Loop thread only.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "gateway/backend.h"
+#include "gateway/context.h"
+#include "gateway/exchange_sides.h"
+#include "http/forwarded.h"
+#include "http/head.h"
+#include "http/route.h"
+#include "http/url.h"
+#include "net/timer.h"
+
+namespace postern::gateway {
+
+/// A client's connection as its exchanges see it. Outlives them.
+struct ClientInfo {
+  explicit ClientInfo(const http::Peer& the_peer) : peer(the_peer) {}
+
+  std::shared_ptr<const WorkerSite> site;  ///< new requests are served by this one
+  const Listener* listener = nullptr;      ///< in it
+  http::Peer peer;
+  bool tls = false;
+  std::string sni;
+  std::uint16_t port = 0;  ///< of ours
+};
+
+class Exchange final : public BackendEvents {
+ public:
+  explicit Exchange(Context& context);
+  ~Exchange() override;
+  Exchange(const Exchange&) = delete;
+  Exchange& operator=(const Exchange&) = delete;
+
+  /// To be filled before begin(); what it refers to stays until clear().
+  http::RequestHead& request() { return request_; }
+  /// Memory for what request() refers to. Kept between requests.
+  std::vector<std::uint8_t>& memory() { return memory_; }
+
+  // The client's side. Each call may end in ClientSide::finished().
+
+  /// With kNone there will be no request_end(). `protocol` is a literal, for the log.
+  void begin(ClientSide& client, const ClientInfo& info, std::string_view protocol,
+             http::BodyLength body);
+  /// In place of begin(): the request can't be understood, or is too large.
+  void refuse(ClientSide& client, const ClientInfo& info, std::string_view protocol,
+              std::uint16_t status, std::string_view reason);
+  void request_body(Bytes chunk);
+  void request_end(const http::Fields& trailers);
+  void client_drained();
+  /// The client is gone; the exchange ends without finished().
+  void client_gone(std::string_view why);
+  /// The rest of the request is not valid; answered with `status` when nothing was yet.
+  void client_failed(std::uint16_t status, std::string_view reason);
+
+  /// Ends the exchange when nothing moved for too long; `now_ms` of the loop.
+  void check_idle(std::uint64_t now_ms);
+  bool is_upgraded() const { return upgraded_; }
+  bool responded() const { return responded_; }
+  bool request_done() const { return request_done_; }
+
+  /// Makes it ready for the next request.
+  void clear();
+
+  // BackendEvents
+  void backend_ready(BackendStream& stream) override;
+  http::ResponseHead& response_head() override;
+  void interim_response() override;
+  void response(http::BodyLength body) override;
+  void response_body(Bytes chunk) override;
+  void response_end(const http::Fields& trailers) override;
+  void backend_drained() override;
+  void backend_failed(BackendFailure failure, std::string_view detail, bool reused) override;
+
+ private:
+  void start(ClientSide& client, const ClientInfo& info, std::string_view protocol);
+  bool is_sane();
+  bool redirect_to_https();
+  bool find_route();
+  bool answer_by_route();
+  void filter_request();
+  void prepare_upgrade();
+  void ask_backend();
+  void start_timer();
+  void timed_out();
+
+  bool may_send_again(BackendFailure failure, bool reused) const;
+  bool filter_response();
+  void accept_upgrade(http::BodyLength* body);
+  void open_tunnel();
+  void send_pending();
+
+  void answer(std::uint16_t status, std::string_view text, std::string_view failure);
+  void answer_with(std::uint16_t status, std::string_view content_type, std::string_view body);
+  void redirect_to(std::uint16_t status, std::string_view location);
+  void fail(std::uint16_t status, std::string_view text, std::string_view failure);
+  void add_security_fields();
+  void finish(bool cut);
+  void leave_backend();
+  void count_status(std::uint16_t status);
+  void log();
+  std::uint64_t now_ms() const { return context_.loop.now_ms(); }
+  void touch() { active_ms_ = now_ms(); }
+  bool over() const { return client_ == nullptr; }
+  const http::RouteSettings& settings() const { return *match_.route->settings; }
+  bool to_head() const { return request_.method == "HEAD"; }
+
+  Context& context_;
+  ClientSide* client_ = nullptr;  // nullptr: no exchange, or over
+  const ClientInfo* info_ = nullptr;
+  std::shared_ptr<const WorkerSite> site_;
+  const Listener* listener_ = nullptr;
+  std::string_view protocol_;
+  std::string_view target_;  // as the client wrote it
+
+  http::RequestHead request_;
+  http::ResponseHead response_;
+  std::vector<std::uint8_t> memory_;
+  http::BodyLength request_length_;
+  std::optional<http::HostPort> host_;
+  http::RequestPath path_;
+  http::RouteMatch match_;
+  std::string client_address_;
+
+  std::shared_ptr<Backend> backend_;
+  std::unique_ptr<Backend::Waiting> waiting_;
+  BackendStream* stream_ = nullptr;
+  unsigned attempts_ = 0;
+  std::uint64_t tried_ = 0;  // backends of the route, as bits
+
+  std::vector<std::uint8_t> pending_;  // body that came before the backend was ready
+  std::unique_ptr<net::Timer> timer_;
+  bool request_done_ = false, request_end_pending_ = false, request_stopped_ = false;
+  bool body_sent_ = false;  // some of the request's body went to the backend
+  bool response_begun_ = false, response_stopped_ = false, responded_ = false;
+  bool extended_connect_ = false, upgraded_ = false, backend_timed_ = false;
+  std::uint16_t status_ = 0;
+  std::uint64_t active_ms_ = 0;
+  std::uint64_t begun_us_ = 0, first_byte_us_ = 0;
+  std::uint64_t received_ = 0, sent_ = 0;
+  std::string failure_;
+};
+
+}  // namespace postern::gateway

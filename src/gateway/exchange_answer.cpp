@@ -1,0 +1,116 @@
+// Exchange: what the gateway answers by itself, and how an exchange ends.
+#include <array>
+#include <charconv>
+#include <utility>
+
+#include "base/clock.h"
+#include "gateway/exchange.h"
+#include "http/h1_write.h"
+#include "http/header_filter.h"
+
+namespace postern::gateway {
+
+void Exchange::add_security_fields() {
+  http::apply_alt_svc(response_.fields, listener_->settings.alt_svc, info_->tls);
+  http::apply_hsts(response_.fields, listener_->hsts, info_->tls);
+}
+
+void Exchange::count_status(std::uint16_t status) {
+  const std::size_t first_digit = status / 100U;
+  if (first_digit < context_.counts.by_class.size()) ++context_.counts.by_class[first_digit];
+}
+
+// A short page for people: "404 Not Found" and a sentence.
+void Exchange::answer(std::uint16_t status, std::string_view text, std::string_view failure) {
+  failure_ = failure;
+  std::array<char, 3> digits{};
+  std::to_chars(digits.data(), digits.data() + digits.size(), status);
+  const std::array<std::string_view, 6> parts{std::string_view(digits.data(), digits.size()),
+                                              " ",
+                                              http::h1::reason_phrase(status),
+                                              "\n\n",
+                                              text,
+                                              "\n"};
+  answer_with(status, "text/plain; charset=utf-8", request_.arena.join(parts));
+}
+
+void Exchange::answer_with(std::uint16_t status, std::string_view content_type,
+                           std::string_view body) {
+  using Kind = http::BodyLength::Kind;
+  if (!content_type.empty()) response_.fields.set("content-type", content_type);
+  if (status == 405) response_.fields.set("allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+  response_.status = status;
+  add_security_fields();
+  const bool no_body = status == 204 || status == 304 || status < 200;
+  http::BodyLength length{Kind::kKnown, body.size()};
+  if (no_body || to_head() || body.empty()) length = {};
+  if (to_head() && !no_body) {
+    std::array<char, 20> digits{};
+    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), body.size()).ptr;
+    response_.fields.add(
+        "content-length",
+        response_.arena.copy({digits.data(), static_cast<std::size_t>(end - digits.data())}));
+  }
+  first_byte_us_ = monotonic_us();
+  status_ = status;
+  responded_ = true;
+  count_status(status);
+  client_->send_head(response_, length);
+  if (length.kind == Kind::kKnown) {
+    sent_ += body.size();
+    context_.counts.bytes_sent += body.size();
+    client_->send_body(as_bytes(body));
+    static const http::Fields kNone;
+    if (!over()) client_->send_end(kNone);
+  }
+  finish(false);
+}
+
+void Exchange::redirect_to(std::uint16_t status, std::string_view location) {
+  response_.fields.set("location", location);
+  answer_with(status, "", "");
+}
+
+void Exchange::fail(std::uint16_t status, std::string_view text, std::string_view failure) {
+  std::string why(failure);
+  leave_backend();
+  if (!responded_) {
+    response_.clear();
+    answer(status, text, why);
+    return;
+  }
+  failure_ = std::move(why);
+  finish(true);
+}
+
+void Exchange::finish(bool cut) {
+  if (over()) return;
+  log();
+  leave_backend();
+  std::exchange(client_, nullptr)->finished(cut);
+}
+
+void Exchange::log() {
+  if (info_ == nullptr || !site_->site->log_requests) return;
+  const std::uint64_t now = monotonic_us();
+  AccessRecord record;
+  record.listener = listener_->settings.name;
+  record.client = client_address_;
+  record.sni = info_->sni;
+  record.protocol = protocol_;
+  record.method = extended_connect_ ? "CONNECT" : request_.method;
+  record.host = host_ ? host_->host() : request_.authority;
+  record.path = target_;
+  record.status = status_;
+  record.bytes_received = received_;
+  record.bytes_sent = sent_;
+  record.duration_us = now - begun_us_;
+  record.first_byte_us = first_byte_us_ > begun_us_ ? first_byte_us_ - begun_us_ : 0;
+  if (match_) record.route = settings().source;
+  if (backend_ != nullptr) record.backend = backend_->text();
+  record.request_id = request_.fields.value("x-request-id");
+  record.failure = failure_;
+  context_.access_log.write(record);
+}
+
+}  // namespace postern::gateway

@@ -1,0 +1,79 @@
+// The two sides of an exchange: the client's, an HTTP/1.1 connection or an HTTP/2 stream, and the
+// backend's, the same two. An Exchange stands between them and knows neither protocol.
+//
+// Bodies are pushed: who has bytes hands them over and the receiver takes all of them. The receiver
+// says how much it could not send on yet (unsent()), the exchange stops the giver in between, so
+// that at most kBodyHeldBytes and one chunk are kept for each direction.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "base/bytes.h"
+#include "http/head.h"
+
+namespace postern::gateway {
+
+/// Beyond this the giver is stopped until all has left.
+constexpr std::size_t kBodyHeldBytes = 16U << 10;
+
+/// What an exchange does to its client.
+class ClientSide {
+ public:
+  virtual ~ClientSide() = default;
+  virtual void send_interim(const http::ResponseHead& head) = 0;
+  /// The final head, once; a 101 makes both bodies streams of bytes without an end of their own.
+  virtual void send_head(const http::ResponseHead& head, http::BodyLength body) = 0;
+  virtual void send_body(Bytes chunk) = 0;
+  virtual void send_end(const http::Fields& trailers) = 0;
+  virtual std::size_t unsent() const = 0;
+  virtual void stop_request() = 0;  ///< no more request_body() for now
+  virtual void resume_request() = 0;
+  /// The response is complete, or can't be completed (`cut`): the client has to see that. Ends the
+  /// exchange: it must not be touched after this call returns.
+  virtual void finished(bool cut) = 0;
+};
+
+/// What an exchange does to its backend. A stream is in use from backend_ready() to release().
+class BackendStream {
+ public:
+  virtual ~BackendStream() = default;
+  virtual void send_head(const http::RequestHead& head, http::BodyLength body) = 0;
+  virtual void send_body(Bytes chunk) = 0;
+  virtual void send_end(const http::Fields& trailers) = 0;
+  virtual std::size_t unsent() const = 0;
+  virtual void stop_response() = 0;
+  virtual void resume_response() = 0;
+  /// Nothing more is said to the exchange. What was complete may be used again, else it is closed.
+  virtual void release() = 0;
+};
+
+enum class BackendFailure : std::uint8_t {
+  kNone,
+  kNoAddress,    ///< the name has no address
+  kRefused,      ///< not connected: refused, unreachable, TLS not agreed
+  kTimeout,      ///< not connected in time
+  kBusy,         ///< a limit of ours: connections of one backend
+  kClosed,       ///< the connection ended before the response was complete
+  kMalformed,    ///< not HTTP
+  kUnprocessed,  ///< the backend says that it did not look at the request
+};
+
+/// What a backend tells an exchange; never from inside a call of the exchange, but for
+/// backend_ready() and backend_failed(), which Backend::request() may call at once.
+class BackendEvents {
+ public:
+  virtual ~BackendEvents() = default;
+  virtual void backend_ready(BackendStream& stream) = 0;
+  virtual http::ResponseHead& response_head() = 0;  ///< where to read the next one to
+  virtual void interim_response() = 0;
+  virtual void response(http::BodyLength body) = 0;
+  virtual void response_body(Bytes chunk) = 0;
+  virtual void response_end(const http::Fields& trailers) = 0;
+  virtual void backend_drained() = 0;
+  /// The stream is gone; no release(). `reused`: the connection had served a request before.
+  virtual void backend_failed(BackendFailure failure, std::string_view detail, bool reused) = 0;
+};
+
+}  // namespace postern::gateway

@@ -1,0 +1,318 @@
+// HTTP/1.1 and 1.0 with a client: one request after the other on one connection.
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "gateway/connection.h"
+#include "http/h1_body.h"
+#include "http/h1_request.h"
+#include "http/h1_write.h"
+
+namespace postern::gateway {
+namespace {
+
+using Kind = http::BodyLength::Kind;
+
+constexpr std::uint64_t kKeptIdleMs = 180'000;
+constexpr std::uint64_t kShutDownIdleMs = 1'000;
+constexpr std::size_t kAheadBytesMax = 64U << 10;  // of requests that came before their turn
+
+http::h1::HeadLimits head_limits(const GatewayLimits& limits) {
+  http::h1::HeadLimits result;
+  result.header_bytes_max = limits.header_bytes;
+  result.request_line_bytes_max = std::min(result.request_line_bytes_max, limits.header_bytes);
+  result.fields_max = limits.headers;
+  return result;
+}
+
+class H1Session final : public Session, public ClientSide {
+ public:
+  explicit H1Session(Connection& connection)
+      : connection_(connection),
+        reader_(head_limits(connection.context().site->site->limits)),
+        deadline_ms_(now_ms() + header_timeout_ms()) {}
+  ~H1Session() override { give_back(); }
+
+  // Session
+  void received(Bytes chunk) override;
+  void ended() override;
+  void drained() override {
+    if (in_exchange()) exchange_->client_drained();
+  }
+  void failed() override { leave("the client closed the connection"); }
+  void check(std::uint64_t now_ms) override;
+  bool is_idle() const override { return exchange_ == nullptr; }
+  void shut_down() override { shutting_down_ = true; }
+
+  // ClientSide
+  void send_interim(const http::ResponseHead& head) override;
+  void send_head(const http::ResponseHead& head, http::BodyLength body) override;
+  void send_body(Bytes chunk) override;
+  void send_end(const http::Fields& trailers) override;
+  std::size_t unsent() const override { return connection_.stream().unsent(); }
+  void stop_request() override { connection_.stream().pause(); }
+  void resume_request() override { connection_.stream().resume(); }
+  void finished(bool cut) override;
+
+ private:
+  Context& context() const { return connection_.context(); }
+  Output& output() const { return context().output; }
+  std::uint64_t now_ms() const { return connection_.context().loop.now_ms(); }
+  std::uint64_t header_timeout_ms() const {
+    return connection_.context().site->site->limits.header_timeout_ms;
+  }
+  bool in_exchange() const { return exchange_ != nullptr && head_done_; }
+  std::string_view protocol() const {
+    return reader_.minor_version() == 0 ? "http/1.0" : "http/1.1";
+  }
+
+  void process(Bytes input);
+  void process_ahead();
+  bool read_head(Bytes* input);
+  void begin();
+  void refuse(std::uint16_t status, std::string_view reason);
+  bool read_body(Bytes* input);
+  void keep_ahead(Bytes input);
+  void give_back();
+  void leave(std::string_view why);
+  std::string_view connection_option();
+
+  Connection& connection_;
+  http::h1::RequestReader reader_;
+  http::h1::BodyReader body_;
+  std::unique_ptr<Exchange> exchange_;  // from the first byte of a request on
+  std::vector<std::uint8_t> ahead_;     // came before its turn
+  std::uint64_t deadline_ms_;           // for a head, or of an idle connection
+  bool head_done_ = false, keep_alive_ = true, chunked_ = false, to_head_ = false;
+  bool tunnel_ = false, processing_ = false, client_ended_ = false, shutting_down_ = false;
+  bool served_ = false;  // a request before this one
+};
+
+void H1Session::received(Bytes chunk) {
+  if (!ahead_.empty()) {
+    keep_ahead(chunk);
+    return;
+  }
+  process(chunk);
+}
+
+void H1Session::process(Bytes input) {
+  if (std::exchange(processing_, true)) return;
+  while (!input.empty() && !connection_.closing()) {
+    if (tunnel_) {
+      exchange_->request_body(input);
+      break;
+    }
+    if (!in_exchange()) {
+      if (!read_head(&input)) break;
+    } else if (!body_.done()) {
+      if (!read_body(&input)) break;
+    } else {
+      keep_ahead(input);
+      break;
+    }
+  }
+  processing_ = false;
+}
+
+// Requests that were pipelined, or the first bytes of a tunnel.
+void H1Session::process_ahead() {
+  while (!ahead_.empty() && !processing_ && !connection_.closing() &&
+         (!in_exchange() || tunnel_ || !body_.done())) {
+    const std::vector<std::uint8_t> input = std::exchange(ahead_, {});
+    process(input);
+  }
+}
+
+void H1Session::keep_ahead(Bytes input) {
+  ahead_.insert(ahead_.end(), input.begin(), input.end());
+  if (ahead_.size() > kAheadBytesMax) connection_.stream().pause();
+}
+
+bool H1Session::read_head(Bytes* input) {
+  if (exchange_ == nullptr) {
+    exchange_ = context().take_exchange();
+    deadline_ms_ = now_ms() + header_timeout_ms();
+  }
+  std::vector<std::uint8_t>& memory = exchange_->memory();
+  const std::size_t before = memory.size();
+  memory.insert(memory.end(), input->begin(), input->end());
+  switch (reader_.read(memory, &exchange_->request())) {
+    case http::h1::Progress::kMore:
+      return false;
+    case http::h1::Progress::kFault:
+      refuse(reader_.fault().status, reader_.fault().reason);
+      return false;
+    case http::h1::Progress::kDone:
+      break;
+  }
+  *input = input->subspan(reader_.consumed() - before);
+  begin();
+  return true;
+}
+
+void H1Session::begin() {
+  ++context().counts.requests_h1;
+  head_done_ = true;
+  chunked_ = false;
+  keep_alive_ = reader_.keep_alive();
+  to_head_ = exchange_->request().method == "HEAD";
+  exchange_->request().scheme = connection_.info().tls ? "https" : "http";
+  body_.start(reader_.body());
+  exchange_->begin(*this, connection_.info(), protocol(), reader_.body());
+}
+
+void H1Session::refuse(std::uint16_t status, std::string_view reason) {
+  GatewayCounts& counts = context().counts;
+  ++(status == 414 || status == 431 ? counts.head_too_large : counts.malformed);
+  head_done_ = true;
+  chunked_ = to_head_ = keep_alive_ = false;
+  exchange_->refuse(*this, connection_.info(), "http/1.1", status, reason);
+}
+
+bool H1Session::read_body(Bytes* input) {
+  const http::h1::BodyPiece piece = body_.feed(*input);
+  *input = input->subspan(piece.consumed);
+  if (!piece.payload.empty()) exchange_->request_body(piece.payload);
+  if (!in_exchange()) return !connection_.closing();
+  if (piece.progress == http::h1::Progress::kFault) {
+    ++context().counts.malformed;
+    keep_alive_ = false;
+    // The backend must not take what came for the whole.
+    exchange_->client_failed(400, body_.fault().reason);
+    return false;
+  }
+  if (body_.done()) exchange_->request_end(body_.trailers());
+  return true;
+}
+
+void H1Session::ended() {
+  client_ended_ = true;
+  if (!in_exchange()) {
+    connection_.close();
+  } else if (tunnel_) {
+    static const http::Fields kNone;
+    exchange_->request_end(kNone);
+  } else if (!body_.done()) {
+    leave("the client closed the connection within the request");
+    connection_.close();
+  }  // else: it may still read the response
+}
+
+void H1Session::check(std::uint64_t now_ms) {
+  if (in_exchange()) {
+    exchange_->check_idle(now_ms);
+    return;
+  }
+  if (shutting_down_ && exchange_ == nullptr &&
+      now_ms + kKeptIdleMs >= deadline_ms_ + kShutDownIdleMs) {
+    connection_.close_gently();
+    return;
+  }
+  if (now_ms < deadline_ms_) return;
+  if (exchange_ != nullptr) {
+    ++context().counts.header_timeouts;
+    head_done_ = true;
+    chunked_ = to_head_ = keep_alive_ = false;
+    exchange_->refuse(*this, connection_.info(), "http/1.1", 408, "the head took too long");
+    return;
+  }
+  ++(served_ ? context().counts.idle_timeouts : context().counts.header_timeouts);
+  connection_.close_gently();
+}
+
+// --- the response
+
+std::string_view H1Session::connection_option() {
+  if (shutting_down_ || client_ended_ || !body_.done()) keep_alive_ = false;
+  if (!keep_alive_) return "close";
+  return reader_.minor_version() == 0 ? "keep-alive" : "";
+}
+
+void H1Session::send_interim(const http::ResponseHead& head) {
+  if (reader_.minor_version() == 0) return;  // does not know them (RFC 9110 section 15.2)
+  const MutableBytes room = output().room(connection_.stream(), http::h1::response_size_max(head));
+  const auto written = http::h1::write_response(head, {}, to_head_, "", room);
+  if (written.status == http::h1::WriteStatus::kWritten) output().commit(written.bytes);
+}
+
+void H1Session::send_head(const http::ResponseHead& head, http::BodyLength body) {
+  tunnel_ = head.status == 101;
+  if (tunnel_) body = {};
+  if (body.kind == Kind::kUnknown || body.kind == Kind::kToClose) {
+    const bool knows_chunks = reader_.minor_version() != 0;
+    body.kind = knows_chunks ? Kind::kUnknown : Kind::kToClose;
+    chunked_ = knows_chunks;
+    if (!knows_chunks) keep_alive_ = false;
+  }
+  const std::string_view option = tunnel_ ? "" : connection_option();
+  const MutableBytes room = output().room(connection_.stream(), http::h1::response_size_max(head));
+  const auto written = http::h1::write_response(head, body, to_head_, option, room);
+  if (written.status == http::h1::WriteStatus::kWritten) {
+    output().commit(written.bytes);
+    return;
+  }
+  leave("the response can't be written in HTTP/1.1");
+  connection_.close();
+}
+
+void H1Session::send_body(Bytes chunk) {
+  net::Stream& stream = connection_.stream();
+  if (!chunked_) {
+    output().add(stream, chunk);
+    return;
+  }
+  if (chunk.empty()) return;
+  output().add(stream, http::h1::ChunkSizeLine(chunk.size()).text());
+  output().add(stream, chunk);
+  output().add(stream, http::h1::kChunkEnd);
+}
+
+void H1Session::send_end(const http::Fields& trailers) {
+  net::Stream& stream = connection_.stream();
+  if (!chunked_) return;
+  std::size_t size = http::h1::kLastChunk.size();
+  for (const http::Field& field : trailers) size += field.name.size() + field.value.size() + 4;
+  const auto written = http::h1::write_last_chunk(trailers, output().room(stream, size));
+  if (written.status == http::h1::WriteStatus::kWritten) {
+    output().commit(written.bytes);
+  } else {
+    output().add(stream, http::h1::kLastChunk);
+  }
+}
+
+void H1Session::finished(bool cut) {
+  give_back();
+  if (cut) {
+    connection_.stream().reset_on_close();
+    connection_.close();
+    return;
+  }
+  if (tunnel_ || !keep_alive_ || !body_.done() || shutting_down_ || client_ended_) {
+    connection_.close_gently();
+    return;
+  }
+  served_ = true;
+  deadline_ms_ = now_ms() + kKeptIdleMs;
+  reader_.start();
+  connection_.stream().resume();
+  process_ahead();
+}
+
+void H1Session::give_back() {
+  head_done_ = false;
+  if (exchange_ != nullptr) context().give_back(std::move(exchange_));
+}
+
+void H1Session::leave(std::string_view why) {
+  if (in_exchange()) exchange_->client_gone(why);
+  give_back();
+}
+
+}  // namespace
+
+std::unique_ptr<Session> make_h1_session(Connection& connection) {
+  return std::make_unique<H1Session>(connection);
+}
+
+}  // namespace postern::gateway

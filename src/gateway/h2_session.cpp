@@ -1,0 +1,317 @@
+// HTTP/2 with a client: many requests at a time on one connection.
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "base/log.h"
+#include "gateway/connection.h"
+#include "gateway/frame_pump.h"
+#include "http/h2_server.h"
+
+namespace postern::gateway {
+namespace {
+
+constexpr std::uint64_t kKeptIdleMs = 180'000;
+constexpr std::uint64_t kGoAwayMs = 1'000;     // between the two steps
+constexpr std::size_t kPumpBytes = 16U << 10;  // a chunk worth a system call of its own
+constexpr std::uint32_t kInternalError = 2;    // RFC 9113 section 7
+constexpr std::uint32_t kEnhanceYourCalm = 0xb;
+
+class H2Session;
+
+class H2Stream final : public http::h2::ServerStream, public ClientSide {
+ public:
+  H2Stream(H2Session& session, std::int32_t id);
+  ~H2Stream() override { give_back(); }
+
+  // http::h2::ServerStream
+  http::RequestHead& head() override { return exchange_->request(); }
+  void request(http::BodyLength body) override;
+  void head_too_large() override;
+  void body(Bytes chunk) override;
+  void body_end(const http::Fields& trailers) override;
+  void drained() override {
+    if (exchange_ != nullptr) exchange_->client_drained();
+  }
+  void closed(std::uint32_t error) override;
+
+  // ClientSide
+  void send_interim(const http::ResponseHead& head) override;
+  void send_head(const http::ResponseHead& head, http::BodyLength body) override;
+  void send_body(Bytes chunk) override;
+  void send_end(const http::Fields& trailers) override;
+  std::size_t unsent() const override;
+  void stop_request() override { stopped_ = true; }
+  void resume_request() override;
+  void finished(bool cut) override;
+
+  void leave(std::string_view why);
+  void check(std::uint64_t now_ms);
+
+  std::size_t index = 0;  ///< of its session
+
+ private:
+  void give_back();
+  void give_back_window();
+
+  H2Session& session_;
+  std::int32_t id_;
+  std::unique_ptr<Exchange> exchange_;  // until the response is complete
+  bool head_done_ = false, request_done_ = false, stopped_ = false, gone_ = false;
+  std::uint64_t opened_ms_;
+  std::size_t held_ = 0;  // bytes handed over whose window is not open again
+};
+
+class H2Session final : public Session, public http::h2::ServerEvents {
+ public:
+  explicit H2Session(Connection& connection)
+      : connection_(connection),
+        codec_(http::h2::ServerConnection::make(settings(connection), *this)),
+        pump_(connection.context(), connection.stream(), *codec_),
+        idle_since_ms_(connection.context().loop.now_ms()) {
+    pump_.schedule();  // SETTINGS
+  }
+
+  // Session
+  void received(Bytes chunk) override;
+  void ended() override;
+  void drained() override { pump(); }
+  void failed() override { leave_all("the client closed the connection"); }
+  void check(std::uint64_t now_ms) override;
+  bool is_idle() const override { return streams_.empty(); }
+  void shut_down() override;
+
+  // http::h2::ServerEvents
+  http::h2::ServerStream* opened(std::int32_t id) override;
+
+  Connection& connection() { return connection_; }
+  Context& context() { return connection_.context(); }
+  http::h2::ServerConnection& codec() { return *codec_; }
+  void schedule() { pump_.schedule(); }
+  void pump_large();
+  /// The stream is over: its memory lasts until the end of the turn.
+  void drop(H2Stream& stream);
+
+ private:
+  static http::h2::Settings settings(const Connection& connection);
+  void pump();
+  void leave_all(std::string_view why);
+  void note_abuse();
+
+  Connection& connection_;
+  std::unique_ptr<http::h2::ServerConnection> codec_;
+  FramePump<http::h2::ServerConnection> pump_;
+  std::vector<std::unique_ptr<H2Stream>> streams_;
+  bool in_codec_ = false;
+  std::uint64_t idle_since_ms_;
+  std::uint64_t going_away_ms_ = 0;  // since when; 0: not
+};
+
+// --- one stream
+
+H2Stream::H2Stream(H2Session& session, std::int32_t id)
+    : session_(session),
+      id_(id),
+      exchange_(session.context().take_exchange()),
+      opened_ms_(session.context().loop.now_ms()) {}
+
+void H2Stream::request(http::BodyLength length) {
+  ++session_.context().counts.requests_h2;
+  head_done_ = true;
+  request_done_ = length.kind == http::BodyLength::Kind::kNone;
+  exchange_->begin(*this, session_.connection().info(), "h2", length);
+}
+
+void H2Stream::head_too_large() {
+  ++session_.context().counts.head_too_large;
+  head_done_ = true;
+  exchange_->refuse(*this, session_.connection().info(), "h2", 431,
+                    "The head of this request is too large.");
+}
+
+void H2Stream::body(Bytes chunk) {
+  held_ += chunk.size();
+  if (exchange_ != nullptr) exchange_->request_body(chunk);
+  if (!stopped_) give_back_window();
+}
+
+void H2Stream::body_end(const http::Fields& trailers) {
+  request_done_ = true;
+  if (exchange_ != nullptr) exchange_->request_end(trailers);
+}
+
+void H2Stream::closed(std::uint32_t error) {
+  gone_ = true;
+  leave(error == 0 ? "the stream ended before the response" : "the client reset the stream");
+  session_.drop(*this);
+}
+
+void H2Stream::leave(std::string_view why) {
+  if (exchange_ != nullptr && head_done_) exchange_->client_gone(why);
+  give_back();
+}
+
+void H2Stream::give_back() {
+  if (exchange_ != nullptr) session_.context().give_back(std::move(exchange_));
+}
+
+void H2Stream::give_back_window() {
+  if (held_ == 0 || gone_) return;
+  session_.codec().consumed(id_, std::exchange(held_, 0));
+  session_.schedule();
+}
+
+void H2Stream::resume_request() {
+  stopped_ = false;
+  give_back_window();
+}
+
+void H2Stream::send_interim(const http::ResponseHead& head) {
+  session_.codec().interim(id_, head);
+  session_.schedule();
+}
+
+void H2Stream::send_head(const http::ResponseHead& head, http::BodyLength body) {
+  session_.codec().respond(id_, head, body);
+  session_.schedule();
+}
+
+void H2Stream::send_body(Bytes chunk) {
+  session_.codec().body(id_, chunk);
+  session_.schedule();
+  if (chunk.size() >= kPumpBytes) session_.pump_large();
+}
+
+void H2Stream::send_end(const http::Fields& trailers) {
+  session_.codec().body_end(id_, trailers);
+  session_.schedule();
+}
+
+std::size_t H2Stream::unsent() const { return gone_ ? 0 : session_.codec().unsent(id_); }
+
+void H2Stream::finished(bool cut) {
+  give_back();
+  if (gone_) return;
+  stopped_ = false;
+  give_back_window();
+  if (cut) {
+    session_.codec().reset(id_, kInternalError);
+  } else if (!request_done_) {
+    session_.codec().stop_request(id_);
+  }
+  session_.schedule();
+}
+
+void H2Stream::check(std::uint64_t now_ms) {
+  if (exchange_ == nullptr) return;
+  if (head_done_) {
+    exchange_->check_idle(now_ms);
+    return;
+  }
+  if (now_ms < opened_ms_ + session_.context().site->site->limits.header_timeout_ms) return;
+  ++session_.context().counts.header_timeouts;
+  give_back();
+  session_.codec().reset(id_, kEnhanceYourCalm);
+  session_.schedule();
+}
+
+// --- the connection
+
+http::h2::Settings H2Session::settings(const Connection& connection) {
+  const GatewayLimits& limits = connection.info().site->site->limits;
+  http::h2::Settings settings;
+  settings.streams_max = limits.streams;
+  settings.header_bytes_max = limits.header_bytes;
+  settings.fields_max = limits.headers;
+  return settings;
+}
+
+http::h2::ServerStream* H2Session::opened(std::int32_t id) {
+  streams_.push_back(std::make_unique<H2Stream>(*this, id));
+  streams_.back()->index = streams_.size() - 1;
+  return streams_.back().get();
+}
+
+void H2Session::drop(H2Stream& stream) {
+  const std::size_t at = stream.index;
+  if (at != streams_.size() - 1) {
+    std::swap(streams_[at], streams_.back());
+    streams_[at]->index = at;
+  }
+  context().graveyard.bury(std::move(streams_.back()));
+  streams_.pop_back();
+  if (streams_.empty()) idle_since_ms_ = context().loop.now_ms();
+}
+
+void H2Session::received(Bytes chunk) {
+  in_codec_ = true;
+  const bool good = codec_->receive(chunk, context().loop.now_ms());
+  in_codec_ = false;
+  pump_.schedule();
+  if (good) return;
+  note_abuse();
+  pump();
+  leave_all("the connection broke the rules of HTTP/2");
+  connection_.close_gently();
+}
+
+void H2Session::note_abuse() {
+  const auto kind = static_cast<std::size_t>(codec_->abuse());
+  ++context().counts.h2_abuse[std::min(kind, http::h2::kAbuseKinds - 1)];
+  std::uint64_t held_back = 0;
+  if (!context().abuse_log.allow(context().loop.now_ms(), &held_back)) return;
+  log_warning("http2_abuse", "client {}: {}: {} ({} more not logged)", connection_.info().peer.text,
+              http::h2::abuse_name(codec_->abuse()), codec_->fault(), held_back);
+}
+
+void H2Session::pump() {
+  if (in_codec_ || connection_.closing()) return;
+  in_codec_ = true;
+  pump_.pump();
+  in_codec_ = false;
+}
+
+void H2Session::pump_large() { pump(); }
+
+void H2Session::ended() {
+  leave_all("the client closed the connection");
+  connection_.close();
+}
+
+void H2Session::leave_all(std::string_view why) {
+  for (std::size_t i = streams_.size(); i > 0; --i) streams_[i - 1]->leave(why);
+}
+
+void H2Session::shut_down() {
+  if (going_away_ms_ != 0) return;
+  going_away_ms_ = context().loop.now_ms();
+  codec_->shut_down();
+  pump_.schedule();
+}
+
+void H2Session::check(std::uint64_t now_ms) {
+  for (std::size_t i = streams_.size(); i > 0; --i) {
+    if (i <= streams_.size()) streams_[i - 1]->check(now_ms);
+  }
+  if (connection_.closing()) return;
+  if (going_away_ms_ == 0) {
+    if (streams_.empty() && now_ms >= idle_since_ms_ + kKeptIdleMs) {
+      ++context().counts.idle_timeouts;
+      shut_down();
+    }
+    return;
+  }
+  if (now_ms >= going_away_ms_ + kGoAwayMs) {
+    codec_->shut_down();
+    pump();
+    if (streams_.empty() && codec_->finished()) connection_.close_gently();
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<Session> make_h2_session(Connection& connection) {
+  return std::make_unique<H2Session>(connection);
+}
+
+}  // namespace postern::gateway

@@ -1,0 +1,53 @@
+// quic = "refuse" on one listener address: its UDP socket, answered by refuse_quic(). Open exactly
+// as long as the TLS listener beside it is, since a browser that finds both refused names the wrong
+// one. Loop thread only; steady state allocates nothing.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "base/address.h"
+#include "base/result.h"
+#include "gateway/quic_limits.h"
+#include "net/loop.h"
+#include "net/socket.h"
+#include "net/udp.h"
+
+namespace postern::gateway {
+
+struct QuicCounts {
+  std::uint64_t refused = 0;  ///< answered with Version Negotiation
+  std::uint64_t ignored = 0;  ///< no QUIC, or nothing to be answered
+  std::uint64_t limited = 0;  ///< over QuicLimitSettings: not answered
+};
+
+/// The limits of one worker, and what it counted, for all its addresses together.
+struct QuicShared {
+  QuicLimits limits;
+  QuicCounts counts;
+};
+
+class QuicRejecter final : public net::UdpReader {
+ public:
+  /// `fd` from net::bind_udp(); `loop` and `shared` outlive it.
+  static Result<std::unique_ptr<QuicRejecter>> open(net::Loop& loop, net::Fd fd,
+                                                    QuicShared& shared);
+
+  Endpoint local() const { return local_; }
+
+  std::size_t received(const net::UdpDatagram& datagram, MutableBytes reply) override;
+  void failed(int) override {}
+
+ private:
+  QuicRejecter(net::Loop& loop, QuicShared& shared);
+  std::uint64_t random();
+  void log(const IpAddress& client);
+
+  net::Loop& loop_;
+  QuicShared& shared_;
+  std::uint64_t random_state_;
+  Endpoint local_;
+  std::unique_ptr<net::UdpSocket> socket_;
+};
+
+}  // namespace postern::gateway

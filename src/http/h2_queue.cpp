@@ -1,0 +1,47 @@
+#include "http/h2_queue.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+
+namespace postern::http::h2 {
+
+void ByteQueue::append(Bytes bytes) {
+  if (bytes.empty()) return;
+  if (capacity_ - begin_ - size_ < bytes.size()) make_room(bytes.size());
+  std::memcpy(data_.get() + begin_ + size_, bytes.data(), bytes.size());
+  size_ += bytes.size();
+}
+
+void ByteQueue::take(MutableBytes out) {
+  assert(out.size() <= size_);
+  if (out.empty()) return;
+  std::memcpy(out.data(), data_.get() + begin_, out.size());
+  begin_ += out.size();
+  size_ -= out.size();
+  if (size_ == 0) clear();
+}
+
+void ByteQueue::clear() {
+  data_.reset();
+  capacity_ = begin_ = size_ = 0;
+}
+
+// What was taken makes room again once it is at least as much as what is left, so that a byte is
+// moved about once.
+void ByteQueue::make_room(std::size_t bytes) {
+  const std::size_t needed = size_ + bytes;
+  if (needed <= capacity_ && begin_ >= size_) {
+    if (size_ != 0) std::memcpy(data_.get(), data_.get() + begin_, size_);
+    begin_ = 0;
+    return;
+  }
+  const std::size_t capacity = size_ == 0 ? bytes : std::max(needed, 2 * capacity_);
+  auto larger = std::make_unique_for_overwrite<std::uint8_t[]>(capacity);
+  if (size_ != 0) std::memcpy(larger.get(), data_.get() + begin_, size_);
+  data_ = std::move(larger);
+  capacity_ = capacity;
+  begin_ = 0;
+}
+
+}  // namespace postern::http::h2

@@ -1,0 +1,30 @@
+// Bytes that wait to be sent on one stream: in at the end, out at the front. No memory while empty.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "base/bytes.h"
+
+namespace postern::http::h2 {
+
+class ByteQueue {
+ public:
+  std::size_t size() const { return size_; }
+  bool empty() const { return size_ == 0; }
+  void append(Bytes bytes);
+  /// Copies the first out.size() bytes and removes them. REQUIRES: there are so many.
+  void take(MutableBytes out);
+  void clear();
+
+ private:
+  void make_room(std::size_t bytes);
+
+  std::unique_ptr<std::uint8_t[]> data_;
+  std::size_t capacity_ = 0;
+  std::size_t begin_ = 0;
+  std::size_t size_ = 0;
+};
+
+}  // namespace postern::http::h2

@@ -1,0 +1,20 @@
+// OpenSSL's way to a socket: like its own socket BIO, but a peer that is gone raises no SIGPIPE,
+// the error number is kept, and an event of the loop does a bounded number of reads. Private.
+#pragma once
+
+#include <openssl/bio.h>
+
+namespace postern::net {
+
+struct TlsSocket {
+  int fd = -1;
+  int reads_left = 0;    ///< until the socket is taken to be empty
+  int error_number = 0;  ///< of the read or write that failed
+  bool starved = false;  ///< OpenSSL wanted to read and there was nothing
+  bool ended = false;    ///< the peer has closed its side
+};
+
+/// A BIO on `socket`, which outlives it. nullptr: out of memory.
+BIO* make_bio(TlsSocket& socket);
+
+}  // namespace postern::net

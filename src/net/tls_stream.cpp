@@ -1,0 +1,382 @@
+#include "net/tls_stream.h"
+
+#include <cassert>
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+#include <openssl/err.h>
+#include <sys/socket.h>
+
+#include "net/poll.h"
+#include "net/tls_error.h"
+
+namespace postern::net {
+namespace {
+
+constexpr int kReadsPerEventMax = 2;    // each up to 64 KiB: one fills the scratch memory, almost
+constexpr int kEmptyRecordsMax = 4096;  // what 64 KiB can hold
+constexpr std::size_t kUnsentKeptBytes = 16U << 10;  // memory that an idle stream may keep
+
+int take_socket_error(int fd) {
+  int error_number = 0;
+  socklen_t size = sizeof error_number;
+  if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error_number, &size) != 0) return errno;
+  return error_number;
+}
+
+Error system_error(int error_number) {
+  return {Code::kIo, std::generic_category().message(error_number)};
+}
+
+}  // namespace
+
+SocketTlsStream::SocketTlsStream(Loop& loop, Fd fd, const Endpoint& peer, StreamReader& reader,
+                                 const TlsSettings& settings)
+    : loop_(loop),
+      reader_(reader),
+      settings_(settings),
+      fd_(std::move(fd)),
+      peer_(peer),
+      read_later_(loop, [this] { read_held(); }) {}
+
+SocketTlsStream::~SocketTlsStream() { mark_destroyed(destroyed_); }
+
+Result<void> SocketTlsStream::be_server(std::shared_ptr<const ServerContext> server) {
+  server_ = std::move(server);
+  SslPtr ssl(server_->new_ssl());
+  if (!ssl) return fail(Code::kIo, "out of memory for a TLS connection");
+  SSL_set_accept_state(ssl.get());
+  return start(std::move(ssl));
+}
+
+Result<void> SocketTlsStream::be_client(std::shared_ptr<const ClientContext> client,
+                                        const std::string& name) {
+  client_ = std::move(client);
+  state_ = State::kConnecting;
+  notes_.name = name.empty() ? peer_.ip.to_string() : name;
+  Result<SslPtr> ssl = client_->new_ssl(notes_.name);
+  if (!ssl) return tl::unexpected(std::move(ssl.error()));
+  connect_timer_ = std::make_unique<Timer>(loop_, [this] { die(system_error(ETIMEDOUT)); });
+  connect_timer_->start_once(settings_.connect_timeout_ms);
+  return start(std::move(*ssl));
+}
+
+bool SocketTlsStream::write(Bytes data) {
+  if (finishing_ || state_ == State::kBroken || state_ == State::kDead) return false;
+  if (unsent() + data.size() > settings_.unsent_bytes_max) return false;
+  if (state_ == State::kOpen && unsent() == 0) data = data.subspan(send_now(data));
+  if (state_ == State::kBroken) return false;
+  if (!data.empty()) {
+    keep(data);
+    update_interest();
+  }
+  return true;
+}
+
+void SocketTlsStream::finish() {
+  finishing_ = true;
+  end_writing_when_sent();
+}
+
+void SocketTlsStream::pause() {
+  paused_ = true;
+  update_interest();
+}
+
+void SocketTlsStream::resume() {
+  paused_ = false;
+  if (state_ != State::kOpen) return;
+  if (held_ != Held::kNothing || SSL_has_pending(ssl_.get()) == 1) read_later_.schedule();
+  update_interest();
+}
+
+Endpoint SocketTlsStream::local() const { return local_endpoint(fd_).value_or(Endpoint{}); }
+
+std::string_view SocketTlsStream::sni() const {
+  if (server_) return notes_.name;
+  const char* const name = SSL_get_servername(ssl_.get(), TLSEXT_NAMETYPE_host_name);
+  return name == nullptr ? std::string_view{} : name;
+}
+
+std::string_view SocketTlsStream::alpn() const {
+  const unsigned char* name = nullptr;
+  unsigned int size = 0;
+  SSL_get0_alpn_selected(ssl_.get(), &name, &size);
+  return {reinterpret_cast<const char*>(name), size};
+}
+
+std::string_view SocketTlsStream::version() const { return SSL_get_version(ssl_.get()); }
+
+bool SocketTlsStream::resumed() const { return SSL_session_reused(ssl_.get()) == 1; }
+
+Result<void> SocketTlsStream::start(SslPtr ssl) {
+  ssl_ = std::move(ssl);
+  socket_.fd = fd_.get();
+  BIO* const bio = make_bio(socket_);
+  if (bio == nullptr) return fail(Code::kIo, "out of memory for a TLS connection");
+  SSL_set_bio(ssl_.get(), bio, bio);
+  SSL_set_app_data(ssl_.get(), &notes_);
+  auto poll = make_poll(loop_, fd_.get(), this);
+  if (!poll) return tl::unexpected(std::move(poll.error()));
+  poll_ = std::move(*poll);
+  update_interest();
+  return {};
+}
+
+int SocketTlsStream::wanted_events() const {
+  if (state_ == State::kConnecting) return kWritable;
+  if (state_ == State::kHandshake) return handshake_writes_ ? kWritable : kReadable;
+  if (state_ == State::kBroken) return kReadable;  // ready at once, so that failed() follows
+  if (state_ == State::kDead) return 0;
+  int wanted = 0;
+  const bool told = held_ == Held::kEnd || held_ == Held::kError;
+  if (!paused_ && !read_ended_ && !told) wanted |= read_wants_write_ ? kWritable : kReadable;
+  if (unsent() > 0 || ending_) wanted |= write_wants_read_ ? kReadable : kWritable;
+  return wanted;
+}
+
+void SocketTlsStream::update_interest() {
+  const int wanted = wanted_events();
+  if (wanted == interest_) return;
+  interest_ = wanted;
+  set_poll(poll_.get(), wanted, [](uv_poll_s* handle, int status, int events) {
+    static_cast<SocketTlsStream*>(poll_owner(handle))->ready(status, events);
+  });
+}
+
+void SocketTlsStream::ready(int status, int events) {
+  if (status < 0) interest_ = 0;  // libuv has stopped watching
+  if (state_ == State::kBroken) {
+    die(std::move(*error_));
+    return;
+  }
+  LifeGuard guard(destroyed_);
+  socket_.reads_left = kReadsPerEventMax;
+  if (state_ == State::kConnecting) finish_connecting();
+  if (!guard.gone() && state_ == State::kHandshake) shake_hands();
+  if (guard.gone() || state_ != State::kOpen) return;
+  if ((events & kWritable) != 0 || write_wants_read_) write_unsent();
+  if (guard.gone() || state_ != State::kOpen) return;
+  if (status < 0 && (paused_ || read_ended_)) {
+    const int error_number = take_socket_error(fd_.get());
+    die(system_error(error_number == 0 ? ECONNRESET : error_number));
+    return;
+  }
+  // After an error too: what arrived before it is read first, then recv says what it was.
+  const bool readable = status < 0 || (events & kReadable) != 0;
+  if (readable || read_wants_write_ || held_ != Held::kNothing) read_chunk();
+  if (!guard.gone()) update_interest();
+}
+
+void SocketTlsStream::finish_connecting() {
+  const int error_number = take_socket_error(fd_.get());
+  if (error_number != 0) {
+    die(system_error(error_number));
+    return;
+  }
+  state_ = State::kHandshake;
+}
+
+void SocketTlsStream::shake_hands() {
+  ERR_clear_error();
+  const int result = SSL_do_handshake(ssl_.get());
+  if (result != 1) {
+    const int reason = SSL_get_error(ssl_.get(), result);
+    handshake_writes_ = reason == SSL_ERROR_WANT_WRITE;
+    if (handshake_writes_ || reason == SSL_ERROR_WANT_READ) {
+      update_interest();
+    } else {
+      die(error_of(reason));
+    }
+    return;
+  }
+  connect_timer_.reset();
+  state_ = State::kOpen;
+  // Bytes that came with the last message of the handshake.
+  if (SSL_has_pending(ssl_.get()) == 1) held_ = Held::kBytes;
+  LifeGuard guard(destroyed_);
+  reader_.connected();
+  if (guard.gone() || state_ != State::kOpen) return;
+  write_unsent();
+}
+
+// From the loop without an event of the socket: works off what OpenSSL has, reads no more.
+void SocketTlsStream::read_held() {
+  if (state_ != State::kOpen) return;
+  LifeGuard guard(destroyed_);
+  socket_.reads_left = 0;
+  read_chunk();
+  if (!guard.gone()) update_interest();
+}
+
+void SocketTlsStream::read_chunk() {
+  if (paused_ || read_ended_) return;
+  const MutableBytes room = loop_.scratch();
+  std::size_t size = 0;
+  if (held_ == Held::kNothing || held_ == Held::kBytes) size = fill(room);
+  LifeGuard guard(destroyed_);
+  if (size > 0) reader_.received(room.first(size));
+  if (!guard.gone() && state_ == State::kOpen && !paused_) tell_held();
+}
+
+// Several records into one chunk. What follows the chunk goes to held_.
+std::size_t SocketTlsStream::fill(MutableBytes room) {
+  std::size_t size = 0;
+  held_ = Held::kNothing;
+  read_wants_write_ = false;
+  for (int empty = 0; size < room.size() && empty < kEmptyRecordsMax;) {
+    ERR_clear_error();
+    socket_.starved = false;
+    std::size_t got = 0;
+    const int result = SSL_read_ex(ssl_.get(), room.data() + size, room.size() - size, &got);
+    if (result == 1) {
+      size += got;
+      continue;
+    }
+    if (stops_reading(SSL_get_error(ssl_.get(), result))) return size;
+    ++empty;
+  }
+  if (SSL_has_pending(ssl_.get()) == 1) held_ = Held::kBytes;
+  return size;
+}
+
+bool SocketTlsStream::stops_reading(int reason) {
+  switch (reason) {
+    case SSL_ERROR_WANT_READ:
+      return socket_.starved;  // otherwise it was a record without data, such as a ticket
+    case SSL_ERROR_WANT_WRITE:
+      read_wants_write_ = true;
+      return true;
+    case SSL_ERROR_ZERO_RETURN:
+      held_ = Held::kEnd;
+      return true;
+    default:
+      held_ = Held::kError;
+      error_ = std::make_unique<Error>(error_of(reason));
+      return true;
+  }
+}
+
+void SocketTlsStream::tell_held() {
+  switch (held_) {
+    case Held::kNothing:
+      return;
+    case Held::kBytes:
+      read_later_.schedule();
+      return;
+    case Held::kEnd:
+      held_ = Held::kNothing;
+      read_ended_ = true;
+      update_interest();
+      reader_.ended();
+      return;
+    case Held::kError:
+      die(std::move(*error_));
+      return;
+  }
+}
+
+void SocketTlsStream::write_unsent() {
+  const bool had_unsent = unsent() > 0;
+  if (had_unsent) unsent_at_ += send_now(Bytes(unsent_).subspan(unsent_at_));
+  if (unsent() == 0) {
+    unsent_at_ = 0;
+    unsent_.clear();
+    if (unsent_.capacity() > kUnsentKeptBytes) unsent_.shrink_to_fit();
+    end_writing_when_sent();
+  }
+  update_interest();
+  if (had_unsent && unsent() == 0) reader_.drained();
+}
+
+void SocketTlsStream::keep(Bytes data) {
+  if (unsent_at_ > unsent_.size() / 2) {
+    unsent_.erase(unsent_.begin(), unsent_.begin() + static_cast<std::ptrdiff_t>(unsent_at_));
+    unsent_at_ = 0;
+  }
+  unsent_.insert(unsent_.end(), data.begin(), data.end());
+}
+
+void SocketTlsStream::end_writing_when_sent() {
+  if (!finishing_ || write_ended_ || unsent() > 0 || state_ != State::kOpen) return;
+  ERR_clear_error();
+  const int result = SSL_shutdown(ssl_.get());
+  ending_ = result < 0 && SSL_get_error(ssl_.get(), result) == SSL_ERROR_WANT_WRITE;
+  update_interest();
+  if (ending_) return;
+  write_ended_ = true;
+  shutdown(fd_.get(), SHUT_WR);
+}
+
+// Returns how much has left, in whole records: OpenSSL keeps the rest of one that the socket did
+// not take, and wants the same bytes again. An error is kept for failed(), which the loop calls.
+std::size_t SocketTlsStream::send_now(Bytes data) {
+  std::size_t sent = 0;
+  write_wants_read_ = false;
+  while (sent < data.size()) {
+    ERR_clear_error();
+    std::size_t size = 0;
+    const int result = SSL_write_ex(ssl_.get(), data.data() + sent, data.size() - sent, &size);
+    if (result == 1) {
+      sent += size;
+      continue;
+    }
+    const int reason = SSL_get_error(ssl_.get(), result);
+    write_wants_read_ = reason == SSL_ERROR_WANT_READ;
+    if (!write_wants_read_ && reason != SSL_ERROR_WANT_WRITE) break_down(reason);
+    break;
+  }
+  sent_total_ += sent;
+  return sent;
+}
+
+void SocketTlsStream::break_down(int reason) {
+  error_ = std::make_unique<Error>(error_of(reason));
+  state_ = State::kBroken;
+  shutdown(fd_.get(), SHUT_RDWR);
+  update_interest();
+}
+
+Error SocketTlsStream::error_of(int reason) const {
+  return tls_error({.reason = reason,
+                    .error_number = socket_.error_number,
+                    .by_server = server_ != nullptr,
+                    .in_handshake = state_ == State::kHandshake},
+                   notes_);
+}
+
+// The error is a copy, since the stream may be gone before the reader has read it.
+void SocketTlsStream::die(Error error) {
+  state_ = State::kDead;
+  update_interest();
+  connect_timer_.reset();
+  reader_.failed(error);
+}
+
+Result<std::unique_ptr<TlsStream>> TlsStream::accepted(Loop& loop, Fd fd, const Endpoint& peer,
+                                                       StreamReader& reader,
+                                                       std::shared_ptr<const TlsServer> server,
+                                                       const TlsSettings& settings) {
+  auto stream = std::make_unique<SocketTlsStream>(loop, std::move(fd), peer, reader, settings);
+  Result<void> made =
+      stream->be_server(std::static_pointer_cast<const ServerContext>(std::move(server)));
+  if (!made) return tl::unexpected(std::move(made.error()));
+  return stream;
+}
+
+Result<std::unique_ptr<TlsStream>> TlsStream::connect(Loop& loop, const Endpoint& peer,
+                                                      const std::string& server_name,
+                                                      StreamReader& reader,
+                                                      std::shared_ptr<const TlsClient> client,
+                                                      const TlsSettings& settings) {
+  Result<Fd> fd = start_connect_tcp(peer);
+  if (!fd) return tl::unexpected(std::move(fd.error()));
+  auto stream = std::make_unique<SocketTlsStream>(loop, std::move(*fd), peer, reader, settings);
+  Result<void> made = stream->be_client(
+      std::static_pointer_cast<const ClientContext>(std::move(client)), server_name);
+  if (!made) return tl::unexpected(std::move(made.error()));
+  return stream;
+}
+
+}  // namespace postern::net

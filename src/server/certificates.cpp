@@ -1,0 +1,133 @@
+#include "server/certificates.h"
+
+#include <algorithm>
+#include <charconv>
+#include <ctime>
+#include <string_view>
+#include <utility>
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "server/fingerprint.h"
+
+namespace postern::server {
+namespace {
+
+constexpr std::int64_t kDayS = 86'400;
+
+std::string date_text(std::int64_t time_s) {
+  return fmt::format("{:%Y-%m-%d}", fmt::gmtime(static_cast<std::time_t>(time_s)));
+}
+
+Result<LoadedCertificate> read_pair(const CertificateSettings& settings) {
+  LoadedCertificate loaded;
+  // Before the reading: a change while it is read is then seen at the next look.
+  loaded.fingerprint = content_fingerprint(files_of(settings));
+  auto identity = net::TlsIdentity::load(settings.cert, settings.key);
+  if (!identity) return tl::unexpected(identity.error());
+  loaded.identity = std::move(*identity);
+  return loaded;
+}
+
+const LoadedCertificate* find_unchanged(const CertificateSettings& wanted,
+                                        const std::vector<CertificateSettings>& settings_before,
+                                        const std::vector<LoadedCertificate>& before) {
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    const CertificateSettings& known = settings_before[i];
+    if (known.cert != wanted.cert || known.key != wanted.key) continue;
+    if (content_fingerprint(files_of(known)) == before[i].fingerprint) return &before[i];
+  }
+  return nullptr;
+}
+
+void warn_of_expiry(const CertificateSettings& settings, const LoadedCertificate& loaded,
+                    CertificatesRead* read) {
+  const std::int64_t now_s = unix_now_s();
+  const std::int64_t not_after_s = loaded.identity->not_after_s();
+  if (not_after_s - now_s >= kExpiryWarningS) return;
+  read->problems.push_back(
+      problem_at(settings.source,
+                 fmt::format("tls.certificate \"{}\" ({}) {}; renew it", settings.name,
+                             settings.cert, expiry_text(not_after_s, now_s)),
+                 true));
+}
+
+}  // namespace
+
+std::vector<std::string> files_of(const CertificateSettings& settings) {
+  return {settings.cert, settings.key};
+}
+
+ConfigProblem problem_at(const std::string& source, std::string text, bool warning) {
+  ConfigProblem problem{source, 0, 0, std::move(text), warning};
+  const std::size_t colon = source.rfind(':');
+  if (colon == std::string::npos) return problem;
+  const char* end = source.data() + source.size();
+  std::uint32_t line = 0;
+  if (std::from_chars(source.data() + colon + 1, end, line).ptr != end) return problem;
+  problem.file.resize(colon);
+  problem.line = line;
+  problem.column = 1;
+  return problem;
+}
+
+CertificatesRead read_certificates(const std::vector<CertificateSettings>& settings,
+                                   const std::vector<CertificateSettings>& settings_before,
+                                   const std::vector<LoadedCertificate>& before) {
+  CertificatesRead read;
+  for (const CertificateSettings& one : settings) {
+    LoadedCertificate loaded;
+    if (const auto* unchanged = find_unchanged(one, settings_before, before)) {
+      loaded = *unchanged;
+    } else if (!one.cert.empty() && !one.key.empty()) {  // else reported as a missing key
+      auto pair = read_pair(one);
+      if (pair) {
+        loaded = std::move(*pair);
+      } else {
+        ++read.error_count;
+        read.problems.push_back(problem_at(
+            one.source, fmt::format("tls.certificate \"{}\": {}", one.name, pair.error().detail)));
+      }
+    }
+    if (loaded.identity != nullptr) warn_of_expiry(one, loaded, &read);
+    read.certificates.push_back(std::move(loaded));
+  }
+  return read;
+}
+
+std::int64_t unix_now_s() { return static_cast<std::int64_t>(std::time(nullptr)); }
+
+std::string expiry_text(std::int64_t not_after_s, std::int64_t now_s) {
+  if (not_after_s <= now_s) return fmt::format("has expired on {}", date_text(not_after_s));
+  const auto days = static_cast<std::size_t>((not_after_s - now_s) / kDayS);
+  return fmt::format("expires in {}, on {}", counted(days, "day"), date_text(not_after_s));
+}
+
+CertificateChanges look_for_changes(const std::vector<CertificateSettings>& settings,
+                                    const std::vector<LoadedCertificate>& served,
+                                    const std::vector<CertificateRejection>& rejected) {
+  CertificateChanges changes;
+  changes.certificates = served;
+  for (std::size_t i = 0; i < served.size(); ++i) {
+    const auto before = std::find_if(rejected.begin(), rejected.end(),
+                                     [&](const CertificateRejection& r) { return r.index == i; });
+    const std::uint64_t now = content_fingerprint(files_of(settings[i]));
+    if (now == served[i].fingerprint) {
+      if (before != rejected.end()) changes.mended.push_back(i);
+      continue;
+    }
+    if (before != rejected.end() && now == before->fingerprint) continue;
+    auto pair = read_pair(settings[i]);
+    if (pair) {
+      changes.certificates[i] = std::move(*pair);
+      changes.reloaded.push_back(i);
+    } else {
+      changes.rejected.push_back({i, now, pair.error().detail});
+    }
+  }
+  return changes;
+}
+
+}  // namespace postern::server

@@ -1,0 +1,297 @@
+#include "server/config_advice.h"
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+#include <set>
+#include <unordered_map>
+
+#include "dns/override.h"
+#include "server/config_help.h"
+
+namespace postern::server {
+namespace {
+
+using gateway::ListenerSettings;
+using http::RouteMatchSettings;
+using http::RouteSettings;
+
+bool is_for_http(const ListenerSettings& listener) { return listener.tcp == 0; }
+
+std::vector<const ListenerSettings*> listeners_of(const Config& config,
+                                                  const RouteSettings& route) {
+  std::vector<const ListenerSettings*> found;
+  for (const ListenerSettings& listener : config.listeners) {
+    if (is_for_http(listener) && is_on(route, listener)) found.push_back(&listener);
+  }
+  return found;
+}
+
+// Listeners
+
+void warn_of_header_nobody_may_send(Reader& reader, const Document& document) {
+  static const http::ForwardedSettings kUsual;
+  for (const auto& [node, unused] : document.listeners) {
+    const Node* header = node->find("client_ip_header");
+    const Node* proxies = node->find("trusted_proxies");
+    if (header == nullptr || header->text == kUsual.client_ip_header) continue;
+    if (proxies != nullptr && !proxies->items.empty()) continue;
+    reader.warning(header->place,
+                   fmt::format("gateway.listener.client_ip_header: '{}' is believed from "
+                               "trusted_proxies only, and there are none",
+                               header->text));
+  }
+}
+
+void warn_of_idle_listeners(Reader& reader, const Document& document) {
+  const Config& config = document.config;
+  for (std::size_t i = 0; i < config.listeners.size(); ++i) {
+    const ListenerSettings& listener = config.listeners[i];
+    const bool used =
+        std::any_of(config.routes.begin(), config.routes.end(),
+                    [&](const RouteSettings& route) { return is_on(route, listener); });
+    if (used || !is_for_http(listener)) continue;
+    reader.warning(document.listeners[i].node->place,
+                   fmt::format("gateway.listener '{}' has no route: every request is answered "
+                               "with 404; add a [[gateway.route]]",
+                               listener.name));
+  }
+}
+
+// Routes
+
+void warn_of_routes_without_listener(Reader& reader, const Document& document) {
+  const auto& listeners = document.config.listeners;
+  if (document.routes.empty() || std::any_of(listeners.begin(), listeners.end(), is_for_http)) {
+    return;
+  }
+  reader.warning(document.routes.front().node->place,
+                 "gateway.route: there is no listener for HTTP, so no route is ever used; add a "
+                 "[[gateway.listener]]");
+}
+
+/// All that a match says, in one form.
+std::string match_key(const RouteMatchSettings& match) {
+  std::string path = match.path;
+  if (match.kind != http::PathMatch::kRegex) {
+    path = http::parse_config_path(path).value_or(path);
+    if (match.kind == http::PathMatch::kPrefix && path.ends_with('/')) path.pop_back();
+  }
+  std::set<std::string> rest;
+  for (const auto& [name, value] : match.headers) {
+    rest.insert(fmt::format("h{}\n{}", to_lower(name), value));
+  }
+  for (const auto& [name, value] : match.query) rest.insert(fmt::format("q{}\n{}", name, value));
+  return fmt::format("{}{}\n{}\n{}", static_cast<int>(match.kind), path, match.method,
+                     fmt::join(rest, "\n"));
+}
+
+/// Finds matches that stand behind an equal one for the same host.
+class Shadows {
+ public:
+  Shadows(Reader& reader, const Document& document) : reader_(reader), document_(document) {}
+
+  void run() {
+    for (std::size_t i = 0; i < document_.routes.size(); ++i) {
+      const RouteSettings& route = document_.config.routes[i];
+      const Node* matches = document_.routes[i].node->find("matches");
+      if (route.matches.empty()) add(i, {}, document_.routes[i].node->place);
+      for (std::size_t m = 0; m < route.matches.size(); ++m) {
+        add(i, route.matches[m], matches->items[m].place);
+      }
+    }
+  }
+
+ private:
+  void add(std::size_t index, const RouteMatchSettings& match, const Place& place) {
+    const RouteSettings& route = document_.config.routes[index];
+    if (route.hostnames.empty()) add(index, match, "", place);
+    for (const std::string& hostname : route.hostnames) {
+      const auto name = parse_override_name(hostname);
+      if (name) add(index, match, to_lower(without_dot(*name)), place);
+    }
+  }
+
+  void add(std::size_t index, const RouteMatchSettings& match, const std::string& host,
+           const Place& place) {
+    const RouteSettings& route = document_.config.routes[index];
+    const RouteSettings* taken_by = nullptr;
+    bool is_used = false;
+    for (const ListenerSettings* listener : listeners_of(document_.config, route)) {
+      const auto [at, added] = first_.try_emplace(
+          fmt::format("{}\n{}\n{}", listener->name, host, match_key(match)), &route);
+      is_used = is_used || added;
+      if (!added) taken_by = at->second;
+    }
+    if (is_used || taken_by == nullptr) return;
+    reader_.warning(
+        place, fmt::format("gateway.route: this is never used{}: an equal match stands before it, "
+                           "in the route at {}; remove one of them",
+                           host.empty() ? "" : fmt::format(" for '{}'", host), taken_by->source));
+  }
+
+  Reader& reader_;
+  const Document& document_;
+  std::unordered_map<std::string, const RouteSettings*> first_;
+};
+
+/// Who answers for a name, of all views.
+class Answered {
+ public:
+  explicit Answered(const Config& config) : config_(config) {
+    std::vector<const dns::OverrideSettings*> rules;
+    for (const auto& rule : config.policy.overrides) rules.push_back(&rule);
+    overrides_ = dns::OverrideTable::compile(rules);
+  }
+
+  bool has(const dns::Name& name) const {
+    if (overrides_.find(dns::LookupName(name.view()), dns::RrType::kA)) return true;
+    const auto covers = [&](const dns::Name& above) {
+      return !above.view().is_root() && dns::is_at_or_below(name.view(), above.view());
+    };
+    const auto& policy = config_.policy;
+    return std::any_of(policy.zones.begin(), policy.zones.end(),
+                       [&](const auto& zone) { return covers(zone.name); }) ||
+           std::any_of(config_.forwards.begin(), config_.forwards.end(),
+                       [&](const auto& forward) { return covers(forward.name); }) ||
+           covers(*dns::Name::parse("localhost"));
+  }
+
+ private:
+  const Config& config_;
+  dns::OverrideTable overrides_;
+};
+
+void warn_of_names_without_dns(Reader& reader, const Document& document) {
+  if (document.config.listen.empty()) return;
+  const Answered answered(document.config);
+  std::set<std::string> told;
+  for (const auto& [node, unused] : document.routes) {
+    const Node* hostnames = node->find("hostnames");
+    if (hostnames == nullptr) continue;
+    for (const Node& item : hostnames->items) {
+      const auto name = parse_override_name(item.text);
+      if (!name || answered.has(*name) || !told.insert(name->lower_wire()).second) continue;
+      reader.warning(item.place,
+                     fmt::format("gateway.route.hostnames: '{}' has no override, zone or "
+                                 "publish_dns here, so clients get what the public DNS says; add "
+                                 "a [[dns.override]]",
+                                 item.text));
+    }
+  }
+}
+
+// Certificates
+
+/// `host` may be a wildcard itself: "*.x" is covered as far as a certificate can.
+bool is_covered(const std::vector<std::string>& names, const std::string& host) {
+  const std::size_t dot = host.find('.');
+  return std::any_of(names.begin(), names.end(), [&](const std::string& name) {
+    return name == host || (name.starts_with("*.") && dot != std::string::npos &&
+                            std::string_view(name).substr(1) == std::string_view(host).substr(dot));
+  });
+}
+
+/// "FILE:LINE", as it stands in `source`.
+ConfigProblem warning_at(const std::string& source, std::string text) {
+  ConfigProblem problem{source, 0, 0, std::move(text), true};
+  const std::size_t colon = source.rfind(':');
+  if (colon == std::string::npos) return problem;
+  problem.file = source.substr(0, colon);
+  std::from_chars(source.data() + colon + 1, source.data() + source.size(), problem.line);
+  problem.column = 1;
+  return problem;
+}
+
+class Coverage {
+ public:
+  using Names = std::map<std::string, std::vector<std::string>>;
+
+  Coverage(const Config& config, const Names& names) : config_(config), names_(names) {}
+
+  void check_routes() {
+    for (const RouteSettings& route : config_.routes) {
+      for (const std::string& hostname : route.hostnames) check_route(route, to_lower(hostname));
+    }
+  }
+
+  void check_overrides() {
+    for (const dns::OverrideSettings& rule : config_.policy.overrides) {
+      if (!rule.service) continue;
+      for (const dns::Name& name : rule.names) check_override(rule, to_lower(without_dot(name)));
+    }
+  }
+
+  std::vector<ConfigProblem> take() { return std::move(problems_); }
+
+ private:
+  void check_route(const RouteSettings& route, const std::string& host) {
+    said_.insert(host);
+    for (const ListenerSettings* listener : listeners_of(config_, route)) {
+      const auto names = names_of(*listener);
+      if (!names || is_covered(*names, host)) continue;
+      problems_.push_back(warning_at(
+          route.source, fmt::format("gateway.route.hostnames: no certificate of the listener '{}' "
+                                    "covers '{}', so browsers refuse it; there are: {}",
+                                    listener->name, host, fmt::join(*names, ", "))));
+    }
+  }
+
+  /// Names of routes have been looked at.
+  void check_override(const dns::OverrideSettings& rule, const std::string& host) {
+    if (said_.contains(host)) return;
+    std::vector<std::string> all;
+    std::string listeners;
+    for (const ListenerSettings& listener : config_.listeners) {
+      if (!shares_address(listener, rule)) continue;
+      const auto names = names_of(listener);
+      if (!names && listener.https != 0) return;
+      if (!names) continue;
+      all.insert(all.end(), names->begin(), names->end());
+      listeners += fmt::format("{}'{}'", listeners.empty() ? "" : ", ", listener.name);
+    }
+    if (listeners.empty() || is_covered(all, host)) return;
+    problems_.push_back(warning_at(
+        rule.source, fmt::format("dns.override.names: '{}' leads to the listener {}, which has no "
+                                 "certificate that covers it; there are: {}",
+                                 host, listeners, fmt::join(all, ", "))));
+  }
+
+  /// nullopt: no HTTPS, or not known.
+  std::optional<std::vector<std::string>> names_of(const ListenerSettings& listener) const {
+    if (listener.https == 0) return std::nullopt;
+    std::vector<std::string> all;
+    for (const std::string& certificate : listener.certificates) {
+      const auto names = names_.find(certificate);
+      if (names == names_.end()) return std::nullopt;
+      all.insert(all.end(), names->second.begin(), names->second.end());
+    }
+    return all;
+  }
+
+  const Config& config_;
+  const Names& names_;
+  std::set<std::string> said_;
+  std::vector<ConfigProblem> problems_;
+};
+
+}  // namespace
+
+void advise_on_gateway(Reader& reader, const Document& document) {
+  warn_of_header_nobody_may_send(reader, document);
+  warn_of_idle_listeners(reader, document);
+  warn_of_routes_without_listener(reader, document);
+  Shadows(reader, document).run();
+  warn_of_names_without_dns(reader, document);
+}
+
+std::vector<ConfigProblem> check_coverage(
+    const Config& config,
+    const std::map<std::string, std::vector<std::string>>& names_by_certificate) {
+  Coverage coverage(config, names_by_certificate);
+  coverage.check_routes();
+  coverage.check_overrides();
+  return coverage.take();
+}
+
+}  // namespace postern::server

@@ -1,0 +1,143 @@
+#include "server/config_publish.h"
+
+#include <algorithm>
+#include <map>
+#include <unordered_set>
+
+#include "server/config_help.h"
+
+namespace postern::server {
+namespace {
+
+constexpr std::uint16_t kHttpsPort = 443;
+
+using gateway::ListenerSettings;
+using http::RouteSettings;
+
+/// Addresses that a name can have.
+std::vector<IpAddress> published_addresses(const ListenerSettings& listener) {
+  std::vector<IpAddress> addresses;
+  std::copy_if(listener.addresses.begin(), listener.addresses.end(), std::back_inserter(addresses),
+               [](const IpAddress& ip) { return !ip.is_unspecified(); });
+  return addresses;
+}
+
+bool publishes(const ListenerSettings& listener) {
+  return listener.tcp == 0 && listener.publish_dns && !published_addresses(listener).empty();
+}
+
+/// Who publishes one name, over all routes that have it.
+struct Publication {
+  dns::Name name;
+  std::size_t route = 0;               // the first
+  Place place;                         // of the name in it
+  std::vector<std::size_t> listeners;  // in the order of the file
+};
+
+class Publisher {
+ public:
+  Publisher(Reader& reader, Document& document)
+      : reader_(reader), document_(document), config_(document.config) {
+    for (const auto& rule : config_.policy.overrides) {
+      for (const dns::Name& name : rule.names) explicit_.insert(name.lower_wire());
+    }
+    for (const auto& zone : config_.policy.zones) explicit_.insert(zone.name.lower_wire());
+  }
+
+  void run() {
+    for (std::size_t i = 0; i < config_.routes.size(); ++i) add_route(i);
+    for (Publication& publication : all_) {
+      auto& listeners = publication.listeners;
+      std::sort(listeners.begin(), listeners.end());
+      warn_of_others(publication);
+      override_for(publication.route, listeners.front()).names.push_back(publication.name);
+    }
+  }
+
+ private:
+  void add_route(std::size_t index) {
+    const RouteSettings& route = config_.routes[index];
+    std::vector<std::size_t> listeners;
+    for (std::size_t i = 0; i < config_.listeners.size(); ++i) {
+      const ListenerSettings& listener = config_.listeners[i];
+      if (publishes(listener) && is_on(route, listener)) listeners.push_back(i);
+    }
+    if (listeners.empty()) return;
+    const Node* node = document_.routes[index].node->find("hostnames");
+    if (node == nullptr) return;
+    for (const Node& item : node->items) {
+      const auto name = parse_override_name(item.text);
+      if (name && !explicit_.contains(name->lower_wire())) add(*name, index, item.place, listeners);
+    }
+  }
+
+  void add(const dns::Name& name, std::size_t route, const Place& place,
+           const std::vector<std::size_t>& listeners) {
+    const auto [at, added] = index_.try_emplace(name.lower_wire(), all_.size());
+    if (added) all_.push_back({name, route, place, {}});
+    auto& known = all_[at->second].listeners;
+    for (const std::size_t listener : listeners) {
+      if (std::find(known.begin(), known.end(), listener) == known.end()) known.push_back(listener);
+    }
+  }
+
+  void warn_of_others(const Publication& publication) {
+    const ListenerSettings& first = config_.listeners[publication.listeners.front()];
+    for (const std::size_t i : publication.listeners) {
+      const ListenerSettings& other = config_.listeners[i];
+      if (published_addresses(other) == published_addresses(first)) continue;
+      reader_.warning(
+          publication.place,
+          fmt::format("gateway.route.hostnames: '{}' is served by the listeners '{}' "
+                      "and '{}'; DNS says the address of '{}' only; write a "
+                      "[[dns.override]] for it, or publish_dns = false for one of them",
+                      without_dot(publication.name), first.name, other.name, first.name));
+      return;
+    }
+  }
+
+  dns::OverrideSettings& override_for(std::size_t route, std::size_t listener) {
+    const auto key = std::pair(route, listener);
+    const auto [at, added] = rules_.try_emplace(key, config_.policy.overrides.size());
+    if (added) {
+      dns::OverrideSettings& rule = config_.policy.overrides.emplace_back();
+      rule.addresses = published_addresses(config_.listeners[listener]);
+      rule.source = config_.routes[route].source + ", publish_dns";
+    }
+    return config_.policy.overrides[at->second];
+  }
+
+  Reader& reader_;
+  Document& document_;
+  Config& config_;
+  std::unordered_set<std::string> explicit_;
+  std::vector<Publication> all_;
+  std::map<std::string, std::size_t> index_;                          // into all_
+  std::map<std::pair<std::size_t, std::size_t>, std::size_t> rules_;  // into the overrides
+};
+
+const ListenerSettings* find_https(const std::vector<ListenerSettings>& listeners,
+                                   const dns::OverrideSettings& rule) {
+  const ListenerSettings* found = nullptr;
+  for (const ListenerSettings& listener : listeners) {
+    if (listener.https == 0 || !shares_address(listener, rule)) continue;
+    if (listener.https == kHttpsPort) return &listener;
+    if (found == nullptr) found = &listener;
+  }
+  return found;
+}
+
+}  // namespace
+
+void publish_routes(Reader& reader, Document& document) { Publisher(reader, document).run(); }
+
+void bind_services(Config& config) {
+  for (dns::OverrideSettings& rule : config.policy.overrides) {
+    if (rule.https != dns::OverrideHttps::kGateway) continue;
+    if (const ListenerSettings* listener = find_https(config.listeners, rule)) {
+      rule.service = dns::ServiceBinding{listener->alpn, listener->https};
+    }
+  }
+}
+
+}  // namespace postern::server

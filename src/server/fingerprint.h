@@ -1,0 +1,21 @@
+// Whether files hold what they held: a number over names and content. Any thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "net/socket.h"
+
+namespace postern::server {
+
+/// Names and content of the files as a number; a file that cannot be read counts as its error.
+std::uint64_t content_fingerprint(const std::vector<std::string>& files);
+
+/// For reading files of any kind without waiting; the descriptor is empty when it cannot.
+net::Fd open_to_read(const std::string& path);
+/// Fills `buffer` as far as the file goes; how much that was.
+std::size_t read_some(const net::Fd& fd, MutableBytes buffer);
+
+}  // namespace postern::server

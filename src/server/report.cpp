@@ -1,0 +1,126 @@
+#include "server/report.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <string>
+#include <system_error>
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/text.h"
+
+namespace postern::server {
+namespace {
+
+constexpr std::size_t kProblemsLogged = 20;
+
+void log_zones(const Snapshot& snapshot) {
+  for (std::size_t i = 0; i < snapshot.zones.size(); ++i) {
+    const LoadedZone& zone = snapshot.zones[i];
+    const dns::ZoneSettings& settings = snapshot.config.policy.zones[i];
+    log_info("zone", "{} serial {}, {} from {}", settings.name.text(), zone.zone->serial(),
+             counted(zone.zone->record_count(), "record"), settings.file);
+  }
+}
+
+void log_certificates(const Snapshot& snapshot) {
+  const auto& settings = snapshot.config.certificates;
+  for (std::size_t i = 0; i < settings.size(); ++i) {
+    const net::TlsIdentity& identity = *snapshot.gateway->certificates[i].identity;
+    log_info("certificate", "{} for {} {}, from {}", settings[i].name,
+             fmt::join(identity.names(), " "), expiry_text(identity.not_after_s(), unix_now_s()),
+             settings[i].cert);
+  }
+}
+
+// A file may be both: several certificates share one, a zone is included by another.
+std::vector<std::string> files_read(const Snapshot& snapshot) {
+  std::vector<std::string> files = snapshot.config.files;
+  for (const LoadedZone& zone : snapshot.zones) {
+    files.insert(files.end(), zone.files.begin(), zone.files.end());
+  }
+  for (const CertificateSettings& certificate : snapshot.config.certificates) {
+    files.push_back(certificate.cert);
+    files.push_back(certificate.key);
+  }
+  std::sort(files.begin(), files.end());
+  files.erase(std::unique(files.begin(), files.end()), files.end());
+  return files;
+}
+
+}  // namespace
+
+void print_problems(const std::vector<ConfigProblem>& problems) {
+  for (const ConfigProblem& problem : problems) fmt::print(stderr, "{}\n", problem.to_string());
+}
+
+void log_problems(std::string_view event, const std::vector<ConfigProblem>& problems) {
+  std::size_t logged = 0;
+  for (const ConfigProblem& problem : problems) {
+    if (++logged > kProblemsLogged) {
+      log_error(event, "and {} more", problems.size() - kProblemsLogged);
+      return;
+    }
+    if (problem.warning) {
+      log_warning(event, "{}", problem.to_string());
+    } else {
+      log_error(event, "{}", problem.to_string());
+    }
+  }
+}
+
+void log_listening(const ListenPlan& plan) {
+  for (const ListenPlace& place : plan.dns) {
+    log_info("listening", "{} UDP and TCP", place.endpoint.to_string());
+  }
+  for (const ListenPlace& place : plan.gateway) {
+    log_info("listening", "{} TCP, {}", place.endpoint.to_string(), place.key);
+  }
+  for (const ListenPlace& place : plan.quic) {
+    log_info("listening", "{} UDP, {}", place.endpoint.to_string(), place.key);
+  }
+}
+
+void log_served(const Snapshot& snapshot) {
+  const Config& config = snapshot.config;
+  log_zones(snapshot);
+  log_info("overrides", "{}, {}", counted(config.policy.overrides.size(), "override"),
+           counted(config.policy.views.size(), "view"));
+  for (const nameserver::ForwardSettings& forward : config.forwards) {
+    std::string upstreams;
+    for (const auto& upstream : forward.upstreams) upstreams += " " + upstream.text;
+    log_info("forward", "{} to{} ({})", forward.name.text(), upstreams, forward.source);
+  }
+  log_certificates(snapshot);
+  if (config.listeners.empty()) return;
+  log_info("gateway", "{}, {}", counted(config.listeners.size(), "listener"),
+           counted(config.routes.size(), "route"));
+}
+
+void warn_of_expiry(const Snapshot& snapshot) {
+  const std::int64_t now_s = unix_now_s();
+  const auto& settings = snapshot.config.certificates;
+  for (std::size_t i = 0; i < settings.size(); ++i) {
+    const std::int64_t end_s = snapshot.gateway->certificates[i].identity->not_after_s();
+    if (end_s - now_s >= kExpiryWarningS) continue;
+    log_warning("certificate_expiry", "{} ({}) {}", settings[i].name, settings[i].cert,
+                expiry_text(end_s, now_s));
+  }
+}
+
+void warn_of_unreadable(const Snapshot& snapshot) {
+  const std::string& user = snapshot.config.server.user;
+  for (const std::string& file : files_read(snapshot)) {
+    if (::access(file.c_str(), R_OK) == 0) continue;
+    log_warning(
+        "unreadable",
+        "user '{}' cannot read {} ({}), so a reload or an edit of it will be refused; let it "
+        "read the file and enter the directories above: chmod o+r or chown {} {}",
+        user, file, std::generic_category().message(errno), user, file);
+  }
+}
+
+}  // namespace postern::server

@@ -1,0 +1,212 @@
+#include <doctest/doctest.h>
+
+#include "folder.h"
+#include "server/config_advice.h"
+
+namespace postern::server {
+namespace {
+
+ConfigResult load(std::string_view text, std::string_view extra = "") {
+  static const test::Folder folder;
+  static const std::string zone = folder.write("lan.zone", "");
+  static const ConfigSurroundings with{folder.write("resolv.conf", "nameserver 192.0.2.53\n")};
+  folder.write("tls.crt", "");
+  folder.write("tls.key", "");
+  const std::string certificate =
+      "tls.certificate = [{ name = \"lan\", cert = \"tls.crt\", key = "
+      "\"tls.key\" }]\n";
+  ConfigResult result = load_config_text(std::string(extra) + certificate + std::string(text),
+                                         folder.path("t.toml"), with);
+  for (ConfigProblem& p : result.problems) p.file = folder.shorten(p.file);
+  for (ConfigProblem& p : result.problems) p.text = folder.shorten(p.text);
+  for (auto& rule : result.config.policy.overrides) rule.source = folder.shorten(rule.source);
+  for (auto& route : result.config.routes) route.source = folder.shorten(route.source);
+  return result;
+}
+
+std::string listener(const std::string& name, const std::string& address,
+                     const std::string& rest = "certificates = [\"lan\"]") {
+  return "[[gateway.listener]]\nname = \"" + name + "\"\naddress = [\"" + address + "\"]\n" + rest +
+         "\n";
+}
+
+std::string route(const std::string& listeners, const std::string& hostnames,
+                  const std::string& rest = "respond = {}") {
+  return "[[gateway.route]]\nlisteners = [" + listeners + "]\nhostnames = [" + hostnames + "]\n" +
+         rest + "\n";
+}
+
+/// "a.me. b.me. -> 10.0.0.1 alpn=h2,http/1.1 port=443", one line for each override.
+std::string overrides(const ConfigResult& result) {
+  std::string text;
+  for (const ConfigProblem& p : result.problems) text += p.to_string() + "\n";
+  for (const auto& rule : result.config.policy.overrides) {
+    for (const auto& name : rule.names) text += name.text() + " ";
+    text += "->";
+    for (const auto& ip : rule.addresses) text += " " + ip.to_string();
+    if (rule.service) {
+      text +=
+          fmt::format(" alpn={} port={}", fmt::join(rule.service->alpn, ","), rule.service->port);
+    }
+    text += "\n";
+  }
+  return text;
+}
+
+std::string problems(const ConfigResult& result) {
+  std::string text;
+  for (const ConfigProblem& p : result.problems) text += p.to_string() + "\n";
+  return text;
+}
+
+std::string problems(const std::vector<ConfigProblem>& found) {
+  std::string text;
+  for (const ConfigProblem& p : found) text += p.to_string() + "\n";
+  return text;
+}
+
+std::string override_of(const std::string& names, const std::string& address,
+                        const std::string& rest = "") {
+  return "[[dns.override]]\nnames = [" + names + "]\naddress = [\"" + address + "\"]\n" + rest +
+         "\n";
+}
+
+}  // namespace
+
+TEST_CASE("names of routes lead to the address of their listener") {
+  const auto result = load(listener("a", "10.0.0.1") + route("\"a\"", "\"One.me\", \"*.two.me\"") +
+                           route("", "\"three.me\""));
+  CHECK(overrides(result) ==
+        "One.me. *.two.me. -> 10.0.0.1 alpn=h2,http/1.1 port=443\n"
+        "three.me. -> 10.0.0.1 alpn=h2,http/1.1 port=443\n");
+  const auto& rule = result.config.policy.overrides[0];
+  CHECK(rule.ttl_s == 60);
+  CHECK(rule.https == dns::OverrideHttps::kGateway);
+  CHECK(rule.other == dns::OverrideOther::kForward);
+  CHECK(rule.views.empty());
+  CHECK(rule.source == "t.toml:6, publish_dns");
+}
+
+TEST_CASE("a name that an override or a zone has is left to it") {
+  const auto result =
+      load(override_of("\"one.me\"", "10.9.9.9") +
+           "[[dns.zone]]\nname = \"zone.me\"\nfile = \"lan.zone\"\n" + listener("a", "10.0.0.1") +
+           route("\"a\"", "\"ONE.me\", \"zone.me\", \"x.zone.me\""));
+  CHECK(overrides(result) ==
+        "one.me. -> 10.9.9.9\n"
+        "x.zone.me. -> 10.0.0.1 alpn=h2,http/1.1 port=443\n");
+}
+
+TEST_CASE(
+    "a listener with publish_dns = false, without an address of its own or with tcp says "
+    "nothing to DNS") {
+  const std::string zone = "[[dns.forward]]\nname = \"me\"\nupstreams = [\"192.0.2.1\"]\n";
+  CHECK(overrides(load(zone + listener("a", "10.0.0.1", "https = 0\npublish_dns = false") +
+                       listener("b", "0.0.0.0", "http = 81\nhttps = 0") +
+                       listener("c", "10.0.0.1", "tcp = 5\nbackends = [\"x:1\"]") +
+                       route("", "\"one.me\""))) == "");
+}
+
+TEST_CASE("of two listeners the first says its address, with a warning when the other differs") {
+  CHECK(overrides(load(listener("a", "10.0.0.1") + listener("b", "10.0.0.2") +
+                       route("\"b\", \"a\"", "\"one.me\""))) ==
+        "t.toml:12:14: warning: gateway.route.hostnames: 'one.me' is served by the listeners 'a' "
+        "and 'b'; DNS says the address of 'a' only; write a [[dns.override]] for it, or "
+        "publish_dns = false for one of them\n"
+        "one.me. -> 10.0.0.1 alpn=h2,http/1.1 port=443\n");
+  CHECK(overrides(load(listener("a", "10.0.0.1", "http = 8080\nhttps = 0") +
+                       listener("b", "10.0.0.1") + route("\"a\"", "\"one.me\"") +
+                       route("\"b\"", "\"one.me\"", "redirect = { scheme = \"https\" }"))) ==
+        "one.me. -> 10.0.0.1 alpn=h2,http/1.1 port=443\n");
+}
+
+TEST_CASE("HTTPS of an override is of the listener on its address, port 443 before others") {
+  const std::string routes = route("", "\"r.me\"");
+  const std::string high = listener("high", "10.0.0.1",
+                                    "http = 8080\nhttps = 8443\ncertificates = [\"lan\"]\nalpn = "
+                                    "[\"h2\"]");
+  CHECK(overrides(load(override_of("\"one.me\"", "10.0.0.1") +
+                       override_of("\"none.me\"", "10.0.0.1", "https = \"none\"") +
+                       override_of("\"other.me\"", "10.0.0.7") + high + routes)) ==
+        "one.me. -> 10.0.0.1 alpn=h2 port=8443\n"
+        "none.me. -> 10.0.0.1\n"
+        "other.me. -> 10.0.0.7\n"
+        "r.me. -> 10.0.0.1 alpn=h2 port=8443\n");
+  CHECK(overrides(load(override_of("\"one.me\"", "10.0.0.1") + high + listener("low", "10.0.0.1") +
+                       routes))
+            .starts_with("one.me. -> 10.0.0.1 alpn=h2,http/1.1 port=443\n"));
+  CHECK(overrides(load(override_of("\"one.me\"", "10.0.0.1") +
+                       listener("plain", "10.0.0.1", "https = 0") + routes)) ==
+        "one.me. -> 10.0.0.1\nr.me. -> 10.0.0.1\n");
+}
+
+TEST_CASE("a match behind an equal one is never used") {
+  const std::string rest = "respond = {}\nmatches = [{ path_prefix = ";
+  CHECK(problems(load(listener("a", "10.0.0.1") + route("", "\"one.me\"") +
+                      route("\"a\"", "\"ONE.me\", \"two.me\""))) ==
+        "t.toml:10:1: warning: gateway.route: this is never used for 'one.me': an equal match "
+        "stands before it, in the route at t.toml:6; remove one of them\n");
+  CHECK(problems(
+            load(listener("a", "10.0.0.1") +
+                 route("", "\"one.me\"", rest + "\"/x/\", headers = { A = \"1\" } }]") +
+                 route("", "\"one.me\"",
+                       rest + "\"/x\" }, { path_prefix = \"/%78\", headers = { a = \"1\" } }]"))) ==
+        "t.toml:15:36: warning: gateway.route: this is never used for 'one.me': an equal match "
+        "stands before it, in the route at t.toml:6; remove one of them\n");
+  CHECK(problems(load(listener("a", "10.0.0.1") + listener("b", "10.0.0.1", "https = 0\nhttp = 1") +
+                      route("\"a\"", "\"one.me\"") + route("\"a\", \"b\"", "\"one.me\""))) == "");
+}
+
+TEST_CASE("listeners without routes and routes without listeners are told of") {
+  CHECK(problems(load(listener("a", "10.0.0.1"))) ==
+        "t.toml:2:1: warning: gateway.listener 'a' has no route: every request is answered with "
+        "404; add a [[gateway.route]]\n");
+  CHECK(problems(load("[[gateway.route]]\nrespond = {}\n")) ==
+        "t.toml:2:1: warning: gateway.route: there is no listener for HTTP, so no route is ever "
+        "used; add a [[gateway.listener]]\n");
+}
+
+TEST_CASE("a client address that nobody may send is told of") {
+  const std::string certificates = "certificates = [\"lan\"]\nclient_ip_header = ";
+  CHECK(problems(load(listener("a", "10.0.0.1", certificates + "\"CF-Connecting-IP\"") +
+                      route("", "\"one.me\""))) ==
+        "t.toml:6:20: warning: gateway.listener.client_ip_header: 'CF-Connecting-IP' is believed "
+        "from trusted_proxies only, and there are none\n");
+  CHECK(problems(load(listener("a", "10.0.0.1", certificates + "\"X-Forwarded-For\"") +
+                      route("", "\"one.me\""))) == "");
+}
+
+TEST_CASE("a name that nothing here answers for is told of, once") {
+  const std::string quiet = listener("a", "10.0.0.1", "https = 0\npublish_dns = false");
+  const std::string routes =
+      route("", "\"one.me\", \"app.localhost\"") +
+      route("", "\"one.me\"", "respond = {}\nmatches = [{ method = \"PUT\" }]");
+  CHECK(problems(load(quiet + routes)) ==
+        "t.toml:9:14: warning: gateway.route.hostnames: 'one.me' has no override, zone or "
+        "publish_dns here, so clients get what the public DNS says; add a [[dns.override]]\n");
+  CHECK(problems(load(quiet + routes, "dns.listen = []\n")).find("one.me") == std::string::npos);
+  CHECK(problems(load(quiet + routes + override_of("\"*.me\"", "10.0.0.1"))) == "");
+  CHECK(problems(load(quiet + routes + "[[dns.zone]]\nname = \"me\"\nfile = \"lan.zone\"\n")) ==
+        "");
+}
+
+TEST_CASE("names without a certificate that covers them are told of") {
+  const auto result = load(override_of("\"*.home.me\", \"me\"", "10.0.0.1") +
+                           listener("a", "10.0.0.1") + route("", "\"a.b.me\", \"A.me\"") +
+                           route("", "\"*.me\"", "respond = {}\nmatches = [{ method = \"PUT\" }]"));
+  REQUIRE(result.error_count == 0);
+  auto config = result.config;
+  for (auto& rule : config.policy.overrides)
+    rule.source = rule.source.substr(rule.source.find("t.toml"));
+  CHECK(problems(check_coverage(config, {{"lan", {"*.me", "10.0.0.1"}}})) ==
+        "t.toml:10:1: warning: gateway.route.hostnames: no certificate of the listener 'a' covers "
+        "'a.b.me', so browsers refuse it; there are: *.me, 10.0.0.1\n"
+        "t.toml:2:1: warning: dns.override.names: '*.home.me' leads to the listener 'a', which has "
+        "no certificate that covers it; there are: *.me, 10.0.0.1\n"
+        "t.toml:2:1: warning: dns.override.names: 'me' leads to the listener 'a', which has no "
+        "certificate that covers it; there are: *.me, 10.0.0.1\n");
+  CHECK(check_coverage(config, {{"lan", {"me", "*.me", "*.home.me", "*.b.me"}}}).empty());
+  CHECK(check_coverage(config, {}).empty());
+}
+
+}  // namespace postern::server

@@ -1,0 +1,41 @@
+#include "server/watch.h"
+
+#include <doctest/doctest.h>
+
+#include "../sockets.h"
+#include "certificate_files.h"
+
+namespace postern::server {
+namespace {
+
+using test::Folder;
+using test::shell;
+
+}  // namespace
+
+TEST_CASE("a swap of the directory that two files are linked into is one change") {
+  const Folder folder;
+  folder.write("..first/tls.crt", "1");
+  folder.write("..first/tls.key", "1");
+  folder.write("..second/tls.crt", "2");
+  folder.write("..second/tls.key", "2");
+  shell(folder, "ln -s ..first ..data; ln -s ..data/tls.crt tls.crt; ln -s ..data/tls.key tls.key");
+  net::Loop loop;
+  int changes = 0;
+  // It has to be seen by events: looking again would take an hour.
+  Watcher watcher(loop, [&] { ++changes; }, {.look_again_ms = 3'600'000, .settle_ms = 50});
+  watcher.watch({folder.path("tls.crt"), folder.path("tls.key")});
+  CHECK(test::run_until(
+      loop, [&] { return changes == 1; }, 5000));  // files that are new
+  shell(folder, "ln -s ..second ..tmp; mv -T ..tmp ..data");
+  CHECK(test::run_until(
+      loop, [&] { return changes == 2; }, 5000));
+  shell(folder, "echo 3 > ..second/tls.crt; echo 3 > ..second/tls.key");
+  CHECK(test::run_until(
+      loop, [&] { return changes == 3; }, 5000));
+  shell(folder, "touch ..first/tls.crt");
+  CHECK_FALSE(test::run_until(
+      loop, [&] { return changes > 3; }, 300));
+}
+
+}  // namespace postern::server
