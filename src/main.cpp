@@ -99,10 +99,12 @@ int serve_command_line(int argc, char** argv) {
   auto* explain_command =
       app.add_subcommand("explain", "say what would be answered, and which line says so");
   postern::cli::ExplainOptions options;
-  explain_command->add_option("NAME", options.name, "a domain name")->required();
+  explain_command->add_option("NAME", options.name, "a domain name, or a URL")->required();
   explain_command->add_option("TYPE", options.type, "a record type, such as A or HTTPS")
       ->capture_default_str();
   explain_command->add_option("--client", options.client, "the address that asks")
+      ->capture_default_str();
+  explain_command->add_option("--method", options.method, "of the request, for a URL")
       ->capture_default_str();
   for (CLI::App* command : {run_command, check_command, explain_command}) {
     add_config_option(command, &file);

@@ -19,10 +19,12 @@ int check(const std::string& config_file) {
     return 1;
   }
   const server::Config& config = read.snapshot->config;
-  fmt::print("{}: good; {}, {}, {}, {}\n", config_file,
+  fmt::print("{}: good; {}, {}, {}, {}, {}, {}\n", config_file,
              counted(config.policy.overrides.size(), "override"),
              counted(config.policy.zones.size(), "zone"),
-             counted(config.forwards.size(), "forward"), counted(read.problems.size(), "warning"));
+             counted(config.forwards.size(), "forward"),
+             counted(config.listeners.size(), "listener"), counted(config.routes.size(), "route"),
+             counted(read.problems.size(), "warning"));
   return 0;
 }
 

@@ -7,8 +7,9 @@
 namespace postern::cli {
 
 struct ExplainOptions {
-  std::string name;
+  std::string name;  ///< or a URL
   std::string type = "A";
+  std::string method = "GET";  ///< of a URL
   std::string client = "127.0.0.1";
   std::string config_file;
 };

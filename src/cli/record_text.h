@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "base/address.h"
 #include "base/bytes.h"
 
 namespace postern::cli {
@@ -11,5 +12,8 @@ namespace postern::cli {
 /// The answer section, one line each: "gw.home.arpa. 3600 IN A 192.168.10.50". Types that have no
 /// simple text come in the form of RFC 3597.
 std::vector<std::string> answer_lines(Bytes message);
+
+/// Of its A and AAAA records.
+std::vector<IpAddress> answer_addresses(Bytes message);
 
 }  // namespace postern::cli

@@ -10,6 +10,7 @@
 #include "gateway/connection.h"
 #include "gateway/context.h"
 #include "gateway/quic_service.h"
+#include "gateway/tcp_relay.h"
 #include "net/tcp.h"
 #include "net/timer.h"
 
@@ -42,6 +43,7 @@ struct Gateway::Impl final : public Connections {
                                        const http::HealthSettings& health);
   void accept(net::Fd fd, const Endpoint& peer, const Endpoint& local);
   bool is_full();
+  void log_relay(const RelayRecord& record);
   void closed(Connection& connection) override;
   void sweep();
   void drop_unused_backends();
@@ -51,6 +53,7 @@ struct Gateway::Impl final : public Connections {
   unsigned workers;
   std::map<std::string, std::shared_ptr<Backend>> backends;  // by URL and health settings
   std::vector<Listening> listening;
+  TcpRelay relay;
   QuicShared quic;
   std::vector<std::unique_ptr<QuicRejecter>> rejecters;
   std::vector<std::unique_ptr<Connection>> connections;
@@ -60,7 +63,10 @@ struct Gateway::Impl final : public Connections {
 
 Gateway::Impl::Impl(net::Loop& loop, HostResolver& resolver, std::shared_ptr<const Site> site,
                     unsigned count)
-    : context(loop, resolver), workers(std::max(1U, count)), tick(loop, [this] { sweep(); }) {
+    : context(loop, resolver),
+      workers(std::max(1U, count)),
+      relay(loop, resolver, [this](const RelayRecord& record) { log_relay(record); }),
+      tick(loop, [this] { sweep(); }) {
   adopt(std::move(site));
   tick.start_every(kSweepMs);
 }
@@ -85,6 +91,7 @@ void Gateway::Impl::adopt(std::shared_ptr<const Site> site) {
       of_route.push_back(backend_for(backend.url, route.health));
     }
   }
+  relay.configure(*next->site);
   context.site = std::move(next);
 }
 
@@ -102,14 +109,15 @@ std::shared_ptr<Backend> Gateway::Impl::backend_for(const http::BackendUrl& url,
 // The newest is refused when the gateway is full.
 bool Gateway::Impl::is_full() {
   const std::size_t share = (context.site->site->limits.connections + workers - 1) / workers;
-  if (connections.size() < share) return false;
+  const std::size_t now = connections.size() + relay.connections();
+  if (now < share) return false;
   ++context.counts.connections_refused;
   std::uint64_t held_back = 0;
   if (full_log.allow(context.loop.now_ms(), &held_back)) {
     log_warning("gateway_full",
                 "{} connections: a client was refused ({} more not logged); "
                 "gateway.limits.connections is the limit of all workers together",
-                connections.size(), held_back);
+                now, held_back);
   }
   return true;
 }
@@ -118,6 +126,10 @@ void Gateway::Impl::accept(net::Fd fd, const Endpoint& peer, const Endpoint& loc
   ++context.counts.accepted;
   const Served served = context.site->site->find(local);
   if (served.listener == nullptr || is_full()) return;
+  if (served.service == Service::kTcp) {
+    relay.accept(std::move(fd), peer, *served.listener);
+    return;
+  }
   auto connection = Connection::accept(context, *this, std::move(fd), peer, local, served);
   if (!connection) {
     log_debug("accept_failed", "{}", connection.error().detail);
@@ -125,6 +137,21 @@ void Gateway::Impl::accept(net::Fd fd, const Endpoint& peer, const Endpoint& loc
   }
   (*connection)->index = connections.size();
   connections.push_back(std::move(*connection));
+}
+
+void Gateway::Impl::log_relay(const RelayRecord& record) {
+  if (context.site == nullptr || !context.site->site->log_requests) return;
+  const std::string client = record.client.ip.to_string();
+  AccessRecord line;
+  line.listener = record.listener;
+  line.client = client;
+  line.protocol = "tcp";
+  line.bytes_received = record.bytes_in;
+  line.bytes_sent = record.bytes_out;
+  line.duration_us = record.duration_ms * 1000;
+  line.backend = record.backend;
+  if (record.end != RelayEnd::kDone) line.failure = relay_end_text(record.end);
+  context.access_log.write(line);
 }
 
 void Gateway::Impl::closed(Connection& connection) {
@@ -202,11 +229,14 @@ void Gateway::drain() {
   impl_->listening.clear();
   impl_->rejecters.clear();
   impl_->context.draining = true;
+  impl_->relay.drain();
   impl_->shut_down_all();
   for (const auto& [key, backend] : impl_->backends) backend->close_idle();
 }
 
-bool Gateway::drained() const { return impl_->connections.empty(); }
+bool Gateway::drained() const {
+  return impl_->connections.empty() && impl_->relay.connections() == 0;
+}
 
 GatewayCounts Gateway::counts() const {
   GatewayCounts counts = impl_->context.counts;
@@ -215,6 +245,16 @@ GatewayCounts Gateway::counts() const {
   counts.quic_ignored = impl_->quic.counts.ignored;
   counts.quic_limited = impl_->quic.counts.limited;
   for (const auto& [key, backend] : impl_->backends) counts.backends.push_back(backend->counts());
+  const RelayCounts relay = impl_->relay.counts();
+  counts.tcp_connections = relay.connections;
+  counts.tcp_accepted = relay.accepted;
+  counts.tcp_failed = relay.failed;
+  counts.tcp_bytes_in = relay.bytes_in;
+  counts.tcp_bytes_out = relay.bytes_out;
+  counts.idle_timeouts += relay.idle_timeouts;
+  counts.aborted_by_client += relay.aborted_by_client;
+  counts.aborted_by_backend += relay.aborted_by_backend;
+  counts.backends.insert(counts.backends.end(), relay.backends.begin(), relay.backends.end());
   return counts;
 }
 

@@ -46,7 +46,7 @@ bool covers(const std::vector<std::string>& names, std::string_view host);
 class TlsTickets {
  public:
   virtual ~TlsTickets() = default;
-  static std::shared_ptr<TlsTickets> make(std::uint64_t rotate_s = 12 * 3600);
+  static std::shared_ptr<TlsTickets> make(std::uint64_t rotate_s = 43200);  // twelve hours
 };
 
 struct TlsServerSettings {

@@ -68,10 +68,14 @@ Result<std::string> read_file(const std::string& path) {
   return text;
 }
 
+BioPtr bio_of(const std::string& text) {
+  return BioPtr(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
+}
+
 Result<std::vector<X509Ptr>> read_chain(const std::string& path) {
   Result<std::string> text = read_file(path);
   if (!text) return tl::unexpected(std::move(text.error()));
-  const BioPtr bio(BIO_new_mem_buf(text->data(), static_cast<int>(text->size())));
+  const BioPtr bio = bio_of(*text);
   std::vector<X509Ptr> chain;
   ERR_clear_error();
   while (X509* const certificate = PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)) {
@@ -99,12 +103,12 @@ int refuse_password(char*, int, int, void* asked) {
 Result<KeyPtr> read_key(const std::string& path) {
   Result<std::string> text = read_file(path);
   if (!text) return tl::unexpected(std::move(text.error()));
-  const BioPtr bio(BIO_new_mem_buf(text->data(), static_cast<int>(text->size())));
+  const BioPtr bio = bio_of(*text);
   bool encrypted = false;
   ERR_clear_error();
   KeyPtr key(PEM_read_bio_PrivateKey(bio.get(), nullptr, refuse_password, &encrypted));
+  const bool has_key = text->find("PRIVATE KEY-----") != std::string::npos;
   OPENSSL_cleanse(text->data(), text->size());
-  const unsigned long why = ERR_peek_last_error();
   const std::string words = openssl_error();
   if (key) return key;
   if (encrypted) {
@@ -113,7 +117,7 @@ Result<KeyPtr> read_key(const std::string& path) {
                             "openssl pkey -in {} -out NEW_FILE",
                             path, path));
   }
-  if (ERR_GET_LIB(why) == ERR_LIB_PEM && ERR_GET_REASON(why) == PEM_R_NO_START_LINE) {
+  if (!has_key) {
     return fail(Code::kMalformed,
                 fmt::format("{}: no key in it; wanted PEM, \"BEGIN PRIVATE KEY\"", path));
   }

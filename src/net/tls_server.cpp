@@ -14,7 +14,7 @@
 namespace postern::net {
 namespace {
 
-constexpr std::uint64_t kTicketLifetimeMaxS = 7 * 24 * 3600;  // RFC 8446 section 4.6.1
+constexpr std::uint64_t kTicketLifetimeMaxS = 604800;  // a week (RFC 8446 section 4.6.1)
 constexpr std::size_t kNameOffset = 5;  // a list's size, a type, a name's size (RFC 6066 section 3)
 
 // The context's own pointer back, given to every callback of OpenSSL.
@@ -145,8 +145,9 @@ Result<std::shared_ptr<const TlsServer>> TlsServer::make(const TlsServerSettings
   for (const auto& identity : settings.identities) {
     identities.push_back(std::static_pointer_cast<const CertificatePair>(identity));
   }
-  auto server = std::make_shared<ServerContext>(std::move(identities), std::move(*alpn),
-                                                std::static_pointer_cast<TicketKeys>(tickets));
+  auto server =
+      std::make_shared<ServerContext>(std::move(identities), std::move(*alpn),
+                                      std::static_pointer_cast<TicketKeys>(std::move(tickets)));
   Result<void> prepared = server->prepare();
   if (!prepared) return tl::unexpected(std::move(prepared.error()));
   return server;

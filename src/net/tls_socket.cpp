@@ -32,6 +32,7 @@ int read_socket(BIO* bio, char* to, int size) {
     return static_cast<int>(got);
   }
   if (got == 0) {
+    if (socket.error_number != 0) return -1;  // a write was told of the reset instead
     socket.ended = true;
     return 0;
   }

@@ -148,7 +148,7 @@ void SocketTlsStream::update_interest() {
 void SocketTlsStream::ready(int status, int events) {
   if (status < 0) interest_ = 0;  // libuv has stopped watching
   if (state_ == State::kBroken) {
-    die(std::move(*error_));
+    die(Error(*error_));
     return;
   }
   LifeGuard guard(destroyed_);
@@ -226,6 +226,10 @@ std::size_t SocketTlsStream::fill(MutableBytes room) {
   held_ = Held::kNothing;
   read_wants_write_ = false;
   for (int empty = 0; size < room.size() && empty < kEmptyRecordsMax;) {
+    if (owes_key_update()) {
+      read_wants_write_ = true;
+      return size;
+    }
     ERR_clear_error();
     socket_.starved = false;
     std::size_t got = 0;
@@ -239,6 +243,12 @@ std::size_t SocketTlsStream::fill(MutableBytes room) {
   }
   if (SSL_has_pending(ssl_.get()) == 1) held_ = Held::kBytes;
   return size;
+}
+
+// A second KeyUpdate would have OpenSSL 3.0 answer the first from inside SSL_read, which is fatal
+// while a record of ours waits for the socket. So that one leaves first.
+bool SocketTlsStream::owes_key_update() const {
+  return (unsent() > 0 || ending_) && SSL_get_key_update_type(ssl_.get()) != SSL_KEY_UPDATE_NONE;
 }
 
 bool SocketTlsStream::stops_reading(int reason) {
@@ -272,7 +282,7 @@ void SocketTlsStream::tell_held() {
       reader_.ended();
       return;
     case Held::kError:
-      die(std::move(*error_));
+      die(Error(*error_));
       return;
   }
 }
@@ -346,8 +356,8 @@ Error SocketTlsStream::error_of(int reason) const {
                    notes_);
 }
 
-// The error is a copy, since the stream may be gone before the reader has read it.
-void SocketTlsStream::die(Error error) {
+// REQUIRES: `error` is not the stream's own, which may be gone before the reader has read it.
+void SocketTlsStream::die(const Error& error) {
   state_ = State::kDead;
   update_interest();
   connect_timer_.reset();

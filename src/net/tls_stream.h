@@ -62,6 +62,7 @@ class SocketTlsStream final : public TlsStream {
   void read_held();
   void read_chunk();
   std::size_t fill(MutableBytes room);
+  bool owes_key_update() const;
   bool stops_reading(int reason);
   void tell_held();
   void write_unsent();
@@ -70,7 +71,7 @@ class SocketTlsStream final : public TlsStream {
   std::size_t send_now(Bytes data);
   void break_down(int reason);
   Error error_of(int reason) const;
-  void die(Error error);
+  void die(const Error& error);
 
   Loop& loop_;
   StreamReader& reader_;

@@ -30,11 +30,11 @@ std::vector<const ListenerSettings*> listeners_of(const Config& config,
 // Listeners
 
 void warn_of_header_nobody_may_send(Reader& reader, const Document& document) {
-  static const http::ForwardedSettings kUsual;
+  static const http::ForwardedSettings usual;
   for (const auto& [node, unused] : document.listeners) {
     const Node* header = node->find("client_ip_header");
     const Node* proxies = node->find("trusted_proxies");
-    if (header == nullptr || header->text == kUsual.client_ip_header) continue;
+    if (header == nullptr || header->text == usual.client_ip_header) continue;
     if (proxies != nullptr && !proxies->items.empty()) continue;
     reader.warning(header->place,
                    fmt::format("gateway.listener.client_ip_header: '{}' is believed from "

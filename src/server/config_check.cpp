@@ -330,7 +330,7 @@ void check_listen(Reader& reader, const Document& document) {
   if (listen.empty() && document.listen != nullptr && document.listen->items.empty() &&
       document.listeners.empty()) {
     reader.warning(document.listen->place,
-                   "dns.listen is empty and there is no gateway.listener: nothing is served");
+                   "dns.listen is empty and there is no [[gateway.listener]]: nothing is served");
   }
   if (document.listen == nullptr) return;
   std::vector<std::pair<Endpoint, Place>> seen;

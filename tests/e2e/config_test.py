@@ -528,6 +528,47 @@ class Commands(Case):
     def test_explain_says_that_txt_of_an_override_is_forwarded(self):
         self.assert_says(self.explain("_acme-challenge.vanillax.me", "TXT"), "forward", "192.0.2.53")
 
+    def test_explain_says_where_a_url_leads(self):
+        gateway = """
+            [[gateway.listener]]
+            name    = "internal"
+            address = ["192.168.10.50"]
+            https   = 0
+
+            [[gateway.route]]
+            hostnames = ["app.vanillax.me"]
+            matches   = [{ path_prefix = "/api", method = "POST" }]
+            backends  = [{ url = "http://api:8080", weight = 3 }, { url = "http://old" }]
+            timeouts  = { request = "30s" }
+            filters   = { rewrite_prefix = "/v1", rewrite_host = "api.inside", set_request_headers = { "X-Env" = "lan" }, remove_response_headers = ["Server"] }
+
+            [[gateway.route]]
+            hostnames = ["app.vanillax.me"]
+            redirect  = { hostname = "www.vanillax.me", status = 302 }
+            """
+        config = self.CONFIG
+        self.addCleanup(setattr, self, "CONFIG", config)
+        self.CONFIG = config + gateway
+        said = self.explain("http://app.vanillax.me/api/x?y=1", "--method", "POST")
+        self.assert_says(said, "192.168.10.50", "internal (", "HTTP on 192.168.10.50:80",
+                         'path_prefix = "/api", method = "POST"', "http://api:8080/v1/x?y=1, 3 of 4",
+                         "http://old:80/v1/x?y=1, 1 of 4", "api.inside", "set X-Env: lan",
+                         "remove Server", "request 30s, backend none, idle 10m")
+        self.assert_says(self.explain("http://app.vanillax.me/"), "302 to http://www.vanillax.me/")
+        self.assert_says(self.explain("http://other.vanillax.me/"), "none: 404")
+        self.assert_says(self.explain("http://192.168.10.51/"), "none of ours on 192.168.10.51:80")
+        self.assert_says(self.explain("https://elsewhere.example/"), "forward", "no listener has such a port")
+
+    def test_explain_of_what_is_no_url_is_wrong_use(self):
+        for url in ("ftp://app.vanillax.me/", "http://", "http://a b/", "https://x/..%2fy"):
+            with self.subTest(url=url), tempfile.TemporaryDirectory() as directory:
+                path = os.path.join(directory, "postern.toml")
+                with open(path, "w", encoding="utf-8") as file:
+                    file.write('[dns]\nlisten = ["127.0.0.1:5353"]\n')
+                status, _, err = run("explain", url, "-c", path)
+                self.assertEqual(status, 2)
+                self.assert_says(err, "is not a URL")
+
     def test_the_built_in_example_passes_its_own_check(self):
         with tempfile.TemporaryDirectory() as home:
             done = subprocess.run([BINARY, "check"], capture_output=True, text=True, check=False,

@@ -1,14 +1,15 @@
 """README.md and docs/*.md as a user would follow them: every fenced block runs.
 
 toml   `postern check` passes on it. A block whose first line is "# /etc/postern/postern.toml" is also
-       what the dig lines after it are asked of. Views and zone files that a fragment leaves out are
-       added.
+       what the dig lines after it are asked of. Views, listeners, certificates and files that a
+       fragment leaves out are added.
 zone   its first line is "; FILE"; it is served under that name from then on.
 sh     dig lines are run; other lines have to be known to this test.
 text   what the lines of the sh block before it print, in this order; other lines may stand between.
 """
 
 import fcntl
+import functools
 import pathlib
 import re
 import shlex
@@ -49,6 +50,29 @@ def blocks(page):
             language = None
     assert language is None, f"{page.name}:{start}: the block does not end"
     return found
+
+
+@functools.lru_cache
+def certificate():
+    """(chain, key) of the names on these pages, in PEM."""
+    with tempfile.TemporaryDirectory() as directory:
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                        "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1", "-subj", "/CN=pages",
+                        "-addext", "subjectAltName=DNS:vanillax.me,DNS:*.vanillax.me",
+                        "-keyout", "key", "-out", "cert"],
+                       cwd=directory, check=True, capture_output=True, timeout=60)
+        return tuple(pathlib.Path(directory, name).read_text(encoding="utf-8")
+                     for name in ("cert", "key"))
+
+
+def named(key, text):
+    """All that lists with this key name."""
+    lists = re.findall(rf"^{key}\s*=\s*\[(.*?)\]", text, re.M)
+    return set(re.findall(r'"([^"]+)"', " ".join(lists)))
+
+
+def declared(table, text):
+    return set(re.findall(rf'\[\[{re.escape(table)}\]\]\s*name\s*=\s*"([^"]+)"', text))
 
 
 def squeeze(text):
@@ -98,12 +122,20 @@ class Pages(Case):
         self.check(text)
 
     def complete(self, text):
-        """The text with the views and files that it speaks of, and a user that is there."""
+        """The text with all that it speaks of, and a user that is there."""
         text = re.sub(r'^(user\s*=\s*)"postern"', r'\1""', text, flags=re.M)
-        named = set(re.findall(r'"([^"]+)"', " ".join(re.findall(r"^views\s*=\s*\[(.*)\]", text, re.M))))
-        has = set(re.findall(r'\[\[dns\.view\]\]\s*name\s*=\s*"([^"]+)"', text))
-        for view in sorted(named - has):
+        for view in sorted(named("views", text) - declared("dns.view", text)):
             text += f'\n[[dns.view]]\nname = "{view}"\nclients = ["127.0.0.0/8"]\n'
+        for listener in sorted(named("listeners", text) - declared("gateway.listener", text)):
+            text += (f'\n[[gateway.listener]]\nname = "{listener}"\naddress = ["192.168.10.50"]\n'
+                     'certificates = ["lan"]\n')
+        for name in sorted(named("certificates", text) - declared("tls.certificate", text)):
+            text += f'\n[[tls.certificate]]\nname = "{name}"\ncert = "{name}.crt"\nkey = "{name}.key"\n'
+        for key, pem in zip(("cert", "key"), certificate()):
+            for file in re.findall(rf'^{key}\s*=\s*"([^"]+)"', text, re.M):
+                path = self.directory / file
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(pem, encoding="utf-8")
         for pattern in re.findall(r'^include\s*=\s*\["([^"]+)"\]', text, re.M):
             (self.directory / pattern).parent.mkdir(parents=True, exist_ok=True)
         for file in re.findall(r'^file\s*=\s*"([^"]+)"', text, re.M):

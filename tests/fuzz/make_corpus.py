@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """Seeds for the fuzzers: packets of all kinds made with dnspython, zone files, configurations,
-URLs and requests.
+URLs, requests and frames.
 
 Usage: make_corpus.py FOLDER. Fills FOLDER/TARGET/ for each target of tests/fuzz.
 """
@@ -419,6 +419,73 @@ def quic_datagrams():
                bytes([source]) + b"s" * source)
 
 
+def proxy_headers():
+    """For fuzz_proxy_header: the size of the pieces, then a header and what follows it."""
+    for kind, addresses in ((0x2000, 0), (0x2111, 12), (0x2121, 36), (0x2131, 216), (0x2111, 300), (0x2211, 12)):
+        yield (b"\x03\r\n\r\n\0\r\nQUIT\n" + struct.pack("!HH", kind, addresses) +
+               bytes(i % 251 for i in range(addresses)) + b"data")
+
+
+def hpack_literals(*lines):
+    """Without indexing, without Huffman code (RFC 7541 section 6.2.2)."""
+    return b"".join(b"\0"[i:] + bytes([len(text)]) + text.encode("latin-1")
+                    for line in lines for i, text in enumerate(line.split("=", 1)))
+
+
+def h2_frame(kind, flags, stream, payload=b""):
+    return kind, flags, stream, payload
+
+
+GET = (":method=GET", ":scheme=https", ":path=/", ":authority=a.example")
+POST = (":method=POST",) + GET[1:]
+CONNECT = (":method=CONNECT", ":protocol=websocket") + GET[1:]
+C6 = bytes.fromhex("488264025885aec3771a4b6196d07abe941054d444a8200595040b8166e082a62d1bff6e919d29ad171863c78f0b97c8e9ae82ae43d3")
+C4 = [bytes.fromhex(text) for text in ("828684418cf1e3c2e5f23a6ba0ab90f4ff", "828684be5886a8eb10649cbf",
+                                       "828785bf408825a849e95ba97d7f8925a849e95bb8e8b4bf")]
+H2_COMMON = [h2_frame(4, 1, 0), h2_frame(4, 0, 0, b"\0\4\0\0\0\x0a\0\3\0\0\0\2\0\x08\0\0\0\1"), h2_frame(6, 0, 0, b"12345678"),
+             h2_frame(6, 1, 0, b"shutdown"), h2_frame(8, 0, 0, b"\0\1\0\0"), h2_frame(8, 0, 1, b"\0\0\1\0"),
+             h2_frame(8, 0, 1, b"\0\0\0\0"), h2_frame(2, 0, 1, b"\0\0\0\0\x10"), h2_frame(0x10, 0, 0, b"\0\0\0\1u=1, i"),
+             h2_frame(0x77, 0, 0, b"?"), h2_frame(3, 0, 1, b"\0\0\0\x08"), h2_frame(7, 0, 0, b"\0\0\0\1\0\0\0\0why")]
+H2_REQUESTS = [
+    [h2_frame(1, 5, 1, hpack_literals(*GET))],
+    [h2_frame(1, 5, 2 * i + 1, block) for i, block in enumerate(C4)],
+    [h2_frame(1, 5, 1, hpack_literals(*GET, "cookie=a=b", "x=y", "cookie=c=d", "te=trailers", "priority=u=1"))],
+    [h2_frame(1, 4, 1, hpack_literals(*POST, "content-length=5")), h2_frame(0, 0, 1, b"hel"), h2_frame(0, 1, 1, b"lo")],
+    [h2_frame(1, 4, 1, hpack_literals(*POST)), h2_frame(0, 8, 1, b"\2hello\0\0"), h2_frame(1, 5, 1, hpack_literals("sum=1", "host=x"))],
+    [h2_frame(1, 1, 1, hpack_literals(*GET)), h2_frame(9, 0, 1, hpack_literals("a=b")), h2_frame(9, 4, 1, hpack_literals("c=d"))],
+    [h2_frame(1, 4, 1, hpack_literals(*CONNECT)), h2_frame(0, 0, 1, b"up")],
+    [h2_frame(1, 4, 1, hpack_literals(CONNECT[0], GET[3])), h2_frame(0, 0, 1, b"up")],
+    [h2_frame(1, 5, 1, hpack_literals(*GET, "big=" + "x" * 120, "b=2", "c=3", "d=4")), h2_frame(1, 5, 3, hpack_literals(*GET))],
+    [h2_frame(1, 5, 1, hpack_literals(*GET, "connection=close")), h2_frame(1, 5, 3, hpack_literals(*GET[:3], "host=a.example"))],
+    [frame for i in range(1, 12, 2) for frame in (h2_frame(1, 4, i, hpack_literals(*POST)), h2_frame(0, 0, i, b"x" * 60))],
+    [h2_frame(1, 37, 1, b"\0\0\0\0\x10" + hpack_literals(*GET)), h2_frame(0, 0, 0, b"x")],
+]
+H2_RESPONSES = [
+    [h2_frame(1, 5, 1, hpack_literals(":status=200"))],
+    [h2_frame(1, 4, 1, C6), h2_frame(0, 1, 1, b"body")],
+    [h2_frame(1, 4, 1, hpack_literals(":status=103", "link=</a>")), h2_frame(1, 4, 1, hpack_literals(":status=200", "content-length=4")),
+     h2_frame(0, 0, 1, b"body"), h2_frame(1, 5, 1, hpack_literals("sum=1"))],
+    [h2_frame(1, 4, 3, hpack_literals(":status=304", "content-length=9")), h2_frame(0, 1, 3)],
+    [h2_frame(1, 4, 5, hpack_literals(":status=204")), h2_frame(3, 0, 3, b"\0\0\0\7")],
+    [h2_frame(1, 4, 1, hpack_literals(":status=101")), h2_frame(1, 4, 3, hpack_literals(":status=200", "transfer-encoding=chunked"))],
+    [h2_frame(1, 4, 1, hpack_literals(":status=200", "big=" + "x" * 120, "b=2", "c=3")), h2_frame(5, 4, 1, b"\0\0\0\2" + hpack_literals(*GET))],
+    [h2_frame(1, 4, i, hpack_literals(":status=200")) for i in (1, 3, 5)] + [h2_frame(0, 0, i, b"x" * 200) for i in (5, 3, 1)],
+]
+
+
+def h2_streams(scripts):
+    """For fuzz_h2_server and fuzz_h2_client: options, choices of the owner, and frames (see h2_frames)."""
+    for i, script in enumerate(scripts):
+        frames = script + H2_COMMON[i % 3:] if i % 2 else H2_COMMON[:i % 5] + script
+        short = b"".join(bytes([kind, flags, stream, len(payload)]) + payload for kind, flags, stream, payload in frames)
+        whole = b"".join(struct.pack("!I", len(payload))[1:] + bytes([kind, flags]) + struct.pack("!I", stream) + payload
+                         for kind, flags, stream, payload in frames)
+        for options in (0, 1 << i % 5):
+            choices = bytes((7 * i + 37 * j + options) % 256 for j in range(1 + 5 * (i % 4)))
+            yield bytes([options, len(choices)]) + choices + short
+            yield bytes([options | 0x80, len(choices)]) + choices + whole
+
+
 def blocks(language):
     """Fenced blocks of the documents, without the comments whose paths the fuzzer would not open."""
     for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
@@ -432,6 +499,7 @@ def main():
     seeds = {
         "message": [bytes([i % 4]) + packet for i, packet in enumerate(messages)],
         "answer": list(scenarios()),
+        "proxy_header": list(proxy_headers()),
         "quic": list(quic_datagrams()),
         "route": [text.encode() for text in REQUESTS],
         "svcb": list(svcb_records()),
@@ -439,6 +507,8 @@ def main():
         "zone": [text.encode() for text in ZONES + list(blocks("zone"))],
         "h1_request": list(h1_streams(H1_REQUESTS)),
         "h1_response": list(h1_streams(H1_RESPONSES)),
+        "h2_client": list(h2_streams(H2_RESPONSES)),
+        "h2_server": list(h2_streams(H2_REQUESTS)),
         "config": [text.encode() for text in CONFIGS + VALUES + list(blocks("toml"))],
     }
     for target, inputs in seeds.items():

@@ -67,6 +67,12 @@ TEST_CASE("a header is read in pieces of any size") {
   }
 }
 
+TEST_CASE("the header that HAProxy 2.6 writes is read") {
+  const std::string bytes = kSignature + "!\x11\0\x0c\x7f\0\2\x09\x7f\0\0\x34\x9c\xbb\x24\xda"s;
+  CHECK(source_of(read(bytes)) == "127.0.2.9:40123");
+  CHECK(read(bytes).header().destination->to_string() == "127.0.0.52:9434");
+}
+
 TEST_CASE("wanted() never reaches beyond the header") {
   std::string bytes = kTcp4;
   bytes[15] = '\x0f';

@@ -188,8 +188,8 @@ def connect(name='one.test', c=None, session=None):
 
 /// Accepts connections on loopback, one after the other; `stream` is the newest.
 struct TlsLab {
-  explicit TlsLab(std::vector<std::string> names = {"one"}, std::vector<std::string> alpn = {},
-                  net::TlsSettings with = {})
+  explicit TlsLab(const std::vector<std::string>& names = {"one"},
+                  const std::vector<std::string>& alpn = {}, net::TlsSettings with = {})
       : settings(with), tickets(net::TlsTickets::make()) {
     serve(names, alpn);
     listener = net::TcpListener::open(
@@ -215,6 +215,17 @@ struct TlsLab {
     return std::make_unique<Child>(std::vector<std::string>{
         "/usr/bin/python3", "-c", std::string(kPythonStart) + std::string(program), port,
         Certificates::get().ca()});
+  }
+  std::unique_ptr<Child> s_client(const std::string& options) {
+    return std::make_unique<Child>(std::vector<std::string>{
+        "/bin/sh", "-c",
+        "openssl s_client -brief -connect 127.0.0.1:" + std::to_string(listener->local().port) +
+            " " + options});
+  }
+  std::string run_s_client(const std::string& options) {
+    const auto child = s_client(options);
+    CHECK(until([&] { return child->has_exited(); }));
+    return child->said();
   }
   /// Until the peer is done; returns what it printed.
   std::string run_python(std::string_view program) {

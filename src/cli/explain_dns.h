@@ -1,0 +1,37 @@
+// The nameserver's part of `postern explain`: one question, answered from the configuration alone.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "base/address.h"
+#include "dns/name.h"
+#include "dns/policy.h"
+#include "server/snapshot.h"
+
+namespace postern::cli {
+
+/// The question and everything that it is looked at with.
+struct Question {
+  dns::LookupName name;
+  dns::RrType type{};
+  IpAddress client;
+  const server::Config* config = nullptr;
+  const dns::Policy* policy = nullptr;
+  const dns::ViewPolicy* view = nullptr;
+};
+
+Question make_question(const server::Snapshot& snapshot, dns::NameView name, dns::RrType type,
+                       const IpAddress& client);
+
+/// One line of an explanation; without `what` it goes on with the line before.
+void say(std::string_view what, std::string_view text);
+
+/// Who asks, what has the name, and what is answered.
+void say_dns(const Question& question);
+
+/// The reply when it is made here, empty when somebody else has to be asked.
+std::vector<std::uint8_t> reply_from_here(const Question& question);
+
+}  // namespace postern::cli

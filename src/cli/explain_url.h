@@ -1,0 +1,20 @@
+// The gateway's part of `postern explain`: where a URL leads, from the configuration alone.
+#pragma once
+
+#include <string>
+
+#include "base/address.h"
+#include "server/snapshot.h"
+
+namespace postern::cli {
+
+struct UrlQuestion {
+  std::string url;
+  std::string method;
+  IpAddress client;
+};
+
+/// The exit status: 0, 2 when it is no URL that a browser could ask for.
+int explain_url(const UrlQuestion& question, const server::Snapshot& snapshot);
+
+}  // namespace postern::cli

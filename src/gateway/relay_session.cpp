@@ -1,0 +1,300 @@
+#include "gateway/relay_session.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include "net/poll.h"
+
+namespace postern::gateway {
+namespace {
+
+constexpr int kKeepIdleS = 60;  // then the system's probes: about 11 minutes on Linux
+constexpr std::uint32_t kAttemptMinMs = 500;
+
+void set_option(int fd, int level, int name, int value) {
+  static_cast<void>(setsockopt(fd, level, name, &value, sizeof value));
+}
+
+void keep_alive(int fd) {
+  set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, kKeepIdleS);
+}
+
+int take_socket_error(int fd) {
+  int error_number = 0;
+  socklen_t size = sizeof error_number;
+  getsockopt(fd, SOL_SOCKET, SO_ERROR, &error_number, &size);
+  return error_number;
+}
+
+bool is_orderly(RelayEnd end) { return end == RelayEnd::kDone || end == RelayEnd::kIdle; }
+
+std::string error_text(int error_number) { return std::generic_category().message(error_number); }
+
+}  // namespace
+
+void RelaySession::Side::watch(int events) {
+  if (events == interest || poll == nullptr) return;
+  interest = events;
+  net::set_poll(poll.get(), events, [](uv_poll_s* handle, int status, int happened) {
+    Side& side = *static_cast<Side*>(net::poll_owner(handle));
+    if (status < 0) side.interest = 0;  // libuv has stopped watching
+    side.session->ready(side, status, happened);
+  });
+}
+
+void RelaySession::Side::close(bool reset) {
+  poll.reset();
+  interest = 0;
+  if (reset && fd) {
+    const linger at_once{1, 0};
+    static_cast<void>(setsockopt(fd.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once));
+  }
+  fd.reset();
+}
+
+RelaySession::RelaySession(RelayShared& shared, net::Fd client, const Endpoint& peer,
+                           std::shared_ptr<RelayTarget> target, bool proxied)
+    : shared_(shared),
+      target_(std::move(target)),
+      client_(peer),
+      idle_ms_(target_->settings().idle_ms),
+      began_ms_(shared.loop.now_ms()),
+      active_ms_(began_ms_),
+      proxied_(proxied),
+      write_header_(target_->settings().proxy_protocol),
+      setup_(std::make_unique<Setup>(shared.loop, [this] { timed_out(); })) {
+  for (Side& side : sides_) side.session = this;
+  sides_[kClient].fd = std::move(client);
+}
+
+RelaySession::~RelaySession() {
+  if (backend_ != nullptr && stage_ != Stage::kEnded) {
+    backend_->forget(*this);
+    backend_->end();
+  }
+}
+
+bool RelaySession::open_side(std::size_t which, net::Fd fd) {
+  Side& side = sides_[which];
+  side.fd = std::move(fd);
+  side.interest = 0;
+  auto poll = net::make_poll(shared_.loop, side.fd.get(), &side);
+  if (!poll) return false;
+  side.poll = std::move(*poll);
+  return true;
+}
+
+void RelaySession::start() {
+  Side& client = sides_[kClient];
+  if (write_header_) destination_ = net::local_endpoint(client.fd).value_or(Endpoint{});
+  keep_alive(client.fd.get());
+  if (!open_side(kClient, std::move(client.fd))) {
+    finish(RelayEnd::kNoBackend);
+  } else if (proxied_) {
+    setup_->timer.start_once(shared_.settings.header_ms);
+    client.watch(net::kReadable);
+  } else {
+    try_backends();
+  }
+}
+
+void RelaySession::finish(RelayEnd end) {
+  if (stage_ == Stage::kEnded) return;
+  if (backend_ != nullptr) {
+    backend_->forget(*this);
+    backend_->end();
+  }
+  stage_ = Stage::kEnded;
+  setup_.reset();
+  for (Side& side : sides_) side.close(!is_orderly(end));
+  shared_.ended(*this, end);
+}
+
+bool RelaySession::is_idle(std::uint64_t now_ms) const {
+  return stage_ == Stage::kRelaying && idle_ms_ != 0 && now_ms - active_ms_ >= idle_ms_;
+}
+
+RelayRecord RelaySession::record(RelayEnd end) const {
+  RelayRecord record;
+  record.client = client_;
+  record.listener = target_->settings().name;
+  if (backend_ != nullptr) record.backend = backend_->text();
+  record.bytes_in = flows_[kClient].bytes();
+  record.bytes_out = flows_[kBackend].bytes();
+  record.duration_ms = shared_.loop.now_ms() - began_ms_;
+  record.end = end;
+  return record;
+}
+
+void RelaySession::ready(const Side& side, int status, int events) {
+  const std::size_t which = &side == &sides_[kClient] ? kClient : kBackend;
+  if (stage_ == Stage::kHeader) return read_header();
+  if (stage_ == Stage::kConnecting) return finish_connecting();
+  if (stage_ != Stage::kRelaying) return;
+  active_ms_ = shared_.loop.now_ms();
+  // After an error too: what arrived before it goes on first, then reading says what it was.
+  if (status < 0 || (events & net::kReadable) != 0) relay(which);
+  if (stage_ == Stage::kRelaying && (status < 0 || (events & net::kWritable) != 0)) {
+    relay(1 - which);
+  }
+  if (stage_ == Stage::kRelaying) update_interest();
+}
+
+void RelaySession::timed_out() {
+  if (stage_ == Stage::kHeader) return finish(RelayEnd::kNoProxyHeader);
+  if (stage_ == Stage::kConnecting) attempt_failed(ETIMEDOUT);
+}
+
+// Never reads beyond the header: what follows stays in the socket.
+void RelaySession::read_header() {
+  ProxyHeaderReader& reader = setup_->header;
+  while (reader.state() == ProxyHeaderReader::State::kMore) {
+    const MutableBytes room =
+        shared_.loop.scratch().first(std::min(reader.wanted(), shared_.loop.scratch().size()));
+    const ssize_t got = recv(sides_[kClient].fd.get(), room.data(), room.size(), MSG_DONTWAIT);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
+      sides_[kClient].watch(net::kReadable);
+      return;
+    }
+    if (got <= 0) return finish(RelayEnd::kNoProxyHeader);
+    reader.take(room.first(static_cast<std::size_t>(got)));
+  }
+  if (reader.state() == ProxyHeaderReader::State::kFault) return finish(RelayEnd::kNoProxyHeader);
+  client_ = reader.header().source.value_or(client_);
+  destination_ = reader.header().destination.value_or(destination_);
+  setup_->timer.stop();
+  sides_[kClient].watch(0);  // what it sends waits in the socket
+  try_backends();
+}
+
+// Until an attempt is under way, or there is nothing left to try.
+void RelaySession::try_backends() {
+  while (backend_ == nullptr || !try_addresses()) {
+    if (backend_ != nullptr) drop_backend();
+    backend_ = target_->choose(setup_->tried);
+    if (backend_ == nullptr) return finish(RelayEnd::kNoBackend);
+    setup_->tried.push_back(backend_);
+    backend_->begin();
+    if (backend_->addresses().empty()) {
+      stage_ = Stage::kLookup;
+      return backend_->wait(*this);
+    }
+    take_addresses();
+  }
+}
+
+void RelaySession::addresses_ready() {
+  take_addresses();
+  try_backends();
+}
+
+void RelaySession::take_addresses() {
+  setup_->addresses = backend_->addresses();
+  setup_->why = backend_->lookup_error();
+  const auto count = static_cast<std::uint32_t>(std::max<std::size_t>(1, setup_->addresses.size()));
+  setup_->attempt_ms = std::max(shared_.settings.connect_ms / count,
+                                std::min(kAttemptMinMs, shared_.settings.connect_ms));
+}
+
+// False when no address of this backend is left.
+bool RelaySession::try_addresses() {
+  stage_ = Stage::kConnecting;
+  while (!setup_->addresses.empty()) {
+    const Endpoint address = setup_->addresses.front();
+    setup_->addresses.erase(setup_->addresses.begin());
+    auto fd = net::start_connect_tcp(address);
+    if (!fd) {
+      setup_->why = fd.error().detail;
+      continue;
+    }
+    keep_alive(fd->get());
+    if (!open_side(kBackend, std::move(*fd))) return false;
+    sides_[kBackend].watch(net::kWritable);
+    setup_->timer.start_once(setup_->attempt_ms);
+    return true;
+  }
+  return false;
+}
+
+void RelaySession::drop_backend() {
+  backend_->failed(setup_->why);
+  backend_->end();
+  backend_.reset();
+}
+
+void RelaySession::finish_connecting() {
+  const int error_number = take_socket_error(sides_[kBackend].fd.get());
+  if (error_number != 0) return attempt_failed(error_number);
+  connected();
+}
+
+void RelaySession::attempt_failed(int error_number) {
+  setup_->why = fmt::format("cannot connect: {}", error_text(error_number));
+  setup_->timer.stop();
+  sides_[kBackend].close(false);
+  try_backends();
+}
+
+bool RelaySession::send_header() {
+  std::array<std::uint8_t, kProxyHeaderWrittenMax> header;
+  const std::size_t size = write_proxy_header(client_, destination_, header);
+  const ssize_t sent =
+      send(sides_[kBackend].fd.get(), header.data(), size, MSG_NOSIGNAL | MSG_DONTWAIT);
+  return sent == static_cast<ssize_t>(size);  // a new socket has room for it
+}
+
+void RelaySession::connected() {
+  backend_->connected();
+  setup_.reset();
+  stage_ = Stage::kRelaying;
+  active_ms_ = shared_.loop.now_ms();
+  if (write_header_ && !send_header()) return finish(RelayEnd::kBackendReset);
+  relay(kClient);  // what it said meanwhile
+  if (stage_ == Stage::kRelaying) update_interest();
+}
+
+// Moves what the source has, or the sink can take.
+void RelaySession::relay(std::size_t source) {
+  RelayFlow& flow = flows_[source];
+  const FlowTools tools{shared_.loop.scratch(), shared_.pipes};
+  const std::uint64_t before = flow.bytes();
+  const auto state = flow.pump(sides_[source].fd.get(), sides_[1 - source].fd.get(), tools);
+  (source == kClient ? shared_.bytes_in : shared_.bytes_out) += flow.bytes() - before;
+  if (state == RelayFlow::State::kSourceBroken) {
+    finish(source == kClient ? RelayEnd::kClientReset : RelayEnd::kBackendReset);
+  } else if (state == RelayFlow::State::kSinkBroken) {
+    sink_broke(source);
+  } else if (flows_[kClient].state() == RelayFlow::State::kEnded &&
+             flows_[kBackend].state() == RelayFlow::State::kEnded) {
+    finish(RelayEnd::kDone);
+  }
+}
+
+// What the sink said before it went (an error message, often) still goes to the source.
+void RelaySession::sink_broke(std::size_t source) {
+  const std::size_t sink = 1 - source;
+  RelayFlow& back = flows_[sink];
+  const std::uint64_t before = back.bytes();
+  back.pump(sides_[sink].fd.get(), sides_[source].fd.get(),
+            {shared_.loop.scratch(), shared_.pipes});
+  (sink == kClient ? shared_.bytes_in : shared_.bytes_out) += back.bytes() - before;
+  finish(sink == kClient ? RelayEnd::kClientReset : RelayEnd::kBackendReset);
+}
+
+void RelaySession::update_interest() {
+  for (const std::size_t which : {kClient, kBackend}) {
+    const bool readable = flows_[which].state() == RelayFlow::State::kOpen;
+    const bool writable = flows_[1 - which].state() == RelayFlow::State::kBlocked;
+    sides_[which].watch((readable ? net::kReadable : 0) | (writable ? net::kWritable : 0));
+  }
+}
+
+}  // namespace postern::gateway

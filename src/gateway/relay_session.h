@@ -1,0 +1,106 @@
+// One relayed connection of TcpRelay: PROXY header, backend, bytes both ways, end.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "gateway/proxy_protocol.h"
+#include "gateway/relay_backends.h"
+#include "gateway/relay_flow.h"
+#include "gateway/tcp_relay.h"
+#include "net/handle.h"
+#include "net/timer.h"
+
+namespace postern::gateway {
+
+class RelaySession;
+
+/// What sessions share; TcpRelay's inside.
+struct RelayShared {
+  net::Loop& loop;
+  RelaySettings settings;
+  PipePool pipes;
+  std::uint64_t bytes_in = 0, bytes_out = 0;
+  /// The session has closed its sockets and is to be deleted when it is off the call stack.
+  std::function<void(RelaySession&, RelayEnd)> ended;
+};
+
+class RelaySession final : public AddressWaiter {
+ public:
+  /// Waits for a PROXY header first when `proxied`.
+  RelaySession(RelayShared& shared, net::Fd client, const Endpoint& peer,
+               std::shared_ptr<RelayTarget> target, bool proxied);
+  ~RelaySession() override;
+  RelaySession(const RelaySession&) = delete;
+  RelaySession& operator=(const RelaySession&) = delete;
+
+  void start();
+  /// Closes both sockets, by a reset where `end` is no orderly one; ended() follows at once.
+  void finish(RelayEnd end);
+  bool is_idle(std::uint64_t now_ms) const;
+  std::uint64_t idle_ms() const { return idle_ms_; }
+  RelayRecord record(RelayEnd end) const;
+
+  void addresses_ready() override;
+
+  std::size_t index = 0;  ///< the owner's
+
+ private:
+  enum class Stage : std::uint8_t { kHeader, kLookup, kConnecting, kRelaying, kEnded };
+  enum : std::size_t { kClient = 0, kBackend = 1 };
+
+  /// A socket and what is watched on it.
+  struct Side {
+    RelaySession* session = nullptr;
+    net::Fd fd;
+    net::Handle<uv_poll_s> poll;
+    int interest = 0;
+
+    void watch(int events);
+    void close(bool reset);
+  };
+  /// Only until bytes are relayed.
+  struct Setup {
+    explicit Setup(net::Loop& loop, std::function<void()> expired)
+        : timer(loop, std::move(expired)) {}
+    net::Timer timer;
+    ProxyHeaderReader header;
+    RelayTarget::Tried tried;
+    std::vector<Endpoint> addresses;  // of the backend at hand, not tried yet
+    std::uint32_t attempt_ms = 0;
+    std::string why;  // the last attempt failed
+  };
+
+  bool open_side(std::size_t which, net::Fd fd);
+  void ready(const Side& side, int status, int events);
+  void timed_out();
+  void read_header();
+  void try_backends();
+  void take_addresses();
+  bool try_addresses();
+  void drop_backend();
+  void finish_connecting();
+  void attempt_failed(int error_number);
+  void connected();
+  bool send_header();
+  void relay(std::size_t source);
+  void sink_broke(std::size_t source);
+  void update_interest();
+
+  RelayShared& shared_;
+  std::shared_ptr<RelayTarget> target_;
+  std::shared_ptr<RelayBackend> backend_;
+  Endpoint client_, destination_;
+  std::uint64_t idle_ms_, began_ms_, active_ms_;
+  Stage stage_ = Stage::kHeader;
+  bool proxied_, write_header_;
+  std::array<Side, 2> sides_;
+  std::array<RelayFlow, 2> flows_;  // by source
+  std::unique_ptr<Setup> setup_;
+};
+
+}  // namespace postern::gateway
