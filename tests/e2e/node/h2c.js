@@ -9,7 +9,7 @@ server.on("stream", (stream, headers) => {
   if (path === "/reset") {
     stream.respond({ ":status": 200 });
     stream.write("half");
-    setTimeout(() => stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR), 50);
+    setTimeout(() => stream.destroy(new Error("broken")), 50);
   } else if (path === "/trailers") {
     stream.respond({ ":status": 200 }, { waitForTrailers: true });
     stream.on("wantTrailers", () => stream.sendTrailers({ "x-sum": "7" }));
