@@ -23,6 +23,7 @@ void Exchange::count_status(std::uint16_t status) {
 // A short page for people: "404 Not Found" and a sentence.
 void Exchange::answer(std::uint16_t status, std::string_view text, std::string_view failure) {
   failure_ = failure;
+  if (status == 400) client_->distrust();
   std::array<char, 3> digits{};
   std::to_chars(digits.data(), digits.data() + digits.size(), status);
   const std::array<std::string_view, 6> parts{std::string_view(digits.data(), digits.size()),

@@ -64,6 +64,7 @@ class H1Session final : public Session, public ClientSide {
   std::size_t unsent() const override { return connection_.stream().unsent(); }
   void stop_request() override { connection_.stream().pause(); }
   void resume_request() override;
+  void distrust() override { keep_alive_ = false; }
   void finished(bool cut) override;
 
  private:

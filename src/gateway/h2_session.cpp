@@ -44,6 +44,7 @@ class H2Stream final : public http::h2::ServerStream, public ClientSide {
   std::size_t unsent() const override;
   void stop_request() override { stopped_ = true; }
   void resume_request() override;
+  void distrust() override {}
   void finished(bool cut) override;
 
   void leave(std::string_view why);
