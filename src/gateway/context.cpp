@@ -42,7 +42,7 @@ void Output::add(net::Stream& stream, Bytes data) {
   const bool fits = data.size() <= memory_.size() - used_;
   if (!fits || (used_ == 0 && data.size() >= kDirectBytes)) {
     flush_now();
-    stream.write(data);
+    if (!stream.write(data)) stream.break_off();
     return;
   }
   std::memcpy(memory_.data() + used_, data.data(), data.size());
@@ -56,7 +56,10 @@ void Output::flush(const net::Stream& stream) {
 void Output::flush_now() {
   net::Stream* const stream = std::exchange(stream_, nullptr);
   const std::size_t size = std::exchange(used_, 0);
-  if (stream != nullptr && size > 0) stream->write(Bytes(memory_).first(size));
+  if (stream == nullptr || size == 0) return;
+  // Who gives more than the stream's limit was not stopped in time: better no connection than one
+  // with a gap.
+  if (!stream->write(Bytes(memory_).first(size))) stream->break_off();
 }
 
 void Graveyard::empty() {

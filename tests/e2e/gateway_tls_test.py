@@ -261,8 +261,9 @@ class Quic(Case):
         with Gateway(route(respond={"status": 200, "body": "x"}), listener={"address": ["127.0.0.1", "::1"]}) as gateway:
             for host in ("127.0.0.1", "::1"):
                 for packet in (initial(), initial(0x6B3343CF), initial(0xFF00001D, 1350), initial(0xBABABABA, 1472),
-                               initial(first=0x80), initial(first=0xFF), initial(destination=b"\x07" * 20, source=b""),
-                               initial(destination=b"", source=b"\x09" * 20), initial(destination=b"d" * 255, source=b"s" * 255)):
+                               initial(0xBABABABA, first=0x80), initial(first=0xFF), initial(destination=b"\x07" * 20, source=b""),
+                               initial(destination=b"", source=b"\x09" * 20),
+                               initial(0xBABABABA, destination=b"d" * 255, source=b"s" * 255)):
                     (reply,) = self.ask(gateway, packet, host=host)
                     self.check(packet, reply)
 
