@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <ctime>
 
+#include <fmt/format.h>
 #include <sys/random.h>
 
 #include "gateway/exchange.h"
@@ -94,6 +96,24 @@ Context::Context(net::Loop& the_loop, HostResolver& the_resolver)
       frames(kFramesBytes) {}
 
 Context::~Context() = default;
+
+std::string_view Context::date() {
+  constexpr std::array<std::string_view, 7> kDays{"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+  constexpr std::array<std::string_view, 12> kMonths{"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                                     "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME_COARSE, &now);
+  if (now.tv_sec != date_s_) {
+    date_s_ = now.tv_sec;
+    std::tm tm{};
+    gmtime_r(&now.tv_sec, &tm);
+    fmt::format_to_n(date_.data(), date_.size(), "{}, {:02} {} {:04} {:02}:{:02}:{:02} GMT",
+                     kDays[static_cast<std::size_t>(tm.tm_wday)], tm.tm_mday,
+                     kMonths[static_cast<std::size_t>(tm.tm_mon)], tm.tm_year + 1900, tm.tm_hour,
+                     tm.tm_min, tm.tm_sec);
+  }
+  return {date_.data(), date_.size()};
+}
 
 std::unique_ptr<Exchange> Context::take_exchange() {
   ++exchanges;
