@@ -281,12 +281,14 @@ void say_gateway(const Config& config, const Target& target, const UrlQuestion& 
   }
   if (entrance.listener == nullptr) {
     std::vector<std::string> places;
+    places.reserve(addresses.size());
     for (const IpAddress& ip : addresses) places.push_back(Endpoint{ip, target.port}.to_string());
     return say("listener", fmt::format("none of ours on {}", fmt::join(places, ", ")));
   }
   say_listener(entrance);
   if (entrance.listener->tcp == target.port) {
     std::vector<std::string> backends;
+    backends.reserve(entrance.listener->backends.size());
     for (const auto& b : entrance.listener->backends) {
       backends.push_back(fmt::format("{}:{}", b.host, b.port));
     }

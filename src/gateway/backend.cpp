@@ -53,6 +53,10 @@ void Backend::forget(const Waiting& waiting) { std::erase(waiting_, &waiting); }
 
 std::unique_ptr<Backend::Waiting> Backend::request(BackendEvents& events, const BackendWish& wish) {
   ++counts_.requests;
+  if (wish.http1_only && url_.scheme == http::BackendScheme::kH2c) {
+    events.backend_failed(BackendFailure::kNoUpgrade, "an upgrade to an h2c:// backend", false);
+    return nullptr;
+  }
   BackendConnection* connection = take_shared(wish);
   if (connection == nullptr && !wish.fresh) connection = take_kept(wish);
   if (connection != nullptr) {
@@ -118,7 +122,7 @@ void Backend::open_for_waiting() {
     const std::size_t wanted = one_is_enough ? 1 : waiting_.size();
     if (connecting_ >= wanted) return;
     if (connections_.size() >= kConnectionsMax) return;  // one that is given back will do
-    if (!open_connection(waiting_.back()->wish_.http1_only, 0)) return;
+    open_connection(waiting_.back()->wish_.http1_only, 0);
   }
 }
 
@@ -293,8 +297,12 @@ void Backend::resolved(Result<ResolvedHost> result) {
     if (next.size() == kAddressesMax) break;
     const Address* const known = find(endpoint);
     next.push_back(known != nullptr ? *known : Address{endpoint});
+    next.back().connections = 0;
   }
   addresses_ = std::move(next);
+  for (const auto& connection : connections_) {
+    if (Address* address = find(connection->endpoint())) ++address->connections;
+  }
   addresses_until_ms_ = now + std::uint64_t{result->ttl_s} * 1000;
   open_for_waiting();
 }
@@ -310,6 +318,8 @@ void Backend::sweep(std::uint64_t now_ms) {
     }
   }
   for (BackendConnection* connection : old) connection->close();
+  const std::vector<BackendConnection*> shared = shared_;
+  for (BackendConnection* connection : shared) connection->check(now_ms);
 }
 
 void Backend::close_idle() {

@@ -29,6 +29,8 @@ class BackendSession {
   virtual void drained() = 0;
   /// The connection is gone: tell those whose requests are under way.
   virtual void failed(BackendFailure failure, std::string_view detail) = 0;
+  /// Every sweep: is the other side still there?
+  virtual void check(std::uint64_t) {}
 };
 
 class BackendConnection final : public net::StreamReader {
@@ -51,6 +53,9 @@ class BackendConnection final : public net::StreamReader {
   void keep(std::uint64_t now_ms) { kept_since_ms_ = now_ms; }
   std::uint64_t kept_since_ms() const { return kept_since_ms_; }
 
+  void check(std::uint64_t now_ms) {
+    if (!closed_ && session_ != nullptr) session_->check(now_ms);
+  }
   /// Closes it; requests under way are not told.
   void close();
   /// Closes it and tells them.

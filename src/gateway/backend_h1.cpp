@@ -64,11 +64,14 @@ void H1Backend::send_head(const http::RequestHead& head, http::BodyLength body) 
   to_head_ = head.method == "HEAD";
   upgrade_ = !head.protocol.empty();
   chunked_ = body.kind == http::BodyLength::Kind::kUnknown;
-  request_done_ = body.kind == http::BodyLength::Kind::kNone;
+  request_done_ = body.kind == http::BodyLength::Kind::kNone ||
+                  (body.kind == http::BodyLength::Kind::kKnown && body.bytes == 0);
   reader_.start(to_head_);
   net::Stream& stream = connection_.stream();
   const MutableBytes room = output().room(stream, http::h1::request_size_max(head));
-  const http::h1::Written written = http::h1::write_request(head, body, "", room);
+  // RFC 9110 section 10.1.4
+  const std::string_view option = head.fields.find("te") != nullptr ? "TE" : "";
+  const http::h1::Written written = http::h1::write_request(head, body, option, room);
   if (written.status != http::h1::WriteStatus::kWritten) {
     connection_.fail(BackendFailure::kMalformed, "the request can't be written in HTTP/1.1");
     return;

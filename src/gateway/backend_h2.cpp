@@ -10,7 +10,17 @@
 namespace postern::gateway {
 namespace {
 
-constexpr std::uint32_t kCancel = 8;  // RFC 9113 section 7
+constexpr std::uint32_t kCancel = 8;        // RFC 9113 section 7
+constexpr std::uint64_t kQuietMs = 15'000;  // with requests under way: then it is asked
+constexpr std::uint64_t kPongMs = 10'000;   // and has to say something
+
+// The streams of one connection belong to many clients: one that reads slowly holds its own window
+// and not that of the others.
+http::h2::Settings backend_settings() {
+  http::h2::Settings settings;
+  settings.connection_window_bytes = 1024U * settings.stream_window_bytes;
+  return settings;
+}
 
 class H2Backend;
 
@@ -53,13 +63,14 @@ class H2Backend final : public BackendSession {
  public:
   explicit H2Backend(BackendConnection& connection)
       : connection_(connection),
-        codec_(http::h2::ClientConnection::make({})),
+        codec_(http::h2::ClientConnection::make(backend_settings())),
         pump_(connection.backend().context(), connection.stream(), *codec_) {
     pump_.schedule();  // the preface
   }
 
   // BackendSession
   void serve(BackendEvents& events, bool reused) override {
+    if (streams_.empty()) heard_ms_ = backend().context().loop.now_ms();
     streams_.push_back(std::make_unique<H2BackendStream>(*this, events, reused));
     events.backend_ready(*streams_.back());
   }
@@ -71,6 +82,7 @@ class H2Backend final : public BackendSession {
   }
   void drained() override { pump_.pump(); }
   void failed(BackendFailure failure, std::string_view detail) override;
+  void check(std::uint64_t now_ms) override;
 
   http::h2::ClientConnection& codec() { return *codec_; }
   void schedule() { pump_.schedule(); }
@@ -84,13 +96,16 @@ class H2Backend final : public BackendSession {
   std::unique_ptr<http::h2::ClientConnection> codec_;
   FramePump<http::h2::ClientConnection> pump_;
   std::vector<std::unique_ptr<H2BackendStream>> streams_;
-  bool over_ = false;  // takes no more requests
+  bool over_ = false;   // takes no more requests
+  bool asked_ = false;  // by a PING
+  std::uint64_t heard_ms_ = 0;
 };
 
 // --- one stream
 
 void H2BackendStream::send_head(const http::RequestHead& head, http::BodyLength body) {
-  request_done_ = body.kind == http::BodyLength::Kind::kNone;
+  request_done_ = body.kind == http::BodyLength::Kind::kNone ||
+                  (body.kind == http::BodyLength::Kind::kKnown && body.bytes == 0);
   id_ = owner_.codec().request(head, body, *this);
   owner_.schedule();
   if (id_ < 0) {
@@ -187,7 +202,9 @@ void H2BackendStream::fail(BackendFailure failure, std::string_view detail) {
 // --- the connection
 
 void H2Backend::received(Bytes chunk) {
-  const bool good = codec_->receive(chunk, backend().context().loop.now_ms());
+  heard_ms_ = backend().context().loop.now_ms();
+  asked_ = false;
+  const bool good = codec_->receive(chunk, heard_ms_);
   pump_.schedule();
   if (codec_->going_away()) over_ = true;
   if (!good) {
@@ -197,6 +214,19 @@ void H2Backend::received(Bytes chunk) {
     connection_.close();
   } else if (!over_) {
     backend().available(connection_);  // SETTINGS may have made room
+  }
+}
+
+// A node that vanished says nothing: without this its connection would take requests for minutes.
+void H2Backend::check(std::uint64_t now_ms) {
+  if (streams_.empty()) heard_ms_ = now_ms;
+  if (now_ms < heard_ms_ + kQuietMs) return;
+  if (!asked_) {
+    asked_ = true;
+    codec_->ping();
+    pump_.schedule();
+  } else if (now_ms >= heard_ms_ + kQuietMs + kPongMs) {
+    connection_.fail(BackendFailure::kClosed, "the backend answers no PING");
   }
 }
 

@@ -10,6 +10,7 @@ namespace postern::gateway {
 namespace {
 
 constexpr std::uint64_t kLingerMs = 2000;
+constexpr std::uint64_t kUnreadMs = 60'000;  // a client that reads nothing of what was sent
 
 bool contains_name(const std::vector<std::string>& names, std::string_view name) {
   return std::any_of(names.begin(), names.end(),
@@ -106,7 +107,11 @@ void Connection::ended() {
 }
 
 void Connection::drained() {
-  if (closed_ || lingering_ || session_ == nullptr) return;
+  if (closed_ || session_ == nullptr) return;
+  if (lingering_) {
+    deadline_ms_ = context_.loop.now_ms() + kLingerMs;
+    return;
+  }
   session_->drained();
 }
 
@@ -131,10 +136,20 @@ void Connection::check(std::uint64_t now_ms) {
     ++context_.counts.handshakes_failed;
     close();
   } else if (lingering_) {
-    if (now_ms >= deadline_ms_) close();
+    check_lingering(now_ms);
   } else {
     session_->check(now_ms);
   }
+}
+
+// As long as the client goes on reading, what was sent is waited for.
+void Connection::check_lingering(std::uint64_t now_ms) {
+  const std::uint64_t sent = stream_->sent_total();
+  if (stream_->unsent() > 0 && sent != lingering_sent_) {
+    deadline_ms_ = now_ms + kUnreadMs;
+    lingering_sent_ = sent;
+  }
+  if (now_ms >= deadline_ms_) close();
 }
 
 void Connection::move_to_site() {
@@ -167,8 +182,8 @@ void Connection::close() {
 void Connection::close_gently() {
   if (closing()) return;
   lingering_ = true;
-  deadline_ms_ = context_.loop.now_ms() + kLingerMs;
   context_.output.flush(*stream_);
+  deadline_ms_ = context_.loop.now_ms() + (stream_->unsent() > 0 ? kUnreadMs : kLingerMs);
   stream_->finish();
   stream_->resume();
 }

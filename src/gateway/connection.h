@@ -80,6 +80,7 @@ class Connection final : public net::StreamReader {
   Result<void> open(net::Fd fd, const Endpoint& peer);
   void count_handshake(const net::TlsStream& tls);
   void note_ech(std::string_view sni);
+  void check_lingering(std::uint64_t now_ms);
 
   Context& context_;
   Connections& owner_;
@@ -87,6 +88,7 @@ class Connection final : public net::StreamReader {
   Endpoint local_;
   bool closed_ = false, lingering_ = false, shut_down_ = false;
   std::uint64_t deadline_ms_;  // of the handshake, of lingering
+  std::uint64_t lingering_sent_ = 0;
   std::unique_ptr<net::Stream> stream_;
   std::unique_ptr<Session> session_;
 };

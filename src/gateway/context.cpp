@@ -87,6 +87,7 @@ Context::Context(net::Loop& the_loop, HostResolver& the_resolver)
       access_log(the_loop),
       output(the_loop),
       graveyard(the_loop),
+      collect_exchanges(the_loop, [this] { collect_ended(); }),
       frames(kFramesBytes) {}
 
 Context::~Context() = default;
@@ -102,7 +103,16 @@ std::unique_ptr<Exchange> Context::take_exchange() {
 void Context::give_back(std::unique_ptr<Exchange> exchange) {
   --exchanges;
   exchange->clear();
-  if (idle_exchanges.size() < kExchangesKeptMax) idle_exchanges.push_back(std::move(exchange));
+  ended_exchanges.push_back(std::move(exchange));
+  collect_exchanges.schedule();
+}
+
+void Context::collect_ended() {
+  for (std::unique_ptr<Exchange>& exchange : ended_exchanges) {
+    if (idle_exchanges.size() == kExchangesKeptMax) break;
+    idle_exchanges.push_back(std::move(exchange));
+  }
+  ended_exchanges.clear();
 }
 
 }  // namespace postern::gateway

@@ -102,6 +102,7 @@ struct Context {
   /// An exchange from those that wait to be used again.
   std::unique_ptr<Exchange> take_exchange();
   void give_back(std::unique_ptr<Exchange> exchange);
+  void collect_ended();
 
   net::Loop& loop;
   HostResolver& resolver;
@@ -114,6 +115,9 @@ struct Context {
   DailyClients ech_clients;
   LogLimit abuse_log{10'000};
   std::vector<std::unique_ptr<Exchange>> idle_exchanges;
+  /// Over, but maybe still on the call stack: idle from the next turn on.
+  std::vector<std::unique_ptr<Exchange>> ended_exchanges;
+  net::Deferred collect_exchanges;
   std::vector<std::uint8_t> frames;  ///< where HTTP/2 connections collect their output
   std::uint64_t exchanges = 0;       ///< under way
   bool draining = false;

@@ -13,9 +13,15 @@ namespace {
 
 constexpr unsigned kAttemptsMax = 3;
 constexpr std::uint64_t kUpgradedIdleMs = 3'600'000;
+constexpr std::uint64_t kHalfClosedIdleMs = 60'000;
 constexpr std::size_t kMemoryKeptBytes = 16U << 10;
 constexpr std::string_view kBase64 =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+bool is_empty(http::BodyLength body) {
+  return body.kind == http::BodyLength::Kind::kNone ||
+         (body.kind == http::BodyLength::Kind::kKnown && body.bytes == 0);
+}
 
 bool is_idempotent(std::string_view method) {
   return method == "GET" || method == "HEAD" || method == "PUT" || method == "DELETE" ||
@@ -39,6 +45,8 @@ struct FailureText {
 
 FailureText text_of(BackendFailure failure) {
   switch (failure) {
+    case BackendFailure::kNoUpgrade:
+      return {501, "The backend can't be spoken to in this protocol."};
     case BackendFailure::kTimeout:
       return {504, "The backend did not answer in time."};
     case BackendFailure::kClosed:
@@ -74,7 +82,8 @@ void Exchange::clear() {
   attempts_ = 0;
   tried_ = 0;
   request_done_ = request_end_pending_ = request_stopped_ = body_sent_ = false;
-  response_begun_ = response_stopped_ = responded_ = false;
+  response_begun_ = response_stopped_ = responded_ = response_done_ = false;
+  last_failure_ = BackendFailure::kNone;
   extended_connect_ = upgraded_ = backend_timed_ = false;
   status_ = 0;
   first_byte_us_ = received_ = sent_ = 0;
@@ -103,7 +112,9 @@ void Exchange::begin(ClientSide& client, const ClientInfo& info, std::string_vie
                      http::BodyLength body) {
   start(client, info, protocol);
   request_length_ = body;
-  request_done_ = body.kind == http::BodyLength::Kind::kNone;
+  request_done_ = is_empty(body);
+  request_done_ms_ = active_ms_;
+  settle_upgrade();
   if (!is_sane() || redirect_to_https() || !find_route() || answer_by_route()) return;
   filter_request();
   if (over()) return;
@@ -142,6 +153,18 @@ bool Exchange::is_sane() {
   return true;
 }
 
+// An Upgrade may be ignored (RFC 9110 section 7.8). It is when the request has a body, which the
+// other protocol could not be told from, and when it is to HTTP/2: behind that the requests could
+// not be looked at any more.
+void Exchange::settle_upgrade() {
+  if (request_.protocol.empty() || request_.method == "CONNECT") return;
+  const bool is_list = request_.protocol.find(',') != std::string_view::npos;
+  const bool is_http =
+      request_.protocol.size() >= 2 && (http::same_name(request_.protocol.substr(0, 2), "h2") ||
+                                        http::same_name(request_.protocol.substr(0, 4), "http"));
+  if (is_list || is_http || !is_empty(request_length_)) request_.protocol = {};
+}
+
 // A proxy that we trust may say that its client came by https: cloudflared does.
 bool Exchange::redirect_to_https() {
   const ListenerSettings& settings = listener_->settings;
@@ -160,8 +183,10 @@ bool Exchange::redirect_to_https() {
 }
 
 bool Exchange::find_route() {
+  // To a route an extended CONNECT is the GET that it would be in HTTP/1.1.
+  const std::string_view method = request_.protocol.empty() ? request_.method : "GET";
   match_ = listener_->routes.match(
-      {host_->host(), request_.method, path_.decoded(), path_.query(), request_.fields});
+      {host_->host(), method, path_.decoded(), path_.query(), request_.fields});
   if (!match_) {
     answer(404, "Nothing is served under this name and path.", "no route");
     return false;
@@ -228,7 +253,8 @@ void Exchange::ask_backend() {
   const auto& backends = site_->backends[match_.route->index];
   const auto chosen = choose_backend(backends, settings().backends, context_.random.next(), tried_);
   if (!chosen) {
-    fail(503, "No backend can be reached.", failure_.empty() ? "no backend" : failure_);
+    const FailureText answer_text = text_of(last_failure_);
+    fail(answer_text.status, answer_text.text, failure_.empty() ? "no backend" : failure_);
     return;
   }
   if (*chosen < 64) tried_ |= std::uint64_t{1} << *chosen;
@@ -236,7 +262,7 @@ void Exchange::ask_backend() {
   backend_ = backends[*chosen];
   BackendWish wish;
   wish.http1_only = !request_.protocol.empty();
-  wish.must_be_open = !is_idempotent(request_.method);
+  wish.must_be_open = !is_idempotent(request_.method) || !is_empty(request_length_);
   wish.fresh = attempts_ > 1;
   // It may have been answered, and this object used for the next request, when this returns.
   if (auto waiting = backend_->request(*this, wish)) waiting_ = std::move(waiting);
@@ -254,6 +280,15 @@ void Exchange::start_timer() {
 
 void Exchange::timed_out() {
   const std::uint64_t whole = settings().timeouts.request_ms;
+  const std::uint64_t for_backend = settings().timeouts.backend_ms;
+  // A backend's time begins when it has the whole request.
+  if (backend_timed_ && !responded_) {
+    const std::uint64_t waited = request_done_ ? now_ms() - request_done_ms_ : 0;
+    if (waited < for_backend) {
+      timer_->start_once(for_backend - waited);
+      return;
+    }
+  }
   if (backend_timed_ && responded_) {
     // In time; what is left is the limit of the whole request.
     backend_timed_ = false;
@@ -273,6 +308,7 @@ void Exchange::check_idle(std::uint64_t now_ms) {
   if (over()) return;
   std::uint64_t limit = match_ ? settings().timeouts.idle_ms : kUpgradedIdleMs;
   if (upgraded_ && limit != 0) limit = std::max(limit, kUpgradedIdleMs);
+  if (upgraded_ && (response_done_ || request_done_)) limit = kHalfClosedIdleMs;
   if (limit == 0 || now_ms < active_ms_ + limit) return;
   ++context_.counts.idle_timeouts;
   fail(504, "Nothing happened for too long.", "timeouts.idle");
@@ -307,6 +343,11 @@ void Exchange::request_end(const http::Fields& trailers) {
   if (over()) return;
   touch();
   request_done_ = true;
+  request_done_ms_ = active_ms_;
+  if (response_done_) {
+    finish(false);
+    return;
+  }
   const bool tunnel_waits = !request_.protocol.empty() && !upgraded_;
   if (stream_ == nullptr || tunnel_waits || !pending_.empty()) {
     // Trailers that come before a backend is there are not worth keeping: they may be dropped (RFC
@@ -393,8 +434,14 @@ bool Exchange::filter_response() {
 void Exchange::response(http::BodyLength body) {
   touch();
   response_begun_ = true;
-  if (response_.status == 101 && request_.protocol.empty()) {
-    fail(502, "The backend gave no valid answer.", "101 without a request for it");
+  const std::uint16_t status = response_.status;
+  const bool is_final = (status >= 200 && status <= 599) || status == 101;
+  if (!is_final || (status == 101 && request_.protocol.empty())) {
+    fail(502, "The backend gave no valid answer.", "a status that was not asked for");
+    return;
+  }
+  if (extended_connect_ && status >= 200 && status <= 299) {
+    fail(502, "The backend gave no valid answer.", "the backend did not switch protocols");
     return;
   }
   if (!filter_response()) {
@@ -414,6 +461,7 @@ void Exchange::response(http::BodyLength body) {
 void Exchange::accept_upgrade(http::BodyLength* body) {
   upgraded_ = true;
   ++context_.counts.upgrades;
+  timer_.reset();  // what is upgraded may last
   *body = {http::BodyLength::Kind::kUnknown, 0};
   if (!extended_connect_) return;
   response_.status = 200;
@@ -424,6 +472,7 @@ void Exchange::accept_upgrade(http::BodyLength* body) {
 void Exchange::open_tunnel() {
   if (!extended_connect_) request_done_ = false;
   send_pending();
+  if (!over() && !extended_connect_) client_->resume_request();
 }
 
 void Exchange::response_body(Bytes chunk) {
@@ -437,12 +486,13 @@ void Exchange::response_body(Bytes chunk) {
   }
 }
 
-// An upgraded exchange goes on until the client has finished as well.
+// What was upgraded goes on until the client has finished as well.
 void Exchange::response_end(const http::Fields& trailers) {
   touch();
   client_->send_end(trailers);
   if (over()) return;
-  finish(false);
+  response_done_ = true;
+  if (!upgraded_ || request_done_) finish(false);
 }
 
 void Exchange::backend_drained() {
@@ -474,11 +524,14 @@ void Exchange::backend_failed(BackendFailure failure, std::string_view detail, b
   waiting_.reset();
   if (over()) return;
   failure_ = detail;
+  last_failure_ = failure;
   if (may_send_again(failure, reused)) {
     backend_->count_retry();
     // A kept connection that was closed says nothing about the backend.
     if (reused || failure == BackendFailure::kUnprocessed) tried_ = 0;
     response_.clear();
+    request_end_pending_ =
+        request_done_ && request_length_.kind == http::BodyLength::Kind::kUnknown;
     ask_backend();
     return;
   }

@@ -89,6 +89,7 @@ class Exchange final : public BackendEvents {
   bool find_route();
   bool answer_by_route();
   void filter_request();
+  void settle_upgrade();
   void prepare_upgrade();
   void ask_backend();
   void start_timer();
@@ -135,6 +136,7 @@ class Exchange final : public BackendEvents {
   std::shared_ptr<Backend> backend_;
   std::unique_ptr<Backend::Waiting> waiting_;
   BackendStream* stream_ = nullptr;
+  BackendFailure last_failure_ = BackendFailure::kNone;
   unsigned attempts_ = 0;
   std::uint64_t tried_ = 0;  // backends of the route, as bits
 
@@ -143,9 +145,10 @@ class Exchange final : public BackendEvents {
   bool request_done_ = false, request_end_pending_ = false, request_stopped_ = false;
   bool body_sent_ = false;  // some of the request's body went to the backend
   bool response_begun_ = false, response_stopped_ = false, responded_ = false;
+  bool response_done_ = false;  // of an upgraded exchange, whose request goes on
   bool extended_connect_ = false, upgraded_ = false, backend_timed_ = false;
   std::uint16_t status_ = 0;
-  std::uint64_t active_ms_ = 0;
+  std::uint64_t active_ms_ = 0, request_done_ms_ = 0;
   std::uint64_t begun_us_ = 0, first_byte_us_ = 0;
   std::uint64_t received_ = 0, sent_ = 0;
   std::string failure_;

@@ -23,6 +23,7 @@ void Exchange::count_status(std::uint16_t status) {
 // A short page for people: "404 Not Found" and a sentence.
 void Exchange::answer(std::uint16_t status, std::string_view text, std::string_view failure) {
   failure_ = failure;
+  if (status == 400) client_->distrust();
   std::array<char, 3> digits{};
   std::to_chars(digits.data(), digits.data() + digits.size(), status);
   const std::array<std::string_view, 6> parts{std::string_view(digits.data(), digits.size()),
@@ -56,6 +57,7 @@ void Exchange::answer_with(std::uint16_t status, std::string_view content_type,
   responded_ = true;
   count_status(status);
   client_->send_head(response_, length);
+  if (over()) return;
   if (length.kind == Kind::kKnown) {
     sent_ += body.size();
     context_.counts.bytes_sent += body.size();

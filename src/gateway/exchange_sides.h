@@ -30,6 +30,8 @@ class ClientSide {
   virtual std::size_t unsent() const = 0;
   virtual void stop_request() = 0;  ///< no more request_body() for now
   virtual void resume_request() = 0;
+  /// The request was not to be trusted: no other one of this HTTP/1.1 connection is looked at.
+  virtual void distrust() = 0;
   /// The response is complete, or can't be completed (`cut`): the client has to see that. Ends the
   /// exchange: it must not be touched after this call returns.
   virtual void finished(bool cut) = 0;
@@ -51,6 +53,7 @@ class BackendStream {
 
 enum class BackendFailure : std::uint8_t {
   kNone,
+  kNoUpgrade,    ///< it speaks a protocol that can't be upgraded
   kNoAddress,    ///< the name has no address
   kRefused,      ///< not connected: refused, unreachable, TLS not agreed
   kTimeout,      ///< not connected in time

@@ -76,6 +76,7 @@ Gateway::Impl::~Impl() {
   listening.clear();
   connections.clear();
   context.graveyard.empty();
+  context.ended_exchanges.clear();
   context.idle_exchanges.clear();
   context.site.reset();
   backends.clear();

@@ -26,8 +26,7 @@ class Gateway {
   Gateway& operator=(const Gateway&) = delete;
 
   /// New requests and connections are served by `site`; requests under way end with the one they
-  /// began with. A connection whose listener is gone or whose certificates changed is ended
-  /// gracefully after its requests.
+  /// began with. A connection whose listener is gone is ended gracefully after its requests.
   void swap_site(std::shared_ptr<const Site> site);
 
   /// A socket from net::listen_tcp(); what it serves is looked up by its address in the site.

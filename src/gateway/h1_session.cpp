@@ -25,19 +25,31 @@ http::h1::HeadLimits head_limits(const GatewayLimits& limits) {
   return result;
 }
 
+// Up to the first empty line, which most likely ends the head; all when there is none.
+std::size_t size_up_to_end_of_head(Bytes input) {
+  constexpr std::string_view kEmptyLine = "\r\n\r\n";
+  const std::size_t at = as_text(input).find(kEmptyLine);
+  return at == std::string_view::npos ? input.size() : at + kEmptyLine.size();
+}
+
 class H1Session final : public Session, public ClientSide {
  public:
   explicit H1Session(Connection& connection)
       : connection_(connection),
         reader_(head_limits(connection.context().site->site->limits)),
-        deadline_ms_(now_ms() + header_timeout_ms()) {}
+        idle_since_ms_(now_ms()),
+        deadline_ms_(idle_since_ms_ + header_timeout_ms()) {}
   ~H1Session() override { give_back(); }
 
   // Session
   void received(Bytes chunk) override;
   void ended() override;
   void drained() override {
-    if (in_exchange()) exchange_->client_drained();
+    if (in_exchange()) {
+      exchange_->client_drained();
+    } else {
+      process_ahead();
+    }
   }
   void failed() override { leave("the client closed the connection"); }
   void check(std::uint64_t now_ms) override;
@@ -51,7 +63,8 @@ class H1Session final : public Session, public ClientSide {
   void send_end(const http::Fields& trailers) override;
   std::size_t unsent() const override { return connection_.stream().unsent(); }
   void stop_request() override { connection_.stream().pause(); }
-  void resume_request() override { connection_.stream().resume(); }
+  void resume_request() override;
+  void distrust() override { keep_alive_ = false; }
   void finished(bool cut) override;
 
  private:
@@ -61,6 +74,8 @@ class H1Session final : public Session, public ClientSide {
   std::uint64_t header_timeout_ms() const {
     return connection_.context().site->site->limits.header_timeout_ms;
   }
+  /// The client does not read what it asked for: no more requests until it does.
+  bool is_behind() const { return exchange_ == nullptr && unsent() > kBodyHeldBytes; }
   bool in_exchange() const { return exchange_ != nullptr && head_done_; }
   std::string_view protocol() const {
     return reader_.minor_version() == 0 ? "http/1.0" : "http/1.1";
@@ -82,18 +97,19 @@ class H1Session final : public Session, public ClientSide {
   http::h1::BodyReader body_;
   std::unique_ptr<Exchange> exchange_;  // from the first byte of a request on
   std::vector<std::uint8_t> ahead_;     // came before its turn
-  std::uint64_t deadline_ms_;           // for a head, or of an idle connection
+  std::uint64_t idle_since_ms_;
+  std::uint64_t deadline_ms_;  // for a head, or of an idle connection
   bool head_done_ = false, keep_alive_ = true, chunked_ = false, to_head_ = false;
   bool tunnel_ = false, processing_ = false, client_ended_ = false, shutting_down_ = false;
   bool served_ = false;  // a request before this one
 };
 
 void H1Session::received(Bytes chunk) {
-  if (!ahead_.empty()) {
+  if (ahead_.empty()) {
+    process(chunk);
+  } else {
     keep_ahead(chunk);
-    return;
   }
-  process(chunk);
 }
 
 void H1Session::process(Bytes input) {
@@ -101,6 +117,10 @@ void H1Session::process(Bytes input) {
   while (!input.empty() && !connection_.closing()) {
     if (tunnel_) {
       exchange_->request_body(input);
+      break;
+    }
+    if (is_behind()) {
+      keep_ahead(input);
       break;
     }
     if (!in_exchange()) {
@@ -117,11 +137,19 @@ void H1Session::process(Bytes input) {
 
 // Requests that were pipelined, or the first bytes of a tunnel.
 void H1Session::process_ahead() {
-  while (!ahead_.empty() && !processing_ && !connection_.closing() &&
+  while (!ahead_.empty() && !processing_ && !connection_.closing() && !is_behind() &&
          (!in_exchange() || tunnel_ || !body_.done())) {
     const std::vector<std::uint8_t> input = std::exchange(ahead_, {});
     process(input);
   }
+}
+
+void H1Session::resume_request() {
+  connection_.stream().resume();
+  process_ahead();
+  // The end came before the tunnel was open.
+  static const http::Fields kNone;
+  if (tunnel_ && client_ended_ && in_exchange()) exchange_->request_end(kNone);
 }
 
 void H1Session::keep_ahead(Bytes input) {
@@ -135,18 +163,20 @@ bool H1Session::read_head(Bytes* input) {
     deadline_ms_ = now_ms() + header_timeout_ms();
   }
   std::vector<std::uint8_t>& memory = exchange_->memory();
-  const std::size_t before = memory.size();
-  memory.insert(memory.end(), input->begin(), input->end());
+  const Bytes whole = *input;
+  const std::size_t size = size_up_to_end_of_head(whole);
+  memory.insert(memory.end(), whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size));
+  *input = whole.subspan(size);
   switch (reader_.read(memory, &exchange_->request())) {
     case http::h1::Progress::kMore:
-      return false;
+      return true;
     case http::h1::Progress::kFault:
       refuse(reader_.fault().status, reader_.fault().reason);
       return false;
     case http::h1::Progress::kDone:
       break;
   }
-  *input = input->subspan(reader_.consumed() - before);
+  *input = whole.subspan(size - (memory.size() - reader_.consumed()));
   begin();
   return true;
 }
@@ -204,8 +234,8 @@ void H1Session::check(std::uint64_t now_ms) {
     exchange_->check_idle(now_ms);
     return;
   }
-  if (shutting_down_ && exchange_ == nullptr &&
-      now_ms + kKeptIdleMs >= deadline_ms_ + kShutDownIdleMs) {
+  if (shutting_down_ && exchange_ == nullptr && ahead_.empty() &&
+      now_ms >= idle_since_ms_ + kShutDownIdleMs) {
     connection_.close_gently();
     return;
   }
@@ -270,7 +300,11 @@ void H1Session::send_body(Bytes chunk) {
 
 void H1Session::send_end(const http::Fields& trailers) {
   net::Stream& stream = connection_.stream();
-  if (!chunked_) return;
+  if (tunnel_) {
+    output().flush(stream);
+    stream.finish();
+  }
+  if (!chunked_ || tunnel_) return;
   std::size_t size = http::h1::kLastChunk.size();
   for (const http::Field& field : trailers) size += field.name.size() + field.value.size() + 4;
   const auto written = http::h1::write_last_chunk(trailers, output().room(stream, size));
@@ -288,12 +322,13 @@ void H1Session::finished(bool cut) {
     connection_.close();
     return;
   }
-  if (tunnel_ || !keep_alive_ || !body_.done() || shutting_down_ || client_ended_) {
+  if (tunnel_ || !keep_alive_ || !body_.done() || client_ended_) {
     connection_.close_gently();
     return;
   }
   served_ = true;
-  deadline_ms_ = now_ms() + kKeptIdleMs;
+  idle_since_ms_ = now_ms();
+  deadline_ms_ = idle_since_ms_ + kKeptIdleMs;
   reader_.start();
   connection_.stream().resume();
   process_ahead();

@@ -12,10 +12,11 @@ namespace postern::gateway {
 namespace {
 
 constexpr std::uint64_t kKeptIdleMs = 180'000;
+constexpr std::uint64_t kStalledMs = 600'000;  // a response that the client does not take
 constexpr std::uint64_t kGoAwayMs = 1'000;     // between the two steps
 constexpr std::size_t kPumpBytes = 16U << 10;  // a chunk worth a system call of its own
 constexpr std::uint32_t kInternalError = 2;    // RFC 9113 section 7
-constexpr std::uint32_t kEnhanceYourCalm = 0xb;
+constexpr std::uint32_t kCancel = 8;
 
 class H2Session;
 
@@ -43,6 +44,7 @@ class H2Stream final : public http::h2::ServerStream, public ClientSide {
   std::size_t unsent() const override;
   void stop_request() override { stopped_ = true; }
   void resume_request() override;
+  void distrust() override {}
   void finished(bool cut) override;
 
   void leave(std::string_view why);
@@ -53,13 +55,16 @@ class H2Stream final : public http::h2::ServerStream, public ClientSide {
  private:
   void give_back();
   void give_back_window();
+  void check_stalled(std::uint64_t now_ms);
 
   H2Session& session_;
   std::int32_t id_;
   std::unique_ptr<Exchange> exchange_;  // until the response is complete
   bool head_done_ = false, request_done_ = false, stopped_ = false, gone_ = false;
   std::uint64_t opened_ms_;
-  std::size_t held_ = 0;  // bytes handed over whose window is not open again
+  std::size_t held_ = 0;        // bytes handed over whose window is not open again
+  std::uint64_t moved_ms_ = 0;  // when some of a complete response left
+  std::size_t left_ = 0;        // of it, then
 };
 
 class H2Session final : public Session, public http::h2::ServerEvents {
@@ -96,6 +101,7 @@ class H2Session final : public Session, public http::h2::ServerEvents {
   static http::h2::Settings settings(const Connection& connection);
   void pump();
   void leave_all(std::string_view why);
+  void give_up();
   void note_abuse();
 
   Connection& connection_;
@@ -142,6 +148,7 @@ void H2Stream::body_end(const http::Fields& trailers) {
 
 void H2Stream::closed(std::uint32_t error) {
   gone_ = true;
+  if (!head_done_ && error != 0) ++session_.context().counts.malformed;
   leave(error == 0 ? "the stream ended before the response" : "the client reset the stream");
   session_.drop(*this);
 }
@@ -192,6 +199,7 @@ std::size_t H2Stream::unsent() const { return gone_ ? 0 : session_.codec().unsen
 void H2Stream::finished(bool cut) {
   give_back();
   if (gone_) return;
+  moved_ms_ = session_.context().loop.now_ms();
   stopped_ = false;
   give_back_window();
   if (cut) {
@@ -203,15 +211,27 @@ void H2Stream::finished(bool cut) {
 }
 
 void H2Stream::check(std::uint64_t now_ms) {
-  if (exchange_ == nullptr) return;
+  if (exchange_ == nullptr) {
+    check_stalled(now_ms);
+    return;
+  }
   if (head_done_) {
     exchange_->check_idle(now_ms);
     return;
   }
   if (now_ms < opened_ms_ + session_.context().site->site->limits.header_timeout_ms) return;
+  // Nothing else can come before the rest of this head (RFC 9113 section 6.10).
   ++session_.context().counts.header_timeouts;
-  give_back();
-  session_.codec().reset(id_, kEnhanceYourCalm);
+  session_.connection().close();
+}
+
+void H2Stream::check_stalled(std::uint64_t now_ms) {
+  const std::size_t left = unsent();
+  if (left != left_) moved_ms_ = now_ms;
+  left_ = left;
+  if (now_ms < moved_ms_ + kStalledMs) return;
+  ++session_.context().counts.idle_timeouts;
+  session_.codec().reset(id_, kCancel);
   session_.schedule();
 }
 
@@ -223,6 +243,8 @@ http::h2::Settings H2Session::settings(const Connection& connection) {
   settings.streams_max = limits.streams;
   settings.header_bytes_max = limits.header_bytes;
   settings.fields_max = limits.headers;
+  // One upload that its backend does not take must not hold up the others.
+  settings.connection_window_bytes = limits.streams * settings.stream_window_bytes;
   return settings;
 }
 
@@ -249,8 +271,13 @@ void H2Session::received(Bytes chunk) {
   in_codec_ = false;
   pump_.schedule();
   if (good) return;
-  note_abuse();
   pump();
+  give_up();
+}
+
+void H2Session::give_up() {
+  if (connection_.closing()) return;
+  note_abuse();
   leave_all("the connection broke the rules of HTTP/2");
   connection_.close_gently();
 }
@@ -294,6 +321,11 @@ void H2Session::check(std::uint64_t now_ms) {
     if (i <= streams_.size()) streams_[i - 1]->check(now_ms);
   }
   if (connection_.closing()) return;
+  // A fault that was only found when frames left.
+  if (codec_->abuse() != http::h2::Abuse::kNone) {
+    give_up();
+    return;
+  }
   if (going_away_ms_ == 0) {
     if (streams_.empty() && now_ms >= idle_since_ms_ + kKeptIdleMs) {
       ++context().counts.idle_timeouts;

@@ -2,7 +2,8 @@
 // sides have in common. Belongs to a connection, loop thread only.
 //
 // A body that arrives is handed over at once and has to be taken; the window it used is given back
-// only by consumed(), so what can pile up is bounded by the stream's window. A body that leaves is
+// only by consumed(), so what can pile up is bounded by the stream's window, which doubles while a
+// large body is passed on as it comes, up to a quarter of the connection's. A body that leaves is
 // kept in the stream until the peer's window and collect() take it; unsent() says how much that is,
 // and drained() when it is none: who sends pauses its own source in between.
 #pragma once

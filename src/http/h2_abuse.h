@@ -1,5 +1,5 @@
 // How often a peer may do what costs us more than it costs the peer. One leaky bucket per kind: so
-// many at once, so many per minute in the long run. Belongs to a connection; 12 bytes a kind.
+// many at once, so many per minute in the long run. Belongs to a connection; 16 bytes a kind.
 #pragma once
 
 #include <array>

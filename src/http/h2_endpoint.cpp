@@ -22,6 +22,8 @@ constexpr std::size_t kFieldOverhead = 32;  // RFC 9113 section 6.5.2
 // Frames without content that a DATA or HEADERS frame gives reason for: WINDOW_UPDATE of stream
 // and connection, and one to spare.
 constexpr unsigned kFramesAllowed = 3;
+constexpr std::size_t kStreamShare =
+    4;  // of the connection's window, at most one part is a stream's
 
 struct OptionsFree {
   void operator()(nghttp2_option* options) const { nghttp2_option_del(options); }
@@ -150,7 +152,7 @@ int Endpoint::Calls::field(nghttp2_session*, const nghttp2_frame* frame, nghttp2
   };
   Endpoint& self = of(user);
   const Stream* const stream = self.section_.stream;
-  if (stream == nullptr || stream->id != frame->hd.stream_id) return 0;
+  if (stream == nullptr || stream->id != frame->hd.stream_id || stream->over()) return 0;
   self.field_came(text_of(name), text_of(value));
   return verdict(self);
 }
@@ -370,6 +372,8 @@ void Endpoint::consumed(std::int32_t id, std::size_t bytes) {
     give_back(size);
   } else {
     nghttp2_session_consume(session_, id, size);
+    stream->passed_on += size;
+    widen(*stream);
   }
 }
 
@@ -492,6 +496,19 @@ void Endpoint::stream_closed(std::int32_t id, std::uint32_t error) {
 
 void Endpoint::give_back(std::size_t bytes) {
   if (bytes != 0) nghttp2_session_consume_connection(session_, bytes);
+}
+
+// A large body whose owner keeps up gets a larger window, but never so much of the connection's
+// that a few such streams could hold up all others once their owners stop.
+void Endpoint::widen(Stream& stream) {
+  if (stream.window == 0) stream.window = settings_.stream_window_bytes;
+  const std::size_t window = 2 * stream.window;
+  if (stream.passed_on < window || stream.unconsumed > stream.window / 2) return;
+  if (window > settings_.connection_window_bytes / kStreamShare) return;
+  stream.window = window;
+  stream.passed_on = 0;
+  nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, stream.id,
+                                        static_cast<std::int32_t>(window));
 }
 
 void Endpoint::resume(Stream& stream) {

@@ -100,6 +100,7 @@ class Endpoint {
   void end_left(Stream& stream);
   void stream_closed(std::int32_t id, std::uint32_t error);
   void give_back(std::size_t bytes);
+  void widen(Stream& stream);
   void resume(Stream& stream);
   void judge(std::ptrdiff_t result);
   void die();

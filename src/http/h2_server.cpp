@@ -16,6 +16,8 @@ namespace postern::http::h2 {
 namespace {
 
 constexpr std::array<std::uint8_t, 8> kShutdownPing{'s', 'h', 'u', 't', 'd', 'o', 'w', 'n'};
+// That many heads at most wait for a client that does not read; the others are left out.
+constexpr unsigned kInterimsMax = 64;
 constexpr nghttp2_extpri kFair{NGHTTP2_EXTPRI_DEFAULT_URGENCY, 1};
 
 /// What the fields of a request say that are not passed on as they are.
@@ -254,6 +256,7 @@ bool Server::finished() const {
 void Server::interim(std::int32_t id, const ResponseHead& head) {
   Stream* const stream = Endpoint::streams().find(id);
   if (stream == nullptr || stream->over() || stream->responded || head.status / 100 != 1) return;
+  if (++stream->interims > kInterimsMax) return;
   NameValues& list = NameValues::fresh();
   list.add_status(head.status);
   list.add_fields(head.fields, false);

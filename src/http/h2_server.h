@@ -47,11 +47,13 @@ class ServerEvents {
 
 class ServerConnection {
  public:
+  /// The destructor makes no calls: the owner of the connection sees to its streams.
   static std::unique_ptr<ServerConnection> make(const Settings& settings, ServerEvents& events);
   virtual ~ServerConnection() = default;
 
-  /// All bytes that came. False: the connection is over (abuse() says why); collect what is left
-  /// (GOAWAY), send it, close. `now_ms` is for limits per second.
+  /// All bytes that came. False: the connection is over (abuse() says why) and all streams were
+  /// told; collect what is left (GOAWAY), send it, close. Some violations only show in collect():
+  /// ask finished() behind it. `now_ms` is for limits per second.
   virtual bool receive(Bytes input, std::uint64_t now_ms) = 0;
   virtual Abuse abuse() const = 0;
   virtual std::string_view fault() const = 0;  ///< a few words for the log
@@ -64,7 +66,7 @@ class ServerConnection {
   virtual bool finished() const = 0;
   virtual std::size_t streams() const = 0;
 
-  /// 1xx. The text is copied during the call.
+  /// 1xx, 64 of one stream at most. The text is copied during the call.
   virtual void interim(std::int32_t stream, const ResponseHead& head) = 0;
   /// The final head. With kNone the stream ends with it. Names are lowered; the text is copied.
   /// kKnown sends a Content-Length; `to_head`: an answer to HEAD (Content-Length stays a field).

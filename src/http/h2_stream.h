@@ -29,6 +29,8 @@ struct Stream {
   ByteQueue out;
   std::unique_ptr<OwnedFields> trailers;  ///< to be sent behind `out`
   std::size_t unconsumed = 0;             ///< of the body that was handed over
+  std::size_t window = 0;                 ///< that the peer was given; 0: that of the settings
+  std::size_t passed_on = 0;              ///< of the body since the window last grew
   unsigned interims = 0;
 
   bool responded : 1 = false;    ///< server: the final head was given; client: it came

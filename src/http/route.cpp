@@ -282,6 +282,10 @@ void check_respond(const RespondSettings& respond, Problems& problems) {
   if ((status == 204 || status == 205 || status == 304) && !respond.body.empty()) {
     problems.add("respond.body", "a response with status {} has no body", status);
   }
+  if (respond.body.size() > kRespondBytesMax) {
+    problems.add("respond.body", "{} bytes; allowed: {} at most", respond.body.size(),
+                 kRespondBytesMax);
+  }
   if (!is_field_value(respond.content_type)) {
     problems.add("respond.content_type", "'{}' is not a value of a header", respond.content_type);
   }

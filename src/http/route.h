@@ -66,6 +66,8 @@ struct FilterSettings {
   RewriteSettings rewrite;
 };
 
+constexpr std::size_t kRespondBytesMax = 64U << 10;
+
 /// Answered by the gateway itself.
 struct RespondSettings {
   std::uint16_t status = 200;

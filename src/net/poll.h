@@ -9,6 +9,8 @@ namespace postern::net {
 
 inline constexpr int kReadable = 1;  // as UV_READABLE
 inline constexpr int kWritable = 2;  // as UV_WRITABLE
+/// Nothing but errors, such as a reset: as UV_PRIORITIZED, since urgent data are never sent here.
+inline constexpr int kErrorsOnly = 8;
 
 using PollCallback = void (*)(uv_poll_s* handle, int status, int events);
 

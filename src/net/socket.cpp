@@ -23,6 +23,16 @@ bool get_option(int fd, int level, int name) {
   return getsockopt(fd, level, name, &value, &size) == 0 && value != 0;
 }
 
+// A peer that vanished is noticed although nothing is to be sent: after kIdleS and three more
+// questions.
+void keep_alive(int fd) {
+  constexpr int kIdleS = 60, kIntervalS = 20, kProbes = 3;
+  set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, kIdleS);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, kIntervalS);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, kProbes);
+}
+
 // Root may pass the system's limit (net.core.rmem_max); others get what it allows.
 void set_buffers(int fd, int receive_bytes, int send_bytes) {
   if (!set_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, receive_bytes)) {
@@ -153,6 +163,7 @@ Result<Fd> listen_tcp(const Endpoint& local, int backlog) {
   if (!local.ip.is_v4() && !set_option(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1)) {
     return bind_error(local, true);
   }
+  keep_alive(fd.get());
   if (!bind_to(fd.get(), local) || listen(fd.get(), backlog) != 0) return bind_error(local, true);
   return fd;
 }
@@ -161,6 +172,7 @@ Result<Fd> start_connect_tcp(const Endpoint& peer) {
   Fd fd = new_socket(peer, SOCK_STREAM);
   if (!fd) return connect_error(peer, true);
   set_option(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);
+  keep_alive(fd.get());
   if (!connect_to(fd.get(), peer) && errno != EINPROGRESS) return connect_error(peer, true);
   return fd;
 }

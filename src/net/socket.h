@@ -47,7 +47,7 @@ struct UdpConnectOptions {
 /// A socket that hears only `peer`; ICMP errors come back as errors of the socket.
 Result<Fd> connect_udp(const Endpoint& peer, const UdpConnectOptions& options = {});
 
-/// SO_REUSEADDR, SO_REUSEPORT, IPV6_V6ONLY, TCP_NODELAY (inherited by accepted connections).
+/// SO_REUSEADDR, SO_REUSEPORT, IPV6_V6ONLY; accepted connections inherit TCP_NODELAY and keepalive.
 Result<Fd> listen_tcp(const Endpoint& local, int backlog = 1024);
 
 /// Starts a connection; it is done when the socket turns writable (see tcp.h).

@@ -113,6 +113,7 @@ void TcpStream::update_interest() {
   if (state_ == State::kOpen) {
     if (!paused_ && !read_ended_) wanted |= kReadable;
     if (unsent() > 0) wanted |= kWritable;
+    if (wanted == 0 && read_ended_ && !write_ended_) wanted = kErrorsOnly;
   }
   if (wanted == interest_) return;
   interest_ = wanted;
@@ -123,11 +124,12 @@ void TcpStream::update_interest() {
 
 void TcpStream::ready(int status, int events) {
   if (status < 0) interest_ = 0;  // libuv has stopped watching
+  LifeGuard guard(destroyed_);
   if (state_ == State::kBroken) {
-    die(error_number_);
+    read_what_came();
+    if (!guard.gone()) die(error_number_);
     return;
   }
-  LifeGuard guard(destroyed_);
   if (state_ == State::kConnecting) {
     finish_connecting();
     if (guard.gone() || state_ != State::kOpen) return;
@@ -170,6 +172,18 @@ void TcpStream::read_chunk() {
     reader_.ended();
   } else if (errno != EAGAIN && errno != EINTR) {
     die(errno);
+  }
+}
+
+// A peer that refuses what we send may have said why before it closed.
+void TcpStream::read_what_came() {
+  LifeGuard guard(destroyed_);
+  const MutableBytes room = loop_.scratch();
+  while (!paused_ && !read_ended_) {
+    const ssize_t size = recv(fd_.get(), room.data(), room.size(), 0);
+    if (size <= 0) return;
+    reader_.received(room.first(static_cast<std::size_t>(size)));
+    if (guard.gone()) return;
   }
 }
 

@@ -65,6 +65,7 @@ class TcpStream final : public Stream {
   void ready(int status, int events);
   void finish_connecting();
   void read_chunk();
+  void read_what_came();
   void write_unsent();
   void keep(Bytes data);
   void end_writing_when_sent();

@@ -100,15 +100,21 @@ int refuse_password(char*, int, int, void* asked) {
   return -1;
 }
 
+KeyPtr parse_key(const std::string& text, bool& encrypted) {
+  const BioPtr bio = bio_of(text);
+  return KeyPtr(PEM_read_bio_PrivateKey(bio.get(), nullptr, refuse_password, &encrypted));
+}
+
+void wipe(std::string& text) { OPENSSL_cleanse(&text[0], text.size()); }
+
 Result<KeyPtr> read_key(const std::string& path) {
   Result<std::string> text = read_file(path);
   if (!text) return tl::unexpected(std::move(text.error()));
-  const BioPtr bio = bio_of(*text);
   bool encrypted = false;
   ERR_clear_error();
-  KeyPtr key(PEM_read_bio_PrivateKey(bio.get(), nullptr, refuse_password, &encrypted));
+  KeyPtr key = parse_key(*text, encrypted);
   const bool has_key = text->find("PRIVATE KEY-----") != std::string::npos;
-  OPENSSL_cleanse(text->data(), text->size());
+  wipe(*text);
   const std::string words = openssl_error();
   if (key) return key;
   if (encrypted) {

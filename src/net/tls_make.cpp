@@ -110,6 +110,7 @@ std::string pem_of(EVP_PKEY* key) {
 
 std::string alternative_names(const std::vector<std::string>& names) {
   std::vector<std::string> entries;
+  entries.reserve(names.size());
   for (const std::string& name : names) {
     entries.push_back((IpAddress::parse(name) ? "IP:" : "DNS:") + name);
   }

@@ -133,6 +133,7 @@ int SocketTlsStream::wanted_events() const {
   const bool told = held_ == Held::kEnd || held_ == Held::kError;
   if (!paused_ && !read_ended_ && !told) wanted |= read_wants_write_ ? kWritable : kReadable;
   if (unsent() > 0 || ending_) wanted |= write_wants_read_ ? kReadable : kWritable;
+  if (wanted == 0 && read_ended_ && !write_ended_) wanted = kErrorsOnly;
   return wanted;
 }
 

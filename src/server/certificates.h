@@ -13,7 +13,7 @@
 
 namespace postern::server {
 
-inline constexpr std::int64_t kExpiryWarningS = 14 * 86'400;
+inline constexpr std::int64_t kExpiryWarningS = std::int64_t{14} * 86'400;
 
 struct LoadedCertificate {
   std::shared_ptr<const net::TlsIdentity> identity;

@@ -76,6 +76,7 @@ void bench_accept(Bench& bench);
 void bench_svcb(Bench& bench);
 void bench_zone(Bench& bench);
 void bench_h1(Bench& bench);
+void bench_h2(Bench& bench);
 void bench_route(Bench& bench);
 
 /// A master file for "example." with so many hosts; its path, to be removed by the caller.

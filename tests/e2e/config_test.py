@@ -572,7 +572,8 @@ class Commands(Case):
     def test_the_built_in_example_passes_its_own_check(self):
         with tempfile.TemporaryDirectory() as home:
             done = subprocess.run([BINARY, "check"], capture_output=True, text=True, check=False,
-                                  timeout=30 * SLOW, cwd=home)
+                                  timeout=30 * SLOW, cwd=home,
+                                  env=dict(os.environ, HOME=home, XDG_STATE_HOME=""))
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
             self.assert_says(done.stderr, "no /etc/postern/postern.toml", "built-in example")
 

@@ -4,18 +4,20 @@ toml   `postern check` passes on it. A block whose first line is "# /etc/postern
        what the dig lines after it are asked of. Views, listeners, certificates and files that a
        fragment leaves out are added.
 zone   its first line is "; FILE"; it is served under that name from then on.
-sh     dig lines are run; other lines have to be known to this test.
+sh     dig, curl and postern lines are run; other lines have to be known to this test.
 text   what the lines of the sh block before it print, in this order; other lines may stand between.
 """
 
 import fcntl
 import functools
+import os
 import pathlib
 import re
 import shlex
 import subprocess
 import tempfile
 import unittest
+import unittest.mock as mock
 
 from lab import BINARY, SLOW, Case, Postern, Upstream, run
 
@@ -84,6 +86,9 @@ class Pages(Case):
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
         self.directory = pathlib.Path(directory.name)
+        home = mock.patch.dict(os.environ, HOME=directory.name, XDG_STATE_HOME="")
+        home.start()  # the example keeps its certificate there
+        self.addCleanup(home.stop)
         self.zones = {}
         self.whole = None
         self.lock = None
@@ -176,6 +181,8 @@ class Pages(Case):
             words = [word for i, word in enumerate(words)
                      if word != "-p" and words[i - 1] != "-p"]  # the port is the test's
             words[1:1] = ["-p", str(postern.port)]
+        elif words[0] == "curl":  # of the example, which has the ports that the page says
+            words = ["sh", "-c", line]
         elif words[0] == "postern":
             words = [BINARY] + [str(postern.config_path) if word == WHOLE[2:] else word
                                 for word in words[1:]]

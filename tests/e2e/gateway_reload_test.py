@@ -13,7 +13,8 @@ import tempfile
 import time
 import unittest
 
-from lab import SLOW, Case, Postern, free_port, run, wait_until
+from gateway_backends import new_port
+from lab import SLOW, Case, Postern, run, wait_until
 
 HOST = "app.vanillax.me"
 ROUTE = """
@@ -46,7 +47,8 @@ class Site(Postern):
 
     def __init__(self, ready=True, **options):
         super().__init__(ready=ready, **options)
-        self.http, self.https = free_port(), free_port()
+        self.port, self.admin_port, self.http, self.https = (new_port() for _ in range(4))
+        self.listen = [f"{self.address}:{self.port}"]
         self.tls = self.directory / "tls"
         make_pair(self.tls, "tls")
         self.parts["config"] = self.config()
@@ -287,7 +289,7 @@ class Certificates(Case):
 class Listeners(Case):
     def test_a_reload_moves_the_listener_and_keeps_what_is_under_way(self):
         with Site() as site:
-            old, new = site.https, free_port()
+            old, new = site.https, new_port()
             with site.handshake() as before:
                 self.assertEqual(site.get(before), "HTTP/1.1 200 OK")
                 before.sendall(f"GET / HTTP/1.1\r\nHost: {HOST}\r\n".encode())  # half a request
@@ -303,7 +305,7 @@ class Listeners(Case):
 
     def test_a_reload_that_cannot_open_a_port_changes_nothing(self):
         with Site() as site:
-            taken = free_port()
+            taken = new_port()
             with socket.create_server(("127.0.0.1", taken)):
                 site.reload(config=site.config(https=taken))
                 line = site.wait_log("reload_refused")
@@ -322,7 +324,7 @@ class Listeners(Case):
             publish_dns = false
             """
         with Site(server="workers = 2\n") as site:
-            port = free_port()
+            port = new_port()
             site.reload(config=site.config(more=more.replace("PORT", str(port))))
             site.wait_log("reloaded")
             with socket.create_connection(("127.0.0.1", port), 6 * SLOW) as connection:

@@ -12,7 +12,9 @@
 
 #include "check.h"
 #include "dns/answer.h"
+#include "http/route.h"
 #include "server/config.h"
+#include "server/config_advice.h"
 #include "server/config_upstreams.h"
 #include "server/config_values.h"
 
@@ -30,6 +32,7 @@ const std::string& folder() {
       path = name;
       std::filesystem::create_directory(path + "/zones");
       std::ofstream(path + "/zones/home.arpa.zone") << "; only looked for\n";
+      for (const char* file : {"/tls.crt", "/tls.key"}) std::ofstream(path + file) << "the same\n";
     }
     ~Folder() { std::filesystem::remove_all(path); }
     std::string path;
@@ -90,6 +93,41 @@ void check_names(const dns::PolicySettings& policy) {
   }
 }
 
+void check_listener(const server::Config& config, const gateway::ListenerSettings& listener) {
+  require(!listener.addresses.empty(), "a listener has an address");
+  const bool http = listener.http != 0 || listener.https != 0;
+  require(http != (listener.tcp != 0), "a listener is for HTTP or for TCP");
+  require(listener.https == 0 || !listener.certificates.empty(), "HTTPS has certificates");
+  require(listener.https == 0 || !listener.alpn.empty(), "HTTPS has a protocol");
+  require(listener.tcp == 0 || !listener.backends.empty(), "plain TCP leads somewhere");
+  for (const std::string& id : listener.alpn) require(!id.starts_with("h3"), "h3 is not offered");
+  const auto table = http::RouteTable::compile(config.routes, listener.name);
+  const http::Fields fields;
+  (void)table.match({"www.example.com", "GET", "/a/b", "c=d", fields});
+}
+
+void check_gateway(const server::Config& config) {
+  std::set<std::string> names;
+  for (const auto& certificate : config.certificates) {
+    require(names.insert(certificate.name).second, "a certificate's name is given once");
+  }
+  std::set<std::string> listeners;
+  for (const auto& listener : config.listeners) {
+    require(listeners.insert(listener.name).second, "a listener's name is given once");
+    for (const std::string& name : listener.certificates) {
+      require(names.contains(name), "a certificate is there");
+    }
+    check_listener(config, listener);
+  }
+  for (const auto& route : config.routes) {
+    require(http::check_route(route).empty(), "nothing is wrong with a route");
+    for (const auto& name : route.listeners) require(listeners.contains(name), "it is there");
+  }
+  for (const auto& problem : server::check_coverage(config, {{"lan", {"*.example", "example"}}})) {
+    require(problem.warning && problem.line != 0, "coverage is a warning at a line");
+  }
+}
+
 void check_config(const server::Config& config) {
   require(config.forwards.size() == config.policy.forward_names.size(), "forwards are numbered");
   for (const auto& forward : config.forwards) {
@@ -98,6 +136,7 @@ void check_config(const server::Config& config) {
   require(config.cache.min_ttl_s <= config.cache.max_ttl_s, "min_ttl is max_ttl at most");
   require(config.policy.udp_payload >= dns::kUdpPayloadMin, "every client takes 512 bytes");
   check_names(config.policy);
+  check_gateway(config);
 }
 
 // "www.example.com A" from each kind of client.

@@ -331,6 +331,54 @@ timeout = "1500ms"
 name = "10.0.0.0/12"
 upstreams = ["192.168.1.1"]
 """,
+    """[[tls.certificate]]
+name = "lan"
+cert = "tls.crt"
+key = "tls.key"
+[[gateway.listener]]
+name = "a"
+address = ["127.0.0.1", "::1"]
+http = 8080
+https = 8443
+certificates = ["lan"]
+alpn = ["h2"]
+redirect_to_https = false
+hsts = "1d"
+alt_svc = "strip"
+quic = "ignore"
+trusted_proxies = ["10.0.0.0/8"]
+client_ip_header = "CF-Connecting-IP"
+publish_dns = true
+[[gateway.listener]]
+name = "b"
+address = ["127.0.0.1"]
+tcp = 5432
+backends = ["db:5432", "[fd00::1]:1"]
+proxy_protocol = true
+idle = "1h"
+[[gateway.route]]
+listeners = ["a"]
+hostnames = ["a.example", "*.example"]
+matches = [{ path_regex = ".*", method = "GET", headers = { x = "1" }, query = { v = "2" } }, {}]
+backends = [{ url = "http://one:80", weight = 2 }, { url = "h2c://two" }]
+timeouts = { request = "1m", backend = "1s", idle = "0s" }
+limits = { body = "10MiB" }
+health = { interval = "5s" }
+filters = { set_request_headers = { A = "1" }, remove_response_headers = ["B"], rewrite_host = "c" }
+[[gateway.route]]
+redirect = { scheme = "https", hostname = "b.example", port = 443, status = 308 }
+[[gateway.route]]
+hostnames = ["a.example"]
+respond = { status = 404, content_type = "text", body = "no" }
+[gateway]
+ech_public_names = ["x.example"]
+[gateway.limits]
+header_bytes = "32KiB"
+headers = 50
+header_timeout = "5s"
+connections = 10
+streams = 8
+""",
     'include = ["more.toml"]\n\0[[dns.forward]]\nname = "."\nupstreams = ["1.1.1.1"]\n',
 ]
 VALUES = ["1h30m", "500ms", "2w", "64MiB", "65536", "10KB", "*.example.com", "a_b.example", "10.0.0.0/9", "2001:db8::/33",

@@ -147,6 +147,26 @@ TEST_CASE("windows are opened by what was consumed, not before") {
   CHECK(of_type(after, kRstStream, 1)[0].word() == 3);  // FLOW_CONTROL_ERROR
 }
 
+TEST_CASE("the window of a large body that is passed on grows, to a quarter of the connection's") {
+  http::h2::Settings settings;
+  settings.stream_window_bytes = 16384;
+  settings.connection_window_bytes = 8 * 16384;
+  TestServer server(settings);
+  server.greet();
+  server.give(headers(1, post()) + headers(3, post()));
+  std::size_t opened = 0;
+  for (int i = 0; i < 20; ++i) {
+    server.give(data(1, std::string(8192, 'x')));
+    server.connection->consumed(1, 8192);
+    for (const Frame& frame : of_type(server.take(), kWindowUpdate, 1)) opened += frame.word();
+  }
+  CHECK(opened == 20 * 8192 + 16384);
+  // One that is not passed on does not.
+  server.give(data(3, std::string(16384, 'x')));
+  server.connection->consumed(3, 4096);
+  CHECK(of_type(server.take(), kWindowUpdate, 3).empty());
+}
+
 TEST_CASE("a closed stream gives its part of the connection's window back") {
   http::h2::Settings small;
   small.connection_window_bytes = 65535;
@@ -251,6 +271,8 @@ TEST_CASE("interim responses come before the final one") {
   REQUIRE(frames.size() == 1);
   CHECK(frames[0].lines == Lines{{":status", "100"}});
   CHECK(!frames[0].ends_stream());
+  for (int i = 0; i < 100; ++i) server.connection->interim(1, interim);
+  CHECK(server.take().size() == 63);
 }
 
 TEST_CASE("malformed requests reset their stream only") {
