@@ -63,6 +63,50 @@ class Failing(EchoCase):
             self.assertIn("503", gateway.access("/none-there"))
 
 
+class Surplus(EchoCase):
+    """Backends that say more than was asked for: nobody else gets to see it."""
+
+    def assert_not_poisoned(self, answer, status=200, body=None, method="GET"):
+        self.other.on("/surplus", lambda e: (e.body(), e.send(answer)))
+        for scheme, how in (("http", "--http1.1"), ("https", "--http2")):
+            url = f"{scheme}://alone.vanillax.me"
+            first = self.gateway.curl(f"{url}/surplus", *(["-I"] if method == "HEAD" else []), http=how, check=False)
+            if body is not None:
+                self.assertEqual((first.status, first.body), (status, body))
+            for i in range(3):
+                reply = self.gateway.curl(f"{url}/after{i}", http=how)
+                self.assertEqual((reply.status, reply.json()["target"]), (200, f"/after{i}"))
+
+    EVIL = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
+
+    def test_a_second_answer_behind_the_first(self):
+        self.assert_not_poisoned("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc" + self.EVIL, body=b"abc")
+        self.assert_not_poisoned("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n" + self.EVIL,
+                                 body=b"abc")
+
+    def test_a_body_of_204_304_and_head(self):
+        self.assert_not_poisoned("HTTP/1.1 204 No Content\r\n\r\n" + self.EVIL)
+        self.assert_not_poisoned("HTTP/1.1 304 Not Modified\r\nContent-Length: 4\r\n\r\nevil")
+        self.assert_not_poisoned(self.EVIL, method="HEAD")
+
+    def test_an_answer_before_it_was_asked_for(self):
+        self.other.on("/early", lambda e: (e.reply(body=b"abc"), time.sleep(0.1), e.send(self.EVIL)))
+        self.gateway.curl("http://alone.vanillax.me/early", http="--http1.1")
+        time.sleep(0.2 * SLOW)
+        reply = self.gateway.curl("http://alone.vanillax.me/late", http="--http1.1")
+        self.assertEqual((reply.status, reply.json()["target"]), (200, "/late"))
+
+    def test_interim_answers_without_end(self):
+        def chatter(e):
+            for _ in range(100_000):
+                e.send("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
+        self.other.on("/chatter", chatter)
+        for scheme, how in (("http", "--http1.1"), ("https", "--http2")):
+            reply = self.gateway.curl(f"{scheme}://alone.vanillax.me/chatter", http=how, check=False)
+            self.assertTrue(reply.code != 0 or reply.status >= 500, reply.status)
+        self.assertEqual(self.gateway.curl(f"https://{HOST}/").status, 200)
+
+
 class Again(EchoCase):
     """When a request is sent a second time."""
 

@@ -73,11 +73,13 @@ class Http2:
             self.socket.close()
 
     def flush(self):
+        self.socket.settimeout(6 * SLOW)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError, ssl.SSLError):
             self.socket.sendall(self.protocol.data_to_send())
 
     def send(self, *frames):
         """Frames past the protocol's own ideas; False when the other side takes no more."""
+        self.socket.settimeout(6 * SLOW)
         data = b"".join(one if isinstance(one, bytes) else one.serialize() for one in frames)
         try:
             self.socket.sendall(data)
@@ -159,7 +161,6 @@ class Http2:
             except h2.exceptions.ProtocolError:
                 if not self.tolerant:
                     raise
-            self.socket.settimeout(6 * SLOW)
             self.flush()
         return True
 

@@ -7,6 +7,7 @@ import time
 import unittest
 
 from gateway_backends import Backend, new_port
+from gateway_h2_client import Http2
 from gateway_lab import HOST, Gateway, route
 from lab import SLOW, Case, data, wait_until
 
@@ -281,12 +282,18 @@ class Limits(Case):
 
     def test_a_body_over_the_limit_is_413(self):
         with Backend() as backend, Gateway(route(backend, limits={"body": "10KiB"})) as gateway:
-            for scheme, how in (("http", "--http1.1"), ("https", "--http1.1"), ("https", "--http2")):
+            for scheme, how in (("http", "--http1.1"), ("https", "--http1.1")):
                 for form in ([], ["-H", "Transfer-Encoding: chunked"]):
                     ask = lambda size: gateway.curl(f"{scheme}://{HOST}/", "-H", "Expect:", "-d", "x" * size, *form,
                                                     http=how, check=False).status
                     self.assertEqual(ask(10240), 200)
                     self.assertEqual(ask(10241), 413)
+            with Http2(gateway) as client:  # curl 7.88 takes the RST_STREAM behind an early answer for an error
+                for fields in ((), (("content-length", "10241"),)):
+                    stream = client.open(*fields, method="POST", end=False)
+                    client.data(stream, b"x" * 10241)
+                    self.assertEqual(client.finish(stream).status, 413)
+                self.assertEqual(client.request(method="POST", body=b"x" * 10240).status, 200)
             before = len(backend.exchanges)
             gateway.curl(f"http://{HOST}/", "-d", "x" * 20000, http="--http1.1", check=False)
             self.assertEqual(len(backend.exchanges), before)  # a length that is too large is known beforehand

@@ -52,12 +52,12 @@ class Smuggling(EchoCase):
              "0.9": "GET /", "NUL": "GET /\0 HTTP/1.1", "space in path": "GET /a b HTTP/1.1", "fragment": "GET /#a HTTP/1.1",
              "method": "G(T / HTTP/1.1", "no slash": "GET a HTTP/1.1", "trailing space": "GET / HTTP/1.1 "}
 
-    def assert_400(self, request, may_reach=False):
+    def assert_400(self, request, may_reach=False, statuses=b"400"):
         before, smuggled = len(self.backend.exchanges), len(self.backend.seen("/smuggled"))
         follow = f"GET /smuggled HTTP/1.1\r\nHost: {HOST}\r\n\r\n"
         for tls in (False, True):
             got, closed = self.gateway.raw((request + follow), tls=tls, timeout=4)
-            self.assertRegex(got, rb"^HTTP/1\.[01] 400 ", repr(request))
+            self.assertRegex(got, rb"^HTTP/1\.[01] (%s) " % statuses, repr(request))
             self.assertEqual(got.count(b"HTTP/1."), 1, got)
             self.assertTrue(closed, "the connection stays open")
             self.assertLess(len(got), 1000)
@@ -68,7 +68,8 @@ class Smuggling(EchoCase):
     def test_heads(self):
         for name, fields in self.HEADS.items():
             with self.subTest(name):
-                self.assert_400(f"POST / HTTP/1.1\r\nHost: {HOST}\r\n{fields}\r\n{self.END}")
+                self.assert_400(f"POST / HTTP/1.1\r\nHost: {HOST}\r\n{fields}\r\n{self.END}",
+                                statuses=b"400|501" if name == "gzip, chunked" else b"400")
 
     def test_hosts(self):
         for name, fields in self.HOSTS.items():

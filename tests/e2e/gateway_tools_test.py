@@ -184,8 +184,8 @@ class Frames(Case):
         client.streams[stream] = Stream()
         client.protocol.send_headers(stream, HEAD + [("x-long", "y" * 300)], end_stream=True)
         block = client.protocol.data_to_send()[9:]  # of the one frame that it made
-        client.send(HeadersFrame(stream, block[:10], flags=["END_STREAM"]),
-                    *(ContinuationFrame(stream, block[i:i + 20]) for i in range(10, len(block), 20)),
+        client.send(HeadersFrame(stream, block[:50], flags=["END_STREAM"]),
+                    *(ContinuationFrame(stream, block[i:i + 50]) for i in range(50, len(block), 50)),
                     ContinuationFrame(stream, b"", flags=["END_HEADERS"]))
         self.assertEqual(client.finish(stream).status, 200)
         stream = client.open(method="POST", path="/padded", end=False)
