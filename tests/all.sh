@@ -2,12 +2,12 @@
 # Every test there is, in the order in which a mistake shows soonest. Stops at the first step that
 # fails and shows the end of its log. The last line counts test cases and checks.
 #
-#   FUZZ_SECONDS=60   how long each fuzzer runs
+#   FUZZ_SECONDS=30   how long each fuzzer runs
 #   JOBS=2            compilers at a time; default: the processors of this machine
 #   tests/all.sh STEP...   only these steps (names as printed)
 set -u
 cd "$(dirname "$0")/.."
-FUZZ_SECONDS=${FUZZ_SECONDS:-60}
+FUZZ_SECONDS=${FUZZ_SECONDS:-30}
 JOBS=${JOBS:-$(nproc)}
 logs=build-logs
 mkdir -p "$logs"
@@ -80,8 +80,10 @@ build() {
 
 build_gcc() { build build-gcc all --buildtype=debugoptimized; }
 
+# With the fuzzers, which need the same code with the same checks.
 build_asan() {
-  build build-asan all --buildtype=debug -Doptimization=1 -Db_sanitize=address,undefined
+  CXX=clang++-14 build build-asan all --buildtype=debug -Doptimization=1 -Dfuzz=true \
+    -Db_lundef=false -Db_sanitize=address,undefined
 }
 
 build_tsan() {
@@ -106,12 +108,7 @@ quickstart() {
   kill "$pid" && wait "$pid" && return "$wrong"
 }
 
-build_fuzzers() {
-  CXX=clang++-14 build build-fuzz all --buildtype=debug -Doptimization=1 -Dtests=false -Dfuzz=true \
-    -Db_lundef=false -Db_sanitize=address,undefined
-}
-
-export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1:check_initialization_order=1
+export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1:quarantine_size_mb=64:check_initialization_order=1
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
 
@@ -137,7 +134,7 @@ clang_tidy() {
   run-clang-tidy-14 -quiet -j "$JOBS" -p build-tsan "$PWD/(src|tests)/.*\.cpp"
 }
 
-fuzz() { sh tests/fuzz/run.sh "$FUZZ_SECONDS"; }
+fuzz() { BUILD=build-asan sh tests/fuzz/run.sh "$FUZZ_SECONDS"; }
 
 sh packaging/install-packages.sh test || { echo "packages are missing, see above"; exit 1; }
 
@@ -157,6 +154,5 @@ step build-tsan build_tsan
 step unit-tsan unit build-tsan
 step e2e-tsan e2e build-tsan config_test zones_test
 step clang-tidy clang_tidy
-step build-fuzzers build_fuzzers
 step fuzz fuzz
 finish

@@ -20,6 +20,18 @@ constexpr std::uint64_t kResolveAgainMs = 5000;  // after a failure
 constexpr std::size_t kAddressesMax = 32;
 constexpr std::size_t kBackendsMax = 64;  // of a route, that are weighed
 
+BackendFailure failure_of(const Error& error) {
+  switch (error.code) {
+    case Code::kLimit:
+      return BackendFailure::kTimeout;
+    case Code::kInvalid:
+    case Code::kMalformed:
+      return BackendFailure::kNotSpoken;
+    default:
+      return BackendFailure::kRefused;
+  }
+}
+
 }  // namespace
 
 Backend::Waiting::Waiting(Backend& backend, BackendEvents& events, const BackendWish& wish)
@@ -142,7 +154,7 @@ bool Backend::open_connection(bool http1_only, std::uint64_t tried) {
       return true;
     }
     last = connection.error();
-    mark_down(address.endpoint);
+    mark_down(address.endpoint, last.detail);
   }
   fail_first(BackendFailure::kRefused, last.detail, false);
   return false;
@@ -206,8 +218,7 @@ void Backend::connect_failed(BackendConnection& connection, const Error& error) 
   --connecting_;
   const std::uint64_t tried = connection.tried();
   const bool http1_only = connection.http1_only();
-  const bool timed_out = error.code == Code::kLimit;
-  mark_down(connection.endpoint());
+  mark_down(connection.endpoint(), error.detail);
   remove(connection);
   if (waiting_.empty()) return;
   if (choose_address(tried) != addresses_.size() && addresses_.size() <= kAddressesMax) {
@@ -215,8 +226,7 @@ void Backend::connect_failed(BackendConnection& connection, const Error& error) 
     return;
   }
   // HTTP/2: all were waiting for this one.
-  fail_first(timed_out ? BackendFailure::kTimeout : BackendFailure::kRefused, error.detail,
-             speaks_h2_);
+  fail_first(failure_of(error), error.detail, speaks_h2_);
   open_for_waiting();
 }
 
@@ -258,13 +268,13 @@ Backend::Address* Backend::find(const Endpoint& endpoint) {
   return found == addresses_.end() ? nullptr : &*found;
 }
 
-void Backend::mark_down(const Endpoint& endpoint) {
+void Backend::mark_down(const Endpoint& endpoint, std::string_view why) {
   Address* const address = find(endpoint);
   if (address == nullptr) return;
   const std::uint64_t pause = std::min(kDownMs << std::min(address->failures, 5U), kDownMaxMs);
   address->down_until_ms = context_.loop.now_ms() + pause;
   if (address->failures++ == 0) {
-    log_warning("backend_down", "{} at {} can't be reached", text_, endpoint.to_string());
+    log_warning("backend_down", "{} at {}: {}", text_, endpoint.to_string(), why);
   }
 }
 

@@ -110,7 +110,7 @@ class Backend {
   void fail_first(BackendFailure failure, std::string_view detail, bool all);
   void resolve();
   void resolved(Result<ResolvedHost> result);
-  void mark_down(const Endpoint& endpoint);
+  void mark_down(const Endpoint& endpoint, std::string_view why);
   Address* find(const Endpoint& endpoint);
   void forget(const Waiting& waiting);
 

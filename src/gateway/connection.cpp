@@ -123,9 +123,21 @@ void Connection::failed(const Error& error) {
     ++context_.counts.handshakes_failed;
     if (error.code == Code::kNotFound) ++context_.counts.unknown_sni;
     note_ech(static_cast<const net::TlsStream&>(*stream_).sni());
-    log_debug("handshake_failed", "client {}: {}", info_.peer.text, error.detail);
+    log_failed_handshake(error);
   }
   close();
+}
+
+// Clients that go away in the middle are no news; those that speak something else are.
+void Connection::log_failed_handshake(const Error& error) {
+  std::uint64_t held_back = 0;
+  if (error.code == Code::kIo ||
+      !context_.handshake_log.allow(context_.loop.now_ms(), &held_back)) {
+    log_debug("handshake_failed", "client {}: {}", info_.peer.text, error.detail);
+    return;
+  }
+  log_info("handshake_failed", "client {} on {}: {} ({} more not logged)", info_.peer.text,
+           local_.to_string(), error.detail, held_back);
 }
 
 void Connection::check(std::uint64_t now_ms) {

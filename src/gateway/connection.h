@@ -80,6 +80,7 @@ class Connection final : public net::StreamReader {
   Result<void> open(net::Fd fd, const Endpoint& peer);
   void count_handshake(const net::TlsStream& tls);
   void note_ech(std::string_view sni);
+  void log_failed_handshake(const Error& error);
   void check_lingering(std::uint64_t now_ms);
 
   Context& context_;

@@ -47,6 +47,8 @@ FailureText text_of(BackendFailure failure) {
   switch (failure) {
     case BackendFailure::kNoUpgrade:
       return {501, "The backend can't be spoken to in this protocol."};
+    case BackendFailure::kNotSpoken:
+      return {502, "The backend can be reached, but not spoken with."};
     case BackendFailure::kTimeout:
       return {504, "The backend did not answer in time."};
     case BackendFailure::kClosed:
@@ -512,6 +514,7 @@ bool Exchange::may_send_again(BackendFailure failure, bool reused) const {
   switch (failure) {
     case BackendFailure::kNoAddress:
     case BackendFailure::kRefused:
+    case BackendFailure::kNotSpoken:
     case BackendFailure::kTimeout:
     case BackendFailure::kBusy:
     case BackendFailure::kUnprocessed:

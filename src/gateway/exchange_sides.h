@@ -56,6 +56,7 @@ enum class BackendFailure : std::uint8_t {
   kNoUpgrade,    ///< it speaks a protocol that can't be upgraded
   kNoAddress,    ///< the name has no address
   kRefused,      ///< not connected: refused, unreachable, TLS not agreed
+  kNotSpoken,    ///< reached, but TLS was not agreed on: not trusted, or no TLS at all
   kTimeout,      ///< not connected in time
   kBusy,         ///< a limit of ours: connections of one backend
   kClosed,       ///< the connection ended before the response was complete

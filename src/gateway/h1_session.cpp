@@ -14,6 +14,7 @@ namespace {
 using Kind = http::BodyLength::Kind;
 
 constexpr std::uint64_t kKeptIdleMs = 180'000;
+constexpr std::uint8_t kTlsHandshake = 0x16;  // RFC 8446 section 5.1
 constexpr std::uint64_t kShutDownIdleMs = 1'000;
 constexpr std::size_t kAheadBytesMax = 64U << 10;  // of requests that came before their turn
 
@@ -197,6 +198,7 @@ void H1Session::refuse(std::uint16_t status, std::string_view reason) {
   ++(status == 414 || status == 431 ? counts.head_too_large : counts.malformed);
   head_done_ = true;
   chunked_ = to_head_ = keep_alive_ = false;
+  if (exchange_->memory().front() == kTlsHandshake) reason = "a TLS handshake on the port of HTTP";
   exchange_->refuse(*this, connection_.info(), "http/1.1", status, reason);
 }
 

@@ -166,6 +166,10 @@ void check_match(const RouteMatchSettings& match, const std::string& key, Proble
   check_match_path(match, fmt::format("{}.{}", key, key_of(match.kind)), problems);
   if (!match.method.empty() && !is_field_name(match.method)) {
     problems.add(key + ".method", "'{}' is not a method", match.method);
+  } else if (std::any_of(match.method.begin(), match.method.end(),
+                         [](char c) { return c >= 'a' && c <= 'z'; })) {
+    problems.add(key + ".method", "'{}': the case of methods counts, and all have capital letters",
+                 match.method);
   }
   for (auto header = match.headers.begin(); header != match.headers.end(); ++header) {
     if (std::any_of(match.headers.begin(), header, [&](const HeaderValue& before) {

@@ -26,7 +26,8 @@ int take_socket_error(int fd) {
 }
 
 Error system_error(int error_number) {
-  return {Code::kIo, std::generic_category().message(error_number)};
+  return {error_number == ETIMEDOUT ? Code::kLimit : Code::kIo,
+          std::generic_category().message(error_number)};
 }
 
 }  // namespace

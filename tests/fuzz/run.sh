@@ -4,13 +4,13 @@
 # reproduces it. The last line counts the fuzzers.
 #
 #   sh tests/fuzz/run.sh SECONDS [TARGET...]
-#   BUILD=build-fuzz   where they were built
+#   BUILD=build-asan   where they were built
 #   JOBS=2             how many run at a time; default: the processors of this machine
 set -u
 cd "$(dirname "$0")/../.."
 seconds=${1:?usage: run.sh SECONDS [TARGET...]}
 shift
-BUILD=${BUILD:-build-fuzz}
+BUILD=${BUILD:-build-asan}
 JOBS=${JOBS:-$(nproc)}
 targets=${*:-answer config h1_request h1_response h2_client h2_server message proxy_header quic route svcb url zone}
 inputs=tests/fuzz

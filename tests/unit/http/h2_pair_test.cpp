@@ -59,7 +59,8 @@ class Pair {
     exchanges.resize(kStreams);
     for (int i = 0; i < kStreams; ++i) {
       const RequestHead head = request_head("POST", "/");
-      const std::int32_t id = client.connection->request(head, {Kind::kUnknown, 0}, exchanges[i]);
+      const std::int32_t id = client.connection->request(head, {Kind::kUnknown, 0},
+                                                         exchanges[static_cast<std::size_t>(i)]);
       REQUIRE(id == 2 * i + 1);
       uploads.push_back({noise(&random, kBodyBytes), 0, false});
       downloads.push_back({noise(&random, kBodyBytes), 0, false});
