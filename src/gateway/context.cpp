@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <ctime>
 
+#include <fmt/format.h>
 #include <sys/random.h>
 
 #include "gateway/exchange.h"
@@ -42,7 +44,7 @@ void Output::add(net::Stream& stream, Bytes data) {
   const bool fits = data.size() <= memory_.size() - used_;
   if (!fits || (used_ == 0 && data.size() >= kDirectBytes)) {
     flush_now();
-    stream.write(data);
+    if (!stream.write(data)) stream.break_off();
     return;
   }
   std::memcpy(memory_.data() + used_, data.data(), data.size());
@@ -56,7 +58,10 @@ void Output::flush(const net::Stream& stream) {
 void Output::flush_now() {
   net::Stream* const stream = std::exchange(stream_, nullptr);
   const std::size_t size = std::exchange(used_, 0);
-  if (stream != nullptr && size > 0) stream->write(Bytes(memory_).first(size));
+  if (stream == nullptr || size == 0) return;
+  // Who gives more than the stream's limit was not stopped in time: better no connection than one
+  // with a gap.
+  if (!stream->write(Bytes(memory_).first(size))) stream->break_off();
 }
 
 void Graveyard::empty() {
@@ -91,6 +96,24 @@ Context::Context(net::Loop& the_loop, HostResolver& the_resolver)
       frames(kFramesBytes) {}
 
 Context::~Context() = default;
+
+std::string_view Context::date() {
+  constexpr std::array<std::string_view, 7> kDays{"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+  constexpr std::array<std::string_view, 12> kMonths{"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                                     "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME_COARSE, &now);
+  if (now.tv_sec != date_s_) {
+    date_s_ = now.tv_sec;
+    std::tm tm{};
+    gmtime_r(&now.tv_sec, &tm);
+    fmt::format_to_n(date_.data(), date_.size(), "{}, {:02} {} {:04} {:02}:{:02}:{:02} GMT",
+                     kDays[static_cast<std::size_t>(tm.tm_wday)], tm.tm_mday,
+                     kMonths[static_cast<std::size_t>(tm.tm_mon)], tm.tm_year + 1900, tm.tm_hour,
+                     tm.tm_min, tm.tm_sec);
+  }
+  return {date_.data(), date_.size()};
+}
 
 std::unique_ptr<Exchange> Context::take_exchange() {
   ++exchanges;

@@ -99,6 +99,9 @@ struct Context {
   Context(const Context&) = delete;
   Context& operator=(const Context&) = delete;
 
+  /// For the Date field (RFC 9110 section 5.6.7); holds until the next call.
+  std::string_view date();
+
   /// An exchange from those that wait to be used again.
   std::unique_ptr<Exchange> take_exchange();
   void give_back(std::unique_ptr<Exchange> exchange);
@@ -121,6 +124,10 @@ struct Context {
   std::vector<std::uint8_t> frames;  ///< where HTTP/2 connections collect their output
   std::uint64_t exchanges = 0;       ///< under way
   bool draining = false;
+
+ private:
+  std::int64_t date_s_ = -1;
+  std::array<char, 29> date_{};
 };
 
 }  // namespace postern::gateway

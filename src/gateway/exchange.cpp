@@ -307,8 +307,12 @@ void Exchange::timed_out() {
 void Exchange::check_idle(std::uint64_t now_ms) {
   if (over()) return;
   std::uint64_t limit = match_ ? settings().timeouts.idle_ms : kUpgradedIdleMs;
-  if (upgraded_ && limit != 0) limit = std::max(limit, kUpgradedIdleMs);
-  if (upgraded_ && (response_done_ || request_done_)) limit = kHalfClosedIdleMs;
+  // Nobody who leaves the key alone wants a chat to end after ten quiet minutes.
+  const bool is_default = limit == http::TimeoutSettings{}.idle_ms;
+  if (upgraded_ && is_default) limit = kUpgradedIdleMs;
+  if (upgraded_ && (response_done_ || request_done_)) {
+    limit = limit == 0 ? kHalfClosedIdleMs : std::min(limit, kHalfClosedIdleMs);
+  }
   if (limit == 0 || now_ms < active_ms_ + limit) return;
   ++context_.counts.idle_timeouts;
   fail(504, "Nothing happened for too long.", "timeouts.idle");
@@ -427,7 +431,7 @@ bool Exchange::filter_response() {
       response_.fields.find("alt-svc") != nullptr) {
     ++context_.counts.alt_svc_cleared;
   }
-  add_security_fields();
+  add_own_fields();
   return true;
 }
 

@@ -105,7 +105,7 @@ class Exchange final : public BackendEvents {
   void answer_with(std::uint16_t status, std::string_view content_type, std::string_view body);
   void redirect_to(std::uint16_t status, std::string_view location);
   void fail(std::uint16_t status, std::string_view text, std::string_view failure);
-  void add_security_fields();
+  void add_own_fields();
   void finish(bool cut);
   void leave_backend();
   void count_status(std::uint16_t status);

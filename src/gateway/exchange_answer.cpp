@@ -10,7 +10,9 @@
 
 namespace postern::gateway {
 
-void Exchange::add_security_fields() {
+// Date also for a backend that has no clock (RFC 9110 section 6.6.1).
+void Exchange::add_own_fields() {
+  if (response_.fields.find("date") == nullptr) response_.fields.add("date", context_.date());
   http::apply_alt_svc(response_.fields, listener_->settings.alt_svc, info_->tls);
   http::apply_hsts(response_.fields, listener_->hsts, info_->tls);
 }
@@ -41,7 +43,7 @@ void Exchange::answer_with(std::uint16_t status, std::string_view content_type,
   if (!content_type.empty()) response_.fields.set("content-type", content_type);
   if (status == 405) response_.fields.set("allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
   response_.status = status;
-  add_security_fields();
+  add_own_fields();
   const bool no_body = status == 204 || status == 304 || status < 200;
   http::BodyLength length{Kind::kKnown, body.size()};
   if (no_body || to_head() || body.empty()) length = {};

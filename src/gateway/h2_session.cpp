@@ -16,7 +16,7 @@ constexpr std::uint64_t kStalledMs = 600'000;  // a response that the client doe
 constexpr std::uint64_t kGoAwayMs = 1'000;     // between the two steps
 constexpr std::size_t kPumpBytes = 16U << 10;  // a chunk worth a system call of its own
 constexpr std::uint32_t kInternalError = 2;    // RFC 9113 section 7
-constexpr std::uint32_t kCancel = 8;
+constexpr std::uint32_t kNoError = 0, kCancel = 8;
 
 class H2Session;
 
@@ -149,7 +149,8 @@ void H2Stream::body_end(const http::Fields& trailers) {
 void H2Stream::closed(std::uint32_t error) {
   gone_ = true;
   if (!head_done_ && error != 0) ++session_.context().counts.malformed;
-  leave(error == 0 ? "the stream ended before the response" : "the client reset the stream");
+  leave(error == kCancel || error == kNoError ? "the client canceled the request"
+                                              : "the stream ended by an error of HTTP/2");
   session_.drop(*this);
 }
 

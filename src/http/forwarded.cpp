@@ -100,13 +100,9 @@ std::string_view joined(const Fields& fields, std::string_view name, TextArena& 
   return all;
 }
 
-void set_for(Fields& request, TextArena& arena, const Peer& peer,
-             const ForwardedSettings& settings) {
+void set_for(Fields& request, TextArena& arena, const Peer& peer, const IpAddress& client) {
   std::string_view before = joined(request, kFor, arena);
-  if (before.empty() && peer.trusted) {
-    const IpAddress client = client_address(request, peer, settings);
-    if (client != peer.address) before = arena.copy(client.to_string());
-  }
+  if (before.empty() && client != peer.address) before = arena.copy(client.to_string());
   const std::array<std::string_view, 3> parts{before, ", ", peer.text};
   request.set(kFor, before.empty() ? arena.copy(peer.text) : arena.join(parts));
 }
@@ -121,10 +117,24 @@ bool is_balanced(std::string_view value) {
   return !quoted;
 }
 
+/// What a trusted proxy said of its client by other fields.
+std::string_view element_of_client(const Fields& request, TextArena& arena,
+                                   const IpAddress& client) {
+  const std::string text = client.to_string();
+  const std::string_view proto = request.value(kProto);
+  const bool has_proto = same_name(proto, "https") || same_name(proto, "http");
+  const std::array<std::string_view, 5> parts{client.is_v4() ? "for=" : "for=\"[", text,
+                                              client.is_v4() ? "" : "]\"",
+                                              has_proto ? ";proto=" : "", has_proto ? proto : ""};
+  return arena.join(parts);
+}
+
 /// RFC 7239 section 4: for=, host=, proto= of one hop; values that are no token are quoted.
-void set_forwarded_element(Fields& request, TextArena& arena, const Peer& peer, const Hop& hop) {
+void set_forwarded_element(Fields& request, TextArena& arena, const Peer& peer, const Hop& hop,
+                           const IpAddress& client) {
   std::string_view before = joined(request, kForwarded, arena);
   if (!is_balanced(before)) before = {};
+  if (before.empty() && client != peer.address) before = element_of_client(request, arena, client);
   const bool quoted = !is_field_name(hop.authority);
   const std::string_view quote = quoted ? "\"" : "";
   const std::array<std::string_view, 11> parts{before,
@@ -154,9 +164,10 @@ IpAddress client_address(const Fields& request, const Peer& peer,
 
 void set_forwarded(Fields& request, TextArena& arena, const Peer& peer, const Hop& hop,
                    const ForwardedSettings& settings) {
+  const IpAddress client = client_address(request, peer, settings);
   remove_claims(request, peer.trusted, settings);
-  set_for(request, arena, peer, settings);
-  set_forwarded_element(request, arena, peer, hop);
+  set_for(request, arena, peer, client);
+  set_forwarded_element(request, arena, peer, hop, client);
   if (request.count(kProto) != 1) request.set(kProto, hop.tls ? "https" : "http");
   if (request.count(kHost) != 1) request.set(kHost, arena.copy(hop.authority));
 }

@@ -12,6 +12,8 @@ namespace postern::http::h2 {
 namespace {
 
 constexpr std::size_t kFrameHeaderBytes = 9;
+// 1 Gbit/s over 2 ms; what piles up when the owner stops is never more.
+constexpr std::size_t kStreamWindowMax = 256U << 10;
 // Less room than this is not worth a DATA frame that is not the last one.
 constexpr std::size_t kDataBytesMin = 1024;
 // Control frames that wait for a peer which does not read; a frame is some 150 bytes of memory.
@@ -504,7 +506,8 @@ void Endpoint::widen(Stream& stream) {
   if (stream.window == 0) stream.window = settings_.stream_window_bytes;
   const std::size_t window = 2 * stream.window;
   if (stream.passed_on < window || stream.unconsumed > stream.window / 2) return;
-  if (window > settings_.connection_window_bytes / kStreamShare) return;
+  if (window > settings_.connection_window_bytes / kStreamShare || window > kStreamWindowMax)
+    return;
   stream.window = window;
   stream.passed_on = 0;
   nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, stream.id,

@@ -142,8 +142,12 @@ std::string_view set_request_id(Fields& request, TextArena& arena, std::uint64_t
   constexpr std::string_view kName = "x-request-id";
   const std::string_view given = request.value(kName);
   if (request.count(kName) == 1 && is_request_id(given)) return given;
+  constexpr std::string_view kDigits = "0123456789abcdef";
   std::array<char, 32> digits;
-  fmt::format_to(digits.begin(), "{:016x}{:016x}", random_high, random_low);
+  for (std::size_t i = 0; i < 16; ++i) {
+    digits[15 - i] = kDigits[(random_high >> (4 * i)) & 0xf];
+    digits[31 - i] = kDigits[(random_low >> (4 * i)) & 0xf];
+  }
   const std::string_view id = arena.copy({digits.data(), digits.size()});
   request.set(kName, id);
   return id;

@@ -46,6 +46,8 @@ class Stream {
 
   /// Something, or the end, has come and was not read yet. Costs a system call.
   virtual bool has_input() const = 0;
+  /// Gives up the connection: failed() follows from the loop.
+  virtual void break_off() = 0;
   /// The destructor resets the connection in place of ending it, so that what was sent cannot be
   /// taken for all there was.
   virtual void reset_on_close() = 0;

@@ -77,6 +77,15 @@ void TcpStream::finish() {
   end_writing_when_sent();
 }
 
+void TcpStream::break_off() {
+  if (state_ != State::kOpen) return;
+  error_number_ = ENOBUFS;
+  state_ = State::kBroken;
+  paused_ = true;  // nothing more is read
+  shutdown(fd_.get(), SHUT_RDWR);
+  update_interest();
+}
+
 void TcpStream::pause() {
   paused_ = true;
   update_interest();

@@ -79,6 +79,14 @@ void SocketTlsStream::finish() {
   end_writing_when_sent();
 }
 
+void SocketTlsStream::break_off() {
+  if (state_ != State::kOpen) return;
+  error_ = std::make_unique<Error>(system_error(ENOBUFS));
+  state_ = State::kBroken;
+  shutdown(fd_.get(), SHUT_RDWR);
+  update_interest();
+}
+
 void SocketTlsStream::pause() {
   paused_ = true;
   update_interest();

@@ -39,6 +39,7 @@ class SocketTlsStream final : public TlsStream {
   void pause() override;
   void resume() override;
   bool has_input() const override { return net::has_input(fd_); }
+  void break_off() override;
   void reset_on_close() override { net::reset_on_close(fd_); }
   const Endpoint& peer() const override { return peer_; }
   Endpoint local() const override;
