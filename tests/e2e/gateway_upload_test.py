@@ -1,5 +1,6 @@
 """Bodies of gigabytes need constant memory, whichever way they go and however slow the reader is."""
 
+import hashlib
 import threading
 import time
 import unittest
@@ -84,6 +85,16 @@ class Large(Case):
 
     def test_up_over_http_2_in_chunks(self):
         self.upload("https", "--http2", SIZE, "-H", "Transfer-Encoding: chunked")
+
+    def test_every_byte_arrives_in_its_place(self):
+        content = b"".join(i.to_bytes(8, "big") for i in range(8 << 20 >> 3))
+        path = self.gateway.write("counted", content)
+        digest = hashlib.sha256(content).hexdigest()
+        for how in ("--http2", "--http1.1"):
+            for form in ([], ["-H", "Transfer-Encoding: chunked"]):
+                for _ in range(6):
+                    said = self.gateway.curl(f"https://{HOST}/echo", "-T", str(path), "-H", "Expect:", *form, http=how).json()
+                    self.assertEqual((said["size"], said["sha256"]), (len(content), digest))
 
     def test_down_over_http_2(self):
         with Peak(self.gateway) as peak:
