@@ -13,7 +13,8 @@ namespace {
 
 constexpr unsigned kAttemptsMax = 3;
 constexpr std::uint64_t kUpgradedIdleMs = 3'600'000;
-constexpr std::uint64_t kHalfClosedIdleMs = 60'000;
+// For the client, once the backend has ended what was upgraded.
+constexpr std::uint64_t kHalfClosedIdleMs = 2'000;
 constexpr std::size_t kMemoryKeptBytes = 16U << 10;
 constexpr std::string_view kBase64 =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -312,7 +313,7 @@ void Exchange::check_idle(std::uint64_t now_ms) {
   // Nobody who leaves the key alone wants a chat to end after ten quiet minutes.
   const bool is_default = limit == http::TimeoutSettings{}.idle_ms;
   if (upgraded_ && is_default) limit = kUpgradedIdleMs;
-  if (upgraded_ && (response_done_ || request_done_)) {
+  if (upgraded_ && response_done_) {
     limit = limit == 0 ? kHalfClosedIdleMs : std::min(limit, kHalfClosedIdleMs);
   }
   if (limit == 0 || now_ms < active_ms_ + limit) return;
