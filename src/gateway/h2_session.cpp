@@ -271,9 +271,13 @@ void H2Session::received(Bytes chunk) {
   const bool good = codec_->receive(chunk, context().loop.now_ms());
   in_codec_ = false;
   pump_.schedule();
-  if (good) return;
+  if (good && !codec_->finished()) return;
   pump();
-  give_up();
+  if (good) {
+    connection_.close_gently();  // the client said GOAWAY, and nothing is under way
+  } else {
+    give_up();
+  }
 }
 
 void H2Session::give_up() {
