@@ -1,0 +1,54 @@
+#include "http/h2_frame_memory.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+
+namespace postern::http::h2 {
+
+void* FrameMemory::allocate(std::size_t size, void* user) {
+  FrameMemory& self = *static_cast<FrameMemory*>(user);
+  if (self.lends_ && size >= kFrameBytes && size <= self.frame_.size()) {
+    self.lends_ = false;  // there is one such buffer in a session
+    return self.frame_.data();
+  }
+  return std::malloc(size);
+}
+
+void FrameMemory::release(void* memory, void* user) {
+  if (memory != static_cast<FrameMemory*>(user)->frame_.data()) std::free(memory);
+}
+
+void* FrameMemory::allocate_zeroed(std::size_t count, std::size_t size, void* /*user*/) {
+  return std::calloc(count, size);
+}
+
+void* FrameMemory::resize(void* memory, std::size_t size, void* user) {
+  FrameMemory& self = *static_cast<FrameMemory*>(user);
+  if (memory == nullptr) return allocate(size, user);
+  if (memory != self.frame_.data()) return std::realloc(memory, size);
+  void* const copy = std::malloc(size);
+  if (copy != nullptr) std::memcpy(copy, memory, std::min(size, self.frame_.size()));
+  return copy;
+}
+
+FrameMemory::FrameMemory()
+    : functions_{this, allocate, release, allocate_zeroed, resize}, frame_{} {}
+
+const std::shared_ptr<FrameMemory>& FrameMemory::of_thread() {
+  thread_local const auto memory = std::make_shared<FrameMemory>();
+  return memory;
+}
+
+nghttp2_mem* FrameMemory::lend() {
+  lends_ = true;
+  return &functions_;
+}
+
+void FrameMemory::leave() {
+#ifndef NDEBUG
+  frame_.fill(0xEE);
+#endif
+}
+
+}  // namespace postern::http::h2
