@@ -302,9 +302,7 @@ Endpoint::Endpoint(Side side, const Settings& settings) : settings_(settings) {
     return;
   }
   frame_memory_ = FrameMemory::of_thread();
-  nghttp2_session_server_new3(&session_, Calls::table(), this, options.get(),
-                              frame_memory_->lend());
-  frame_memory_->made();
+  session_ = frame_memory_->make_session(Calls::table(), this, options.get());
 }
 
 Endpoint::~Endpoint() { nghttp2_session_del(session_); }

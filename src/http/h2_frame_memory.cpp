@@ -1,5 +1,7 @@
 #include "http/h2_frame_memory.h"
 
+#include <nghttp2/nghttp2.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -32,17 +34,19 @@ void* FrameMemory::resize(void* memory, std::size_t size, void* user) {
   return copy;
 }
 
-FrameMemory::FrameMemory()
-    : functions_{this, allocate, release, allocate_zeroed, resize}, frame_{} {}
-
 const std::shared_ptr<FrameMemory>& FrameMemory::of_thread() {
   thread_local const auto memory = std::make_shared<FrameMemory>();
   return memory;
 }
 
-nghttp2_mem* FrameMemory::lend() {
+nghttp2_session* FrameMemory::make_session(const nghttp2_session_callbacks* calls, void* user,
+                                           const nghttp2_option* options) {
+  nghttp2_mem functions{this, allocate, release, allocate_zeroed, resize};  // is copied
+  nghttp2_session* session = nullptr;
   lends_ = true;
-  return &functions_;
+  nghttp2_session_server_new3(&session, calls, user, options, &functions);
+  lends_ = false;
+  return session;
 }
 
 void FrameMemory::leave() {

@@ -9,23 +9,24 @@
 #include <cstdint>
 #include <memory>
 
-#include <nghttp2/nghttp2.h>
+struct nghttp2_option;
+struct nghttp2_session;
+struct nghttp2_session_callbacks;
 
 namespace postern::http::h2 {
 
 class FrameMemory {
  public:
-  FrameMemory();
+  FrameMemory() = default;
   FrameMemory(const FrameMemory&) = delete;
   FrameMemory& operator=(const FrameMemory&) = delete;
 
   /// Outlives the thread when sessions do.
   static const std::shared_ptr<FrameMemory>& of_thread();
 
-  /// For the making of one session; REQUIRES: this object outlives it.
-  nghttp2_mem* lend();
-  /// That session is made: what it asks for from now on is its own.
-  void made() { lends_ = false; }
+  /// A server's session that uses this memory, which has to outlive it. nullptr: out of memory.
+  nghttp2_session* make_session(const nghttp2_session_callbacks* calls, void* user,
+                                const nghttp2_option* options);
   /// Nobody reads what is in it any more. Debug builds make sure of that.
   void leave();
 
@@ -38,9 +39,8 @@ class FrameMemory {
   static void* allocate_zeroed(std::size_t count, std::size_t size, void* user);
   static void* resize(void* memory, std::size_t size, void* user);
 
-  nghttp2_mem functions_;
-  bool lends_ = false;
-  alignas(std::max_align_t) std::array<std::uint8_t, kFrameBytes + 64> frame_;
+  bool lends_ = false;  // while a session is made
+  alignas(std::max_align_t) std::array<std::uint8_t, kFrameBytes + 64> frame_{};
 };
 
 }  // namespace postern::http::h2
