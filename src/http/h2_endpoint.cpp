@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "http/h1_chunked.h"
+#include "http/h2_frame_memory.h"
 
 namespace postern::http::h2 {
 namespace {
@@ -219,7 +220,9 @@ int Endpoint::Calls::data_leaves(nghttp2_session*, nghttp2_frame* frame, const s
   if (stream == nullptr || stream->out.size() < length) {
     return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
   }
-  if (self.out_.size() < kFrameHeaderBytes + length) return NGHTTP2_ERR_WOULDBLOCK;
+  // body_wanted() saw to it that there is room. To be asked again would need the header that is in
+  // the frame buffer.
+  if (self.out_.size() < kFrameHeaderBytes + length) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
   std::memcpy(self.out_.data(), header, kFrameHeaderBytes);
   stream->out.take(self.out_.subspan(kFrameHeaderBytes, length));
   self.out_ = self.out_.subspan(kFrameHeaderBytes + length);
@@ -294,9 +297,12 @@ const nghttp2_session_callbacks* Endpoint::Calls::table() {
 
 Endpoint::Endpoint(Side side, const Settings& settings) : settings_(settings) {
   static const Options options = make_options();
-  const auto make =
-      side == Side::kServer ? nghttp2_session_server_new2 : nghttp2_session_client_new2;
-  make(&session_, Calls::table(), this, options.get());
+  if (side == Side::kClient) {
+    nghttp2_session_client_new2(&session_, Calls::table(), this, options.get());
+    return;
+  }
+  frame_memory_ = FrameMemory::of_thread();
+  session_ = frame_memory_->make_session(Calls::table(), this, options.get());
 }
 
 Endpoint::~Endpoint() { nghttp2_session_del(session_); }
@@ -312,29 +318,21 @@ bool Endpoint::receive(Bytes input, std::uint64_t now_ms) {
   return !dead_;
 }
 
+// Nothing that nghttp2 returned, or is to read again, is left in its frame buffer afterwards:
+// others use it next.
 std::size_t Endpoint::collect(MutableBytes out) {
-  out_ = out;
-  while (true) {
-    const std::size_t size = std::min(pending_.size(), out_.size());
-    if (size != 0) std::memcpy(out_.data(), pending_.data(), size);
-    pending_ = pending_.subspan(size);
-    out_ = out_.subspan(size);
-    if (!pending_.empty()) break;
-    const std::uint8_t* data = nullptr;
-    const ssize_t length = nghttp2_session_mem_send(session_, &data);
-    if (length <= 0) {
-      judge(length);
-      break;
-    }
-    pending_ = {data, static_cast<std::size_t>(length)};
-  }
+  const std::size_t from_rest = std::min(rest_.size(), out.size());
+  if (from_rest != 0) rest_.take(out.first(from_rest));
+  out_ = out.subspan(from_rest);
+  while (rest_.empty() && send_frames()) continue;
+  if (frame_memory_) frame_memory_->leave();
   const std::size_t used = out.size() - out_.size();
   out_ = {};
   return used;
 }
 
 bool Endpoint::wants_write() const {
-  return !pending_.empty() || nghttp2_session_want_write(session_) != 0;
+  return !rest_.empty() || nghttp2_session_want_write(session_) != 0;
 }
 
 void Endpoint::body(std::int32_t id, Bytes chunk) {
@@ -518,6 +516,22 @@ void Endpoint::resume(Stream& stream) {
   if (!stream.waiting) return;
   stream.waiting = false;
   nghttp2_session_resume_data(session_, stream.id);
+}
+
+// False: nothing more to send, or the rest of it has to wait.
+bool Endpoint::send_frames() {
+  const std::uint8_t* data = nullptr;
+  const ssize_t length = nghttp2_session_mem_send(session_, &data);
+  if (length <= 0) {
+    judge(length);
+    return false;
+  }
+  const Bytes frame(data, static_cast<std::size_t>(length));
+  const std::size_t fits = std::min(frame.size(), out_.size());
+  if (fits != 0) std::memcpy(out_.data(), frame.data(), fits);
+  out_ = out_.subspan(fits);
+  rest_.append(frame.subspan(fits));
+  return true;
 }
 
 void Endpoint::judge(std::ptrdiff_t result) {

@@ -14,11 +14,14 @@
 #include "http/h2.h"
 #include "http/h2_abuse.h"
 #include "http/h2_fields.h"
+#include "http/h2_queue.h"
 #include "http/h2_stream.h"
 
 struct nghttp2_session;
 
 namespace postern::http::h2 {
+
+class FrameMemory;
 
 class Endpoint {
  public:
@@ -102,10 +105,12 @@ class Endpoint {
   void give_back(std::size_t bytes);
   void widen(Stream& stream);
   void resume(Stream& stream);
+  bool send_frames();
   void judge(std::ptrdiff_t result);
   void die();
 
   Settings settings_;
+  std::shared_ptr<FrameMemory> frame_memory_;  // a server's
   nghttp2_session* session_ = nullptr;
   StreamTable streams_;
   Section section_;
@@ -113,7 +118,7 @@ class Endpoint {
   AbuseMeter meter_;
   std::uint64_t now_ms_ = 0;
 
-  Bytes pending_;     // of a frame that did not fit; nghttp2 keeps it until it is asked again
+  ByteQueue rest_;    // of a frame that did not fit
   MutableBytes out_;  // what is left of the caller's buffer during collect()
 
   bool condemned_ = false;

@@ -103,6 +103,29 @@ TEST_CASE("input may come byte by byte, output leave in small buffers") {
   CHECK(body == std::string(40000, 'x'));
 }
 
+TEST_CASE("a frame that has to wait is not touched by the output of another connection") {
+  TestServer one;
+  TestServer other;
+  for (TestServer* const server : {&one, &other}) {
+    server->greet();
+    server->give(headers(1, get(), kEndStream));
+    ResponseHead head;
+    head.status = 200;
+    const std::string value(9'000, server == &one ? '{' : '|');  // not shorter in Huffman code
+    head.fields.add("value", value);
+    server->connection->respond(1, head, {});
+  }
+  std::vector<std::uint8_t> bytes(16393);
+  const MutableBytes room(bytes);
+  CHECK(one.connection->collect(room.first(100)) == 100);
+  CHECK(of_type(other.take(), kHeaders, 1).size() == 1);
+  const std::size_t size = 100 + one.connection->collect(room.subspan(100));
+  FrameReader reader;
+  const auto frames = reader.read(Bytes(room.first(size)));
+  REQUIRE(frames.size() == 1);
+  CHECK(frames[0].lines == Lines{{":status", "200"}, {"value", std::string(9'000, '{')}});
+}
+
 TEST_CASE("cookies of several lines are one") {
   TestServer server;
   server.greet();
