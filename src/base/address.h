@@ -32,6 +32,7 @@ class IpAddress {
   bool is_loopback() const;
   std::string to_string() const;
 
+  // NOLINTNEXTLINE(modernize-use-nullptr): misfires when a container compares with it
   friend auto operator<=>(const IpAddress&, const IpAddress&) = default;
 
  private:

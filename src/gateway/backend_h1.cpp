@@ -210,8 +210,7 @@ void H1Backend::ended() {
   }
   keep_alive_ = false;
   if (tunnel_) {
-    static const http::Fields kNone;
-    events_->response_end(kNone);
+    events_->response_end(no_fields());
   } else if (in_body_ && body_.end_of_input() == http::h1::Progress::kDone) {
     complete(true);
   } else {

@@ -162,8 +162,7 @@ void H2BackendStream::response(http::BodyLength length) {
   const bool ends = length.kind == http::BodyLength::Kind::kNone;
   response_done_ = ends;
   events_->response(length);
-  static const http::Fields kNone;
-  if (ends && events_ != nullptr) events_->response_end(kNone);
+  if (ends && events_ != nullptr) events_->response_end(no_fields());
 }
 
 void H2BackendStream::body(Bytes chunk) {

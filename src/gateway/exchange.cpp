@@ -373,8 +373,7 @@ void Exchange::send_pending() {
     if (stream_ == nullptr) return;
   }
   if (std::exchange(request_end_pending_, false)) {
-    static const http::Fields kNone;
-    stream_->send_end(kNone);
+    stream_->send_end(no_fields());
     if (stream_ == nullptr) return;
   }
   if (request_stopped_ && stream_->unsent() <= kBodyHeldBytes) {

@@ -64,8 +64,7 @@ void Exchange::answer_with(std::uint16_t status, std::string_view content_type,
     sent_ += body.size();
     context_.counts.bytes_sent += body.size();
     client_->send_body(as_bytes(body));
-    static const http::Fields kNone;
-    if (!over()) client_->send_end(kNone);
+    if (!over()) client_->send_end(no_fields());
   }
   finish(false);
 }

@@ -18,6 +18,12 @@ namespace postern::gateway {
 /// Beyond this the giver is stopped until all has left.
 constexpr std::size_t kBodyHeldBytes = 16U << 10;
 
+/// No trailers.
+inline const http::Fields& no_fields() {
+  static const http::Fields none;
+  return none;
+}
+
 /// What an exchange does to its client.
 class ClientSide {
  public:

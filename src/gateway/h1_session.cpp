@@ -149,8 +149,7 @@ void H1Session::resume_request() {
   connection_.stream().resume();
   process_ahead();
   // The end came before the tunnel was open.
-  static const http::Fields kNone;
-  if (tunnel_ && client_ended_ && in_exchange()) exchange_->request_end(kNone);
+  if (tunnel_ && client_ended_ && in_exchange()) exchange_->request_end(no_fields());
 }
 
 void H1Session::keep_ahead(Bytes input) {
@@ -223,8 +222,7 @@ void H1Session::ended() {
   if (!in_exchange()) {
     connection_.close();
   } else if (tunnel_) {
-    static const http::Fields kNone;
-    exchange_->request_end(kNone);
+    exchange_->request_end(no_fields());
   } else if (!body_.done()) {
     leave("the client closed the connection within the request");
     connection_.close();

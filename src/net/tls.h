@@ -83,8 +83,9 @@ struct TlsSettings {
 
 /// connected() comes when the handshake is done; before that the reader hears nothing but failed().
 /// Its error is one of kMalformed (not TLS at all), kNotFound (SNI is none of our names), kInvalid
-/// (handshake refused by either side; certificate of a backend not trusted), kIo (as TCP). A peer
-/// that closes without close_notify after the handshake is ended() (HTTP has its own framing).
+/// (handshake refused by either side; certificate of a backend not trusted), kLimit (not connected
+/// in time), kIo (as TCP). A peer that closes without close_notify after the handshake is ended()
+/// (HTTP has its own framing).
 class TlsStream : public Stream {
  public:
   static Result<std::unique_ptr<TlsStream>> accepted(Loop& loop, Fd fd, const Endpoint& peer,

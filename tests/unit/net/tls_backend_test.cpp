@@ -207,7 +207,7 @@ TEST_CASE("a backend that refuses, closes or keeps silent is an error of the con
     Backend backend("one", "listening()\ns = listener.accept()[0]\ntime.sleep(60)\n");
     backend.connect("one.test", {}, {.connect_timeout_ms = 50});
     CHECK(backend.fails());
-    CHECK(backend.reader.error->code == Code::kIo);
+    CHECK(backend.reader.error->code == Code::kLimit);
     CHECK(backend.reader.error->detail == "Connection timed out");
   }
 }
