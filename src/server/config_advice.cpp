@@ -142,6 +142,7 @@ class Answered {
     std::vector<const dns::OverrideSettings*> rules;
     for (const auto& rule : config.policy.overrides) rules.push_back(&rule);
     overrides_ = dns::OverrideTable::compile(rules);
+    if (auto name = dns::Name::parse("localhost")) localhost_ = std::move(*name);
   }
 
   bool has(const dns::Name& name) const {
@@ -154,12 +155,13 @@ class Answered {
                        [&](const auto& zone) { return covers(zone.name); }) ||
            std::any_of(config_.forwards.begin(), config_.forwards.end(),
                        [&](const auto& forward) { return covers(forward.name); }) ||
-           covers(*dns::Name::parse("localhost"));
+           covers(localhost_);
   }
 
  private:
   const Config& config_;
   dns::OverrideTable overrides_;
+  dns::Name localhost_;
 };
 
 void warn_of_names_without_dns(Reader& reader, const Document& document) {
