@@ -59,8 +59,10 @@ bool parse_url(const std::string& url, Target* out) {
   if (!authority) return false;
   out->authority = *authority;
   out->port = authority->port != 0 ? authority->port : out->tls ? 443 : 80;
-  out->text = url.substr(end, url.find('#', end) - end);  // browsers keep the fragment
-  if (!out->text.starts_with('/')) out->text.insert(0, "/");
+  const std::string_view rest = std::string_view(url).substr(end);
+  out->text.clear();
+  if (!rest.starts_with('/')) out->text.push_back('/');
+  out->text += rest.substr(0, rest.find('#'));  // browsers keep the fragment
   return out->path.parse(out->text).has_value();
 }
 
