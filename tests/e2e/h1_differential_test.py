@@ -1,25 +1,12 @@
-"""Some 300 odd requests to the HTTP/1.1 codec, to Python's h11 and to nginx: what the codec takes, the
-others see as the same method, path, host, fields and body; whatever they judge differently is in the
-table of accepted differences, with its reason."""
+"""Some 400 odd requests to the HTTP/1.1 codec, to Python's h11, to nginx and to HAProxy: what the codec
+takes, the others see as the same method, path, host, fields and body; whatever they judge differently
+is in the table of accepted differences, with its reason."""
 
-import contextlib
-import json
-import os
-import pathlib
 import re
-import shutil
-import signal
-import socket
-import subprocess
-import tempfile
-import textwrap
 import unittest
 
-import h11
+from h1_peers import all_of_haproxy, all_of_nginx, of_h11, ours
 
-from lab import BINARY, SLOW, free_port, wait_until
-
-H1_DUMP = pathlib.Path(BINARY).resolve().parents[1] / "tests/tools/h1_dump"
 H = "Host: a.example\r\n"
 
 
@@ -54,6 +41,8 @@ def plain_cases():
     yield "long path", get("/" + "x" * 4000)
     yield "long field", get(fields=H + "X: " + "y" * 20000 + "\r\n")
     yield "upgrade", get(fields=H + "Connection: Upgrade\r\nUpgrade: websocket\r\n")
+    yield "upgrade with a key", get(fields=H + "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                                    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n")
     yield "continue", post("Expect: 100-continue\r\nContent-Length: 3\r\n", "abc")
     yield "expects else", post("Expect: 200-ok\r\nContent-Length: 3\r\n", "abc")
     yield "browser", get("/a/b?c=d&e=%20", fields=H + "User-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\n"
@@ -100,6 +89,10 @@ def target_cases():
                    "http://b.example", "http://b.example?q=/a", "http://b.example/a/../b", "http://[2001:db8::1]/",
                    "http://[2001:db8::1]:80/", "http://b.example:/", "http://b.example:80/"):
         yield f"absolute {target}", get(target) + NEXT
+    for target, host in (("http://b.example/p?q", "b.example"), ("http://b.example:8080/", "b.example:8080"),
+                         ("http://b.example:80/", "b.example"), ("http://b.example?q=/a", "b.example"),
+                         ("HTTP://B.example/", "b.example"), ("http://[2001:db8::1]/", "[2001:db8::1]")):
+        yield f"absolute and its Host {target}", get(target, fields=f"Host: {host}\r\n") + NEXT
     for target in ("ftp://b/", "file:///x", "http:/b/", "http:b", "http://", "http:///x", "http://u@b/", "http://u:p@b/",
                    "http://@b/", "http://b:x/", "http://:80/", "http://b:65536/", "http://b:80:80/", "http://b\\c/",
                    "http://[::1/", "http://[x]/", "http://b/#f", "javascript:alert(1)"):
@@ -112,6 +105,8 @@ def target_cases():
         yield f"OPTIONS {target}", get(target, "OPTIONS") + NEXT
     for target in ("b.example:443", "b.example", "/", "http://b.example/"):
         yield f"CONNECT {target}", get(target, "CONNECT")
+    yield "OPTIONS http://b.example and its Host", get("http://b.example", "OPTIONS", fields="Host: b.example\r\n") + NEXT
+    yield "CONNECT b.example:443 and its Host", get("b.example:443", "CONNECT", fields="Host: b.example:443\r\n")
 
 
 def host_cases():
@@ -213,250 +208,94 @@ def cases():
             yield name, text.encode("latin-1")
 
 
-# --- what each makes of them ------------------------------------------------------------------
-
-
-class Request:
-    """What all have to see alike. `fields` is None where it is not known."""
-
-    def __init__(self, method, path, host, body, fields=None):
-        self.method, self.path, self.host, self.body, self.fields = method, path, host, body, fields
-
-    def differs(self, other):
-        """What they do not see alike; "" when there is nothing."""
-        names = ["method", "path", "host", "body"]
-        if self.fields is not None and other.fields is not None:
-            names.append("fields")
-        return ", ".join(f"{name}: {getattr(self, name)!r} / {getattr(other, name)!r}"[:300]
-                         for name in names if getattr(self, name) != getattr(other, name))
-
-
-class Verdict:
-    """Requests that were taken, one after the other, and how it ended: "open" or a refusal."""
-
-    def __init__(self, requests, end, reason=""):
-        self.requests, self.end, self.reason = requests, end, reason
-
-    def refused(self):
-        return self.end == "refused"
-
-    def __str__(self):
-        return f"{len(self.requests)} taken, then {self.end} {self.reason}".strip()
-
-
-def host_of(authority):
-    """Lower case, without port and final dot, as nginx says it."""
-    return re.sub(r":\d*$", "", authority).lower().removesuffix(".")
-
-
-FRAMING = {"host", "content-length", "transfer-encoding", "upgrade"}
-
-
-def plain_fields(fields):
-    return [(name.lower(), value) for name, value in fields if name.lower() not in FRAMING]
-
-
-def ours(data):
-    done = subprocess.run([H1_DUMP], input=data, stdout=subprocess.PIPE, check=True, timeout=20 * SLOW)
-    said = json.loads(done.stdout)
-    requests = [Request(each["method"], each["path"], host_of(each["authority"]), each["body"],
-                        plain_fields(each["fields"])) for each in said["requests"]]
-    return Verdict(requests, "refused" if said["end"] == "fault" else "open", said["reason"])
-
-
-def split_target(method, target, host):
-    """Path and host of a target, by a reading of RFC 9112 section 3.2 that is not ours."""
-    if method == "CONNECT":
-        return "", target
-    match = re.fullmatch(r"(?i:https?)://([^/?]*)(.*)", target)
-    if not match:
-        return target, host
-    rest = match[2] or ("*" if method == "OPTIONS" else "/")
-    return "/" + rest if rest.startswith("?") else rest, match[1]
-
-
-def of_h11(data):
-    connection = h11.Connection(h11.SERVER, max_incomplete_event_size=65536)
-    requests = []
-    try:
-        connection.receive_data(data)
-        while True:
-            event = connection.next_event()
-            if isinstance(event, h11.Request):
-                fields = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in event.headers]
-                host = next((value for name, value in fields if name == "host"), "")
-                method = event.method.decode()
-                path, host = split_target(method, event.target.decode(), host)
-                request, body = Request(method, path, host_of(host), "", plain_fields(fields)), b""
-            elif isinstance(event, h11.Data):
-                body += bytes(event.data)
-            elif isinstance(event, h11.EndOfMessage):
-                request.body = body.decode("latin-1")
-                requests.append(request)
-                if request.method == "CONNECT":
-                    return Verdict(requests, "open")
-                connection.send(h11.Response(status_code=200, headers=[("Content-Length", "0")]))
-                connection.send(h11.EndOfMessage())
-                if connection.our_state is not h11.DONE or connection.their_state is not h11.DONE:
-                    return Verdict(requests, "open")
-                connection.start_next_cycle()
-            else:  # it needs more, or the connection was closed
-                return Verdict(requests, "open")
-    except h11.RemoteProtocolError as error:
-        return Verdict(requests, "refused", str(error))
-
-
-NGINX = """\
-daemon off;
-master_process off;
-pid {folder}/pid;
-error_log {folder}/error.log info;
-events {{ worker_connections 256; }}
-http {{
-  log_format seen escape=json '{{"from": "$remote_addr", "status": $status, "method": "$request_method", '
-    '"uri": "$request_uri", "host": "$host", "body": "$request_body"}}';
-  access_log off;
-  client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3;
-  uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
-  client_body_buffer_size 128k;
-  large_client_header_buffers 4 64k;
-  underscores_in_headers on;
-  proxy_ignore_client_abort on;
-  server {{
-    listen 127.0.0.1:{port};
-    access_log {folder}/seen.log seen;
-    location / {{ proxy_pass http://127.0.0.1:{behind}; }}
-  }}
-  server {{ listen 127.0.0.1:{behind}; return 200 ok; }}
-}}
-"""
-
-
-@contextlib.contextmanager
-def nginx(folder):
-    port = free_port()
-    config = folder / "nginx.conf"
-    config.write_text(textwrap.dedent(NGINX).format(folder=folder, port=port, behind=free_port()))
-    program = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin")
-    assert program, "nginx is not installed"
-    process = subprocess.Popen([program, "-e", f"{folder}/error.log", "-c", config, "-p", folder],
-                               stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        def serves():
-            with socket.socket() as probe:
-                return probe.connect_ex(("127.0.0.1", port)) == 0
-        wait_until("nginx to serve", serves, 20)
-        yield port
-    finally:
-        process.send_signal(signal.SIGQUIT)
-        process.wait(20 * SLOW)
-
-
-def send(port, source, data):
-    with socket.socket() as client:
-        client.settimeout(10 * SLOW)
-        client.bind((source, 0))
-        client.connect(("127.0.0.1", port))
-        with contextlib.suppress(OSError):  # it need not read all of what it refuses
-            client.sendall(data)
-            client.shutdown(socket.SHUT_WR)
-            while client.recv(65536):
-                pass
-
-
-def all_of_nginx(inputs):
-    """Verdicts by the log that nginx wrote. Every input comes from an address of its own."""
-    sources = [f"127.1.{i // 200}.{i % 200 + 1}" for i in range(len(inputs))]
-    with tempfile.TemporaryDirectory() as folder:
-        folder = pathlib.Path(folder)
-        with nginx(folder) as port:
-            for source, data in zip(sources, inputs):
-                send(port, source, data)
-        lines = (folder / "seen.log").read_text(encoding="latin-1").splitlines()
-    seen = {source: [] for source in sources}
-    for line in lines:
-        said = json.loads(line, strict=False)
-        if said["from"] in seen:
-            seen[said["from"]].append(said)
-    return [of_log(seen[source]) for source in sources]
-
-
-def of_log(lines):
-    requests = []
-    for said in lines:
-        if said["status"] != 200:
-            return Verdict(requests, "refused", str(said["status"]))
-        requests.append(Request(said["method"], said["uri"], said["host"].removesuffix("."), said["body"]))
-    return Verdict(requests, "open")
-
-
 # --- what may differ --------------------------------------------------------------------------
 
 # Who, what, the reason. "less": we refuse for this reason (a pattern) what they take. "more": we take
 # what they do not, in cases of this name. "sees": both take it and see it differently.
-BOTH = ("h11", "nginx")
+ALL = ("h11", "nginx", "haproxy")
+PROXIES = ("nginx", "haproxy")
 ACCEPTED = [
     # Line ends and white space that another reader may take for something else (RFC 9112 section 11.2).
-    (BOTH, "less", "bare LF", "a single LF may be taken for a line end (RFC 9112 section 2.2), and whoever does "
-     "disagrees with whoever does not; h11 does in heads, nginx everywhere"),
+    (ALL, "less", "bare LF", "a single LF may be taken for a line end (RFC 9112 section 2.2), and whoever does "
+     "disagrees with whoever does not; h11 does in heads, nginx and HAProxy everywhere"),
     (("nginx",), "less", "bare CR", "nginx takes CR CR LF for a line end, and a CR before a request; a bare CR is invalid "
      "(RFC 9112 section 2.2)"),
-    (("nginx",), "less", "empty request line", "one empty line is skipped (RFC 9112 section 2.2 speaks of one), nginx any number"),
-    (BOTH, "less", "folded line or white space before the first field", "a server may refuse obs-fold (RFC 9112 section "
-     "5.2); h11 unfolds it and skips blanks before the first field; nginx does not look at trailers"),
-    (("nginx",), "less", "white space in or behind a field name|line without a colon|NUL in a field value",
-     "nginx drops trailers and lines without a colon unread"),
+    (PROXIES, "less", "empty request line", "one empty line is skipped (RFC 9112 section 2.2 speaks of one), nginx and "
+     "HAProxy skip any number"),
+    (ALL, "less", "folded line or white space before the first field", "a server may refuse obs-fold (RFC 9112 section "
+     "5.2); h11 and HAProxy unfold it, h11 skips blanks before the first field; nginx does not look at trailers"),
+    (PROXIES, "less", "white space in or behind a field name|line without a colon|NUL in a field value",
+     "nginx drops trailers and lines without a colon unread; HAProxy looks at no name in trailers and hands NUL on (RFC "
+     "9110 section 5.5 has it refused or replaced)"),
     (("nginx",), "less", "byte that no field name has", "nginx drops fields whose names are no tokens, we refuse them "
      "(RFC 9110 section 5.1)"),
-    (BOTH, "less", "control in a field value", "controls but HTAB are not in the grammar (RFC 9110 section 5.5); h11 and "
-     "nginx refuse few of them"),
+    (ALL, "less", "control in a field value", "controls but HTAB are not in the grammar (RFC 9110 section 5.5); the others "
+     "refuse few of them"),
     # Request lines.
-    (("nginx",), "less", "malformed request line", "nginx speaks HTTP/0.9, takes several spaces between the parts and behind "
-     "them, and two digits of a minor version (RFC 9112 section 3 has one space, section 2.3 one digit)"),
+    (PROXIES, "less", "malformed request line", "nginx speaks HTTP/0.9, takes several spaces between the parts, as HAProxy "
+     "does, and behind them, and two digits of a minor version (RFC 9112 section 3 has one space, section 2.3 one digit)"),
+    (("haproxy",), "less", "control in the request line", "HAProxy takes HTAB between the parts, as RFC 9112 section 3 allows; "
+     "others take it for a part of the target"),
     (("nginx",), "less", "non-ASCII in the request line", "a target is ASCII (RFC 3986 section 2), nginx takes any bytes"),
-    (BOTH, "less", "HTTP version other than 1.0 and 1.1", "h11 takes any version, nginx any of HTTP/1"),
-    (BOTH, "less", "fragment in the request target", "a target has no fragment (RFC 9112 section 3.2), nginx cuts it off"),
-    (("h11",), "less", "bad request target", "h11 does not look at targets"),
-    (BOTH, "less", "scheme of the request target is not http or https", "h11 does not look at targets, nginx takes any scheme"),
-    (BOTH, "less", "bad authority in the request target", "h11 does not look at targets; nginx reads any digits for a port and "
-     "any text in brackets"),
-    (BOTH, "less", "bad Host", "Host is host and port (RFC 9112 section 3.2); h11 looks for blanks and such at most, nginx for "
-     "slashes and controls, and cuts off the port unread"),
+    (ALL, "less", "HTTP version other than 1.0 and 1.1", "h11 and HAProxy take any version, nginx any of HTTP/1"),
+    (("h11", "nginx"), "less", "fragment in the request target", "a target has no fragment (RFC 9112 section 3.2), nginx cuts it off"),
+    (("h11", "haproxy"), "less", "bad request target", "h11 does not look at targets, HAProxy only at how they begin: it takes "
+     "a name and \"*\" for all methods (RFC 9112 section 3.2)"),
+    (ALL, "less", "scheme of the request target is not http or https", "h11 does not look at targets, nginx and HAProxy take "
+     "any scheme"),
+    (ALL, "less", "bad authority in the request target", "h11 does not look at targets; nginx reads any digits for a port and "
+     "any text in brackets; HAProxy takes an empty host (RFC 9110 section 4.2.1 does not)"),
+    (ALL, "less", "bad Host", "Host is host and port (RFC 9112 section 3.2); h11 looks for blanks and such at most, nginx for "
+     "slashes and controls, and cuts off the port unread; HAProxy hands any text on"),
+    (("haproxy",), "less", "no Host|several Host lines", "a server has to refuse them (RFC 9112 section 3.2); HAProxy asks "
+     "for no Host and takes equal ones for one"),
+    (("haproxy",), "more", r"(absolute|OPTIONS) (?i:http)\S+|CONNECT b.example:443", "the target counts, Host is ignored (RFC "
+     "9112 section 3.2.2) and written anew from the target, for nginx as for us; HAProxy refuses the request when they differ"),
+    (("haproxy",), "more", r"absolute and its Host http://b.example\?q=/a", "an authority ends at a question mark too (RFC 3986 "
+     "section 3.2), for HAProxy only at a slash"),
+    (("haproxy",), "more", "upgrade", "HAProxy refuses a WebSocket handshake without a key (RFC 6455 section 4.2.1), we "
+     "leave that to the server that speaks WebSocket"),
     (("h11",), "more", r"empty line first|empty line between", "h11 skips no empty line before a request, a server should skip "
      "one (RFC 9112 section 2.2)"),
-    (("nginx",), "more", r"cut .*", "nginx counts a request whose end does not come as bad; for us its reader still waits"),
+    (PROXIES, "more", r"cut .*|nothing", "nginx and HAProxy count a request whose end does not come as bad, HAProxy also one "
+     "that does not begin; for us its reader still waits"),
     (("nginx",), "more", r"method (get|Get|GET1|G!T|!.*)", "a method is any token (RFC 9110 section 9.1), nginx has upper case, "
      "_ and - only; a method that no backend knows is refused by the backend"),
-    (("nginx",), "more", r"method TRACE|CONNECT b.example:443", "the codec reads TRACE and CONNECT, the exchange refuses them"),
+    (("nginx",), "more", r"method TRACE|CONNECT b.example:443.*", "the codec reads TRACE and CONNECT, the exchange refuses them"),
     (("nginx",), "more", r"path /(\.\./\.\./etc|%2e%2e/x|%00|%zz|%)", "nginx normalizes paths while it reads them; our routes do "
      "that, the codec hands the path on as it is"),
     (("nginx",), "more", r"OPTIONS \*", "nginx does not know the asterisk (RFC 9112 section 3.2.4)"),
     (("nginx",), "more", r"Host '(\.\.|a\.\.b)'", "empty labels are in the grammar of a host (RFC 3986 section 3.2.2); no route "
      "has such a name"),
-    (("nginx",), "sees", r"OPTIONS http://b.example|absolute http://b.example\?q=/a", "an absolute target without a path means "
-     "\"*\" for OPTIONS (RFC 9112 section 3.2.4), else \"/\" before the query (section 3.2.1); nginx shows what stands there"),
+    (("nginx",), "sees", r"OPTIONS http://b.example( and its Host)?|absolute .*http://b.example\?q=/a", "an absolute target "
+     "without a path means \"*\" for OPTIONS (RFC 9112 section 3.2.4), else \"/\" before the query (section 3.2.1); nginx shows "
+     "what stands there"),
     (("h11",), "more", r"1\.0 keep-alive", "h11 keeps no connection of HTTP/1.0 (RFC 9112 section 9.3 allows to)"),
     # Framing.
-    (("h11",), "less", "both Content-Length and Transfer-Encoding", "may be refused (RFC 9112 section 6.3); h11 lets "
-     "Transfer-Encoding win"),
-    (("h11",), "less", "Transfer-Encoding in HTTP/1.0", "faulty framing (RFC 9112 section 6.1), h11 reads it as in 1.1"),
-    (("h11",), "less", "several Content-Length lines", "equal ones may be refused (RFC 9112 section 6.3), h11 takes them as one"),
-    (BOTH, "less", "malformed Content-Length", "h11 takes lists of equal lengths and any number of digits, nginx any number of "
-     "leading zeros; ours have 19 digits and 63 bits"),
+    (("h11", "haproxy"), "less", "both Content-Length and Transfer-Encoding", "may be refused (RFC 9112 section 6.3); the "
+     "others let Transfer-Encoding win, and HAProxy closes behind it"),
+    (("h11", "haproxy"), "less", "Transfer-Encoding in HTTP/1.0", "faulty framing (RFC 9112 section 6.1), the others read it "
+     "as in 1.1"),
+    (("h11", "haproxy"), "less", "several Content-Length lines", "equal ones may be refused (RFC 9112 section 6.3), the others "
+     "take them as one"),
+    (ALL, "less", "malformed Content-Length", "h11 takes lists of equal lengths and any number of digits, nginx any number of "
+     "leading zeros, HAProxy both, and it reads 3 where 2^64 + 3 stands; ours have 19 digits and 63 bits"),
+    (("haproxy",), "less", "Transfer-Encoding that does not end in one chunked", "HAProxy ignores an empty element of a "
+     "list (RFC 9110 section 5.6.1.2); no sender writes one here, and h11 and nginx refuse it too"),
     (("nginx",), "more", r"(Content-Length|Transfer-Encoding) '\\t.*'", "white space around a value may be HTAB (RFC 9110 section "
      "5.5), nginx knows SP only; we write the field anew, so nobody behind us sees a HTAB"),
     # Chunks.
-    (BOTH, "less", "chunk size of too many digits|chunk size too large", "sizes have 16 digits and 63 bits here, h11 takes 20 "
-     "digits, nginx any number of leading zeros"),
-    (BOTH, "less", "malformed chunk size", "white space behind a size is only there before an extension (RFC 9112 section "
-     "7.1.1); nginx takes LF for a line end too"),
+    (ALL, "less", "chunk size of too many digits|chunk size too large", "sizes have 16 digits and 63 bits here, h11 takes 20 "
+     "digits, nginx and HAProxy any number of leading zeros"),
+    (ALL, "less", "malformed chunk size", "white space behind a size is only there before an extension (RFC 9112 section "
+     "7.1.1); nginx and HAProxy take LF for a line end too"),
     (("h11",), "more", "chunks: space and extension", "white space before an extension has to be taken (RFC 9112 section 7.1.1)"),
-    (BOTH, "less", "control in a chunk extension|chunk size line does not end in CRLF", "nobody looks at extensions, but we "
-     "look at where they end; nginx takes LF for that"),
-    (BOTH, "less", "chunk extension too long", "256 bytes here"),
-    (("nginx",), "less", "chunk longer than its size", "nginx takes LF for the end of a chunk"),
+    (ALL, "less", "control in a chunk extension|chunk size line does not end in CRLF", "nobody looks at extensions, but we "
+     "look at where they end; nginx and HAProxy take LF for that"),
+    (ALL, "less", "chunk extension too long", "256 bytes here"),
+    (PROXIES, "less", "chunk longer than its size", "nginx and HAProxy take LF for the end of a chunk"),
     # Limits.
-    (BOTH, "less", "too many fields|request line too long|head too long", "100 fields, 8 KiB of request line, 64 KiB of head"),
+    (ALL, "less", "too many fields|request line too long|head too long", "100 fields, 8 KiB of request line, 64 KiB of head"),
 ]
 
 
@@ -486,9 +325,11 @@ class H1Differential(unittest.TestCase):
         self.assertEqual(len(set(names)), len(names), "two cases have one name")
         self.assertGreater(len(names), 300)
         wrong, used = [], {}
-        for name, data, nginx_said in zip(names, inputs, all_of_nginx(inputs)):
-            us = ours(data)
-            for peer, them in (("h11", of_h11(data)), ("nginx", nginx_said)):
+        verdicts = [ours(data) for data in inputs]
+        peers = {"h11": [of_h11(data) for data in inputs], "nginx": all_of_nginx(inputs),
+                 "haproxy": all_of_haproxy(inputs, verdicts)}
+        for peer, said in peers.items():
+            for name, us, them in zip(names, verdicts, said):
                 kind, text = difference(us, them)
                 entry = accepted_by(name, peer, kind, us) if kind else None
                 if entry is not None:
