@@ -161,6 +161,8 @@ class Http2:
             except h2.exceptions.ProtocolError:
                 if not self.tolerant:
                     raise
+                # It would say GOAWAY because of an answer to a frame that it has not sent itself.
+                self.protocol.data_to_send()
             self.flush()
         return True
 
