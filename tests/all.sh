@@ -158,7 +158,7 @@ step unit-asan unit build-asan
 step e2e-asan e2e build-asan
 step build-tsan build_tsan
 step unit-tsan unit build-tsan
-step e2e-tsan e2e build-tsan config_test zones_test
+step e2e-tsan e2e build-tsan config_test zones_test gateway_load_test gateway_reload_test
 step clang-tidy clang_tidy
 step fuzz fuzz
 finish
