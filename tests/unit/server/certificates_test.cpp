@@ -199,7 +199,8 @@ TEST_CASE("a certificate that expires within two weeks is a warning") {
 
 TEST_CASE("when a certificate expires is said in days") {
   constexpr std::int64_t kNoon = 1'800'000'000;  // 2027-01-15
-  CHECK(expiry_text(kNoon + 3 * 86'400 + 60, kNoon) == "expires in 3 days, on 2027-01-18");
+  CHECK(expiry_text(kNoon + std::int64_t{3} * 86'400 + 60, kNoon) ==
+        "expires in 3 days, on 2027-01-18");
   CHECK(expiry_text(kNoon + 86'400, kNoon) == "expires in 1 day, on 2027-01-16");
   CHECK(expiry_text(kNoon, kNoon) == "has expired on 2027-01-15");
 }
