@@ -49,10 +49,8 @@ class Client final : public ClientConnection, private Endpoint {
   void field(Text name, Text value) override;
   void head_ends(Stream& stream, bool ends_stream) override;
   void ping_answered(Bytes) override {}
-  void tell_body(Stream& stream, Bytes chunk) override { stream.client->body(chunk); }
-  void tell_end(Stream& stream, const Fields& trailers) override {
-    stream.client->body_end(trailers);
-  }
+  void tell_body(Stream& stream, Bytes chunk) override;
+  void tell_end(Stream& stream, const Fields& trailers) override;
   void tell_drained(Stream& stream) override { stream.client->drained(); }
   void tell_closed(Stream& stream, std::uint32_t error) override;
 
@@ -211,8 +209,29 @@ void Client::response(Stream& stream, bool ends_stream) {
     body.kind = BodyLength::Kind::kNone;
   } else if (length_) {
     body = {BodyLength::Kind::kKnown, *length_};
+    stream.counted = true;
+    stream.left = *length_;
   }
   stream.client->response(body);
+}
+
+// nghttp2 holds most responses to their length, but not all of those to CONNECT (RFC 9113 section
+// 8.1.1).
+void Client::tell_body(Stream& stream, Bytes chunk) {
+  if (stream.counted && chunk.size() > stream.left) {
+    refuse(stream, NGHTTP2_PROTOCOL_ERROR);
+    return;
+  }
+  if (stream.counted) stream.left -= chunk.size();
+  stream.client->body(chunk);
+}
+
+void Client::tell_end(Stream& stream, const Fields& trailers) {
+  if (stream.counted && stream.left != 0) {
+    refuse(stream, NGHTTP2_PROTOCOL_ERROR);
+    return;
+  }
+  stream.client->body_end(trailers);
 }
 
 void Client::tell_closed(Stream& stream, std::uint32_t error) {

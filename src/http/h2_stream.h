@@ -43,6 +43,8 @@ struct Stream {
   bool refused : 1 = false;      ///< by us, for what the peer did; the same
   bool dropping : 1 = false;     ///< the body that comes is of no interest
   bool stop_behind : 1 = false;  ///< RST_STREAM NO_ERROR behind END_STREAM
+  std::uint64_t left = 0;        ///< client: of a body whose length is known
+  bool counted : 1 = false;      ///< client: it is
   bool to_head : 1 = false;      ///< client: the method is HEAD
 
   bool over() const { return reset || refused; }
