@@ -27,8 +27,6 @@ class Session {
   virtual void failed() = 0;
   /// Every kSweepMs: time limits.
   virtual void check(std::uint64_t now_ms) = 0;
-  /// No request is under way.
-  virtual bool is_idle() const = 0;
   /// End it gracefully: requests under way finish.
   virtual void shut_down() = 0;
 };

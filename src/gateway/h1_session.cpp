@@ -54,7 +54,6 @@ class H1Session final : public Session, public ClientSide {
   }
   void failed() override { leave("the client closed the connection"); }
   void check(std::uint64_t now_ms) override;
-  bool is_idle() const override { return exchange_ == nullptr; }
   void shut_down() override { shutting_down_ = true; }
 
   // ClientSide

@@ -83,7 +83,6 @@ class H2Session final : public Session, public http::h2::ServerEvents {
   void drained() override { pump(); }
   void failed() override { leave_all("the client closed the connection"); }
   void check(std::uint64_t now_ms) override;
-  bool is_idle() const override { return streams_.empty(); }
   void shut_down() override;
 
   // http::h2::ServerEvents
@@ -93,13 +92,13 @@ class H2Session final : public Session, public http::h2::ServerEvents {
   Context& context() { return connection_.context(); }
   http::h2::ServerConnection& codec() { return *codec_; }
   void schedule() { pump_.schedule(); }
-  void pump_large();
+  /// What the codec has to say leaves now. Nothing happens from inside a call of the codec.
+  void pump();
   /// The stream is over: its memory lasts until the end of the turn.
   void drop(H2Stream& stream);
 
  private:
   static http::h2::Settings settings(const Connection& connection);
-  void pump();
   void leave_all(std::string_view why);
   void give_up();
   void note_abuse();
@@ -187,7 +186,7 @@ void H2Stream::send_head(const http::ResponseHead& head, http::BodyLength body) 
 void H2Stream::send_body(Bytes chunk) {
   session_.codec().body(id_, chunk);
   session_.schedule();
-  if (chunk.size() >= kPumpBytes) session_.pump_large();
+  if (chunk.size() >= kPumpBytes) session_.pump();
 }
 
 void H2Stream::send_end(const http::Fields& trailers) {
@@ -302,8 +301,6 @@ void H2Session::pump() {
   pump_.pump();
   in_codec_ = false;
 }
-
-void H2Session::pump_large() { pump(); }
 
 void H2Session::ended() {
   leave_all("the client closed the connection");
