@@ -47,11 +47,10 @@ bool same_settings(const dns::CacheSettings& a, const dns::CacheSettings& b) {
          a.prefetch == b.prefetch;
 }
 
-// Until the signals are events of the loop, SIGHUP waits: by itself it would end the process.
-void hold_back_reloads(int how) {
+void mask_signals(int how, std::initializer_list<int> signals) {
   sigset_t set;
   sigemptyset(&set);
-  sigaddset(&set, SIGHUP);
+  for (const int signal : signals) sigaddset(&set, signal);
   pthread_sigmask(how, &set, nullptr);
 }
 
@@ -218,7 +217,7 @@ void Server::serve() {
   signals_.push_back(std::make_unique<Signal>(loop_, SIGHUP, [this] { want_reload(); }));
   signals_.push_back(std::make_unique<Signal>(loop_, SIGTERM, [this] { stop(); }));
   signals_.push_back(std::make_unique<Signal>(loop_, SIGINT, [this] { stop(); }));
-  hold_back_reloads(SIG_UNBLOCK);
+  mask_signals(SIG_UNBLOCK, {SIGHUP});
   for (const auto& worker : workers_) {
     ++workers_running_;
     worker->start([this] { mailbox_.post([this] { worker_ended(); }); });
@@ -457,6 +456,8 @@ void Server::report_stopping() {
 
 void Server::worker_ended() {
   if (--workers_running_ != 0) return;
+  // Once the handlers are gone, a signal would end the process as if it had failed.
+  mask_signals(SIG_BLOCK, {SIGHUP, SIGTERM, SIGINT});
   log_info("stopped", "all workers have ended");
   loop_.stop();
 }
@@ -515,7 +516,8 @@ void Server::gather_counts(std::function<void(const WorkerCounts&)> take) {
 
 int run(const RunOptions& options) {
   std::signal(SIGPIPE, SIG_IGN);
-  hold_back_reloads(SIG_BLOCK);
+  // Until the signals are events of the loop, SIGHUP waits: by itself it would end the process.
+  mask_signals(SIG_BLOCK, {SIGHUP});
   SnapshotResult read = load_snapshot(options.config_file, nullptr);
   print_problems(read.problems);
   if (read.snapshot == nullptr) {

@@ -237,6 +237,15 @@ class Process(Case):
             postern.wait_log(r"reloaded: ", seconds=20)
             self.assertEqual(postern.answer("ns.x.example"), ["10.9.9.9"])
 
+    def test_a_signal_after_the_end_does_not_look_like_a_failure(self):
+        for _ in range(5):
+            with Postern(self.config("10.0.0.1")) as postern:
+                postern.process.send_signal(signal.SIGTERM)
+                postern.wait_log("stopped: ")
+                while postern.process.poll() is None:
+                    postern.process.send_signal(signal.SIGTERM)
+                self.assertEqual(postern.process.returncode, 0)
+
     def test_a_listener_that_is_widened_loses_no_query(self):
         with Upstream("slow.example.com. 300 A 203.0.113.1") as up, \
                 Postern(self.config("10.0.0.1") + up.forward(timeout="5s")) as postern:
