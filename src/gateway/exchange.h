@@ -16,6 +16,8 @@
 #include "gateway/context.h"
 #include "gateway/exchange_sides.h"
 #include "http/forwarded.h"
+#include "http/h1_body.h"
+#include "http/h1_request.h"
 #include "http/head.h"
 #include "http/route.h"
 #include "http/url.h"
@@ -35,6 +37,12 @@ struct ClientInfo {
   std::uint16_t port = 0;  ///< of ours
 };
 
+/// What reads a request of HTTP/1.1.
+struct H1Input {
+  http::h1::RequestReader head;
+  http::h1::BodyReader body;
+};
+
 class Exchange final : public BackendEvents {
  public:
   explicit Exchange(Context& context);
@@ -46,6 +54,11 @@ class Exchange final : public BackendEvents {
   http::RequestHead& request() { return request_; }
   /// Memory for what request() refers to. Kept between requests.
   std::vector<std::uint8_t>& memory() { return memory_; }
+  /// For who reads HTTP/1.1. Kept between requests; not reset by clear().
+  H1Input& h1_input() {
+    if (h1_input_ == nullptr) h1_input_ = std::make_unique<H1Input>();
+    return *h1_input_;
+  }
 
   // The client's side. Each call may end in ClientSide::finished().
 
@@ -127,6 +140,7 @@ class Exchange final : public BackendEvents {
   http::RequestHead request_;
   http::ResponseHead response_;
   std::vector<std::uint8_t> memory_;
+  std::unique_ptr<H1Input> h1_input_;
   http::BodyLength request_length_;
   std::optional<http::HostPort> host_;
   http::RequestPath path_;

@@ -4,8 +4,6 @@
 #include <vector>
 
 #include "gateway/connection.h"
-#include "http/h1_body.h"
-#include "http/h1_request.h"
 #include "http/h1_write.h"
 
 namespace postern::gateway {
@@ -37,7 +35,6 @@ class H1Session final : public Session, public ClientSide {
  public:
   explicit H1Session(Connection& connection)
       : connection_(connection),
-        reader_(head_limits(connection.context().site->site->limits)),
         idle_since_ms_(now_ms()),
         deadline_ms_(idle_since_ms_ + header_timeout_ms()) {}
   ~H1Session() override { give_back(); }
@@ -77,8 +74,11 @@ class H1Session final : public Session, public ClientSide {
   /// The client does not read what it asked for: no more requests until it does.
   bool is_behind() const { return exchange_ == nullptr && unsent() > kBodyHeldBytes; }
   bool in_exchange() const { return exchange_ != nullptr && head_done_; }
+  // Only while there is an exchange, which keeps them: an idle connection does without.
+  http::h1::RequestReader& reader() const { return exchange_->h1_input().head; }
+  http::h1::BodyReader& body_reader() const { return exchange_->h1_input().body; }
   std::string_view protocol() const {
-    return reader_.minor_version() == 0 ? "http/1.0" : "http/1.1";
+    return reader().minor_version() == 0 ? "http/1.0" : "http/1.1";
   }
 
   void process(Bytes input);
@@ -93,8 +93,6 @@ class H1Session final : public Session, public ClientSide {
   std::string_view connection_option();
 
   Connection& connection_;
-  http::h1::RequestReader reader_;
-  http::h1::BodyReader body_;
   std::unique_ptr<Exchange> exchange_;  // from the first byte of a request on
   std::vector<std::uint8_t> ahead_;     // came before its turn
   std::uint64_t idle_since_ms_;
@@ -125,7 +123,7 @@ void H1Session::process(Bytes input) {
     }
     if (!in_exchange()) {
       if (!read_head(&input)) break;
-    } else if (!body_.done()) {
+    } else if (!body_reader().done()) {
       if (!read_body(&input)) break;
     } else {
       keep_ahead(input);
@@ -138,7 +136,7 @@ void H1Session::process(Bytes input) {
 // Requests that were pipelined, or the first bytes of a tunnel.
 void H1Session::process_ahead() {
   while (!ahead_.empty() && !processing_ && !connection_.closing() && !is_behind() &&
-         (!in_exchange() || tunnel_ || !body_.done())) {
+         (!in_exchange() || tunnel_ || !body_reader().done())) {
     const std::vector<std::uint8_t> input = std::exchange(ahead_, {});
     process(input);
   }
@@ -159,6 +157,8 @@ void H1Session::keep_ahead(Bytes input) {
 bool H1Session::read_head(Bytes* input) {
   if (exchange_ == nullptr) {
     exchange_ = context().take_exchange();
+    reader().start(head_limits(context().site->site->limits));
+    body_reader().start({});
     deadline_ms_ = now_ms() + header_timeout_ms();
   }
   std::vector<std::uint8_t>& memory = exchange_->memory();
@@ -166,16 +166,16 @@ bool H1Session::read_head(Bytes* input) {
   const std::size_t size = size_up_to_end_of_head(whole);
   memory.insert(memory.end(), whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size));
   *input = whole.subspan(size);
-  switch (reader_.read(memory, &exchange_->request())) {
+  switch (reader().read(memory, &exchange_->request())) {
     case http::h1::Progress::kMore:
       return true;
     case http::h1::Progress::kFault:
-      refuse(reader_.fault().status, reader_.fault().reason);
+      refuse(reader().fault().status, reader().fault().reason);
       return false;
     case http::h1::Progress::kDone:
       break;
   }
-  *input = whole.subspan(size - (memory.size() - reader_.consumed()));
+  *input = whole.subspan(size - (memory.size() - reader().consumed()));
   begin();
   return true;
 }
@@ -184,11 +184,11 @@ void H1Session::begin() {
   ++context().counts.requests_h1;
   head_done_ = true;
   chunked_ = false;
-  keep_alive_ = reader_.keep_alive();
+  keep_alive_ = reader().keep_alive();
   to_head_ = exchange_->request().method == "HEAD";
   exchange_->request().scheme = connection_.info().tls ? "https" : "http";
-  body_.start(reader_.body());
-  exchange_->begin(*this, connection_.info(), protocol(), reader_.body());
+  body_reader().start(reader().body());
+  exchange_->begin(*this, connection_.info(), protocol(), reader().body());
 }
 
 void H1Session::refuse(std::uint16_t status, std::string_view reason) {
@@ -201,7 +201,7 @@ void H1Session::refuse(std::uint16_t status, std::string_view reason) {
 }
 
 bool H1Session::read_body(Bytes* input) {
-  const http::h1::BodyPiece piece = body_.feed(*input);
+  const http::h1::BodyPiece piece = body_reader().feed(*input);
   *input = input->subspan(piece.consumed);
   if (!piece.payload.empty()) exchange_->request_body(piece.payload);
   if (!in_exchange()) return !connection_.closing();
@@ -209,10 +209,10 @@ bool H1Session::read_body(Bytes* input) {
     ++context().counts.malformed;
     keep_alive_ = false;
     // The backend must not take what came for the whole.
-    exchange_->client_failed(400, body_.fault().reason);
+    exchange_->client_failed(400, body_reader().fault().reason);
     return false;
   }
-  if (body_.done()) exchange_->request_end(body_.trailers());
+  if (body_reader().done()) exchange_->request_end(body_reader().trailers());
   return true;
 }
 
@@ -222,7 +222,7 @@ void H1Session::ended() {
     connection_.close();
   } else if (tunnel_) {
     exchange_->request_end(no_fields());
-  } else if (!body_.done()) {
+  } else if (!body_reader().done()) {
     leave("the client closed the connection within the request");
     connection_.close();
   }  // else: it may still read the response
@@ -253,13 +253,13 @@ void H1Session::check(std::uint64_t now_ms) {
 // --- the response
 
 std::string_view H1Session::connection_option() {
-  if (shutting_down_ || client_ended_ || !body_.done()) keep_alive_ = false;
+  if (shutting_down_ || client_ended_ || !body_reader().done()) keep_alive_ = false;
   if (!keep_alive_) return "close";
-  return reader_.minor_version() == 0 ? "keep-alive" : "";
+  return reader().minor_version() == 0 ? "keep-alive" : "";
 }
 
 void H1Session::send_interim(const http::ResponseHead& head) {
-  if (reader_.minor_version() == 0) return;  // does not know them (RFC 9110 section 15.2)
+  if (reader().minor_version() == 0) return;  // does not know them (RFC 9110 section 15.2)
   const MutableBytes room = output().room(connection_.stream(), http::h1::response_size_max(head));
   const auto written = http::h1::write_response(head, {}, to_head_, "", room);
   if (written.status == http::h1::WriteStatus::kWritten) output().commit(written.bytes);
@@ -269,7 +269,7 @@ void H1Session::send_head(const http::ResponseHead& head, http::BodyLength body)
   tunnel_ = head.status == 101;
   if (tunnel_) body = {};
   if (body.kind == Kind::kUnknown || body.kind == Kind::kToClose) {
-    const bool knows_chunks = reader_.minor_version() != 0;
+    const bool knows_chunks = reader().minor_version() != 0;
     body.kind = knows_chunks ? Kind::kUnknown : Kind::kToClose;
     chunked_ = knows_chunks;
     if (!knows_chunks) keep_alive_ = false;
@@ -315,20 +315,20 @@ void H1Session::send_end(const http::Fields& trailers) {
 }
 
 void H1Session::finished(bool cut) {
+  const bool request_read = body_reader().done();
   give_back();
   if (cut) {
     connection_.stream().reset_on_close();
     connection_.close();
     return;
   }
-  if (tunnel_ || !keep_alive_ || !body_.done() || client_ended_) {
+  if (tunnel_ || !keep_alive_ || !request_read || client_ended_) {
     connection_.close_gently();
     return;
   }
   served_ = true;
   idle_since_ms_ = now_ms();
   deadline_ms_ = idle_since_ms_ + kKeptIdleMs;
-  reader_.start();
   connection_.stream().resume();
   process_ahead();
 }

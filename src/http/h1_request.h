@@ -19,6 +19,10 @@ class RequestReader {
 
   /// Before each request but the first.
   void start();
+  void start(const HeadLimits& limits) {
+    limits_ = limits;
+    start();
+  }
 
   /// `input` is all that came since the request began: what it was at the last call, with more
   /// behind it; it may have moved. When done, `head` refers into this input, which has to stay

@@ -12,6 +12,7 @@
 #include <openssl/x509.h>
 
 #include "base/result.h"
+#include "net/tls_socket.h"
 
 namespace postern::net {
 
@@ -28,14 +29,17 @@ using SslCtxPtr = std::unique_ptr<SSL_CTX, OpensslFree<SSL_CTX_free>>;
 using X509Ptr = std::unique_ptr<X509, OpensslFree<X509_free>>;
 using KeyPtr = std::unique_ptr<EVP_PKEY, OpensslFree<EVP_PKEY_free>>;
 
-/// What OpenSSL's callbacks find out during a handshake; SSL_get_app_data() points to it.
+/// What OpenSSL's callbacks find out during a handshake.
 struct TlsNotes {
   std::string name;           ///< SNI as it was sent
   std::string untrusted;      ///< why the peer's certificate is not trusted
   bool name_unknown = false;  ///< the SNI is none of our names
 };
 
-inline TlsNotes& notes_of(const SSL* ssl) { return *static_cast<TlsNotes*>(SSL_get_app_data(ssl)); }
+/// By way of the stream's BIO: application data of its own would cost each connection 100 bytes.
+inline TlsNotes& notes_of(const SSL* ssl) {
+  return *static_cast<const TlsSocket*>(BIO_get_data(SSL_get_rbio(ssl)))->notes;
+}
 
 /// Versions, ciphers, groups and modes; REQUIRES: a context that was just made.
 Result<void> prepare_context(SSL_CTX* context);

@@ -6,12 +6,15 @@
 
 namespace postern::net {
 
+struct TlsNotes;
+
 struct TlsSocket {
   int fd = -1;
-  int reads_left = 0;    ///< until the socket is taken to be empty
-  int error_number = 0;  ///< of the read or write that failed
-  bool starved = false;  ///< OpenSSL wanted to read and there was nothing
-  bool ended = false;    ///< the peer has closed its side
+  TlsNotes* notes = nullptr;  ///< what callbacks of OpenSSL have to say to the stream
+  int reads_left = 0;         ///< until the socket is taken to be empty
+  int error_number = 0;       ///< of the read or write that failed
+  bool starved = false;       ///< OpenSSL wanted to read and there was nothing
+  bool ended = false;         ///< the peer has closed its side
 };
 
 /// A BIO on `socket`, which outlives it. nullptr: out of memory.

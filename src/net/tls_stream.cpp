@@ -122,10 +122,10 @@ bool SocketTlsStream::resumed() const { return SSL_session_reused(ssl_.get()) ==
 Result<void> SocketTlsStream::start(SslPtr ssl) {
   ssl_ = std::move(ssl);
   socket_.fd = fd_.get();
+  socket_.notes = &notes_;
   BIO* const bio = make_bio(socket_);
   if (bio == nullptr) return fail(Code::kIo, "out of memory for a TLS connection");
   SSL_set_bio(ssl_.get(), bio, bio);
-  SSL_set_app_data(ssl_.get(), &notes_);
   auto poll = make_poll(loop_, fd_.get(), this);
   if (!poll) return tl::unexpected(std::move(poll.error()));
   poll_ = std::move(*poll);
