@@ -18,6 +18,7 @@
 
 #include "cli/check.h"
 #include "cli/explain.h"
+#include "net/tls.h"
 #include "server/config.h"
 #include "server/config_values.h"
 #include "server/example.h"
@@ -130,6 +131,7 @@ int serve_command_line(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  postern::net::recycle_tls_memory();
   if (argc > 1 &&
       std::find(kLaterCommands.begin(), kLaterCommands.end(), argv[1]) != kLaterCommands.end()) {
     fmt::print(stderr, "postern {}: not built yet in this version; see postern --help\n", argv[1]);

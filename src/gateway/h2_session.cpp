@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "base/recycler.h"
 #include "gateway/connection.h"
 #include "gateway/frame_pump.h"
 #include "http/h2_server.h"
@@ -20,7 +21,7 @@ constexpr std::uint32_t kNoError = 0, kCancel = 8;
 
 class H2Session;
 
-class H2Stream final : public http::h2::ServerStream, public ClientSide {
+class H2Stream final : public http::h2::ServerStream, public ClientSide, public Recycled {
  public:
   H2Stream(H2Session& session, std::int32_t id);
   ~H2Stream() override { give_back(); }

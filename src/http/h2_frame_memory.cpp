@@ -3,8 +3,9 @@
 #include <nghttp2/nghttp2.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
+
+#include "base/recycler.h"
 
 namespace postern::http::h2 {
 
@@ -14,22 +15,22 @@ void* FrameMemory::allocate(std::size_t size, void* user) {
     self.lends_ = false;  // there is one such buffer in a session
     return self.frame_.data();
   }
-  return std::malloc(size);
+  return take_memory(size);
 }
 
 void FrameMemory::release(void* memory, void* user) {
-  if (memory != static_cast<FrameMemory*>(user)->frame_.data()) std::free(memory);
+  if (memory != static_cast<FrameMemory*>(user)->frame_.data()) give_memory(memory);
 }
 
 void* FrameMemory::allocate_zeroed(std::size_t count, std::size_t size, void* /*user*/) {
-  return std::calloc(count, size);
+  return take_zeroed_memory(count, size);
 }
 
 void* FrameMemory::resize(void* memory, std::size_t size, void* user) {
   FrameMemory& self = *static_cast<FrameMemory*>(user);
   if (memory == nullptr) return allocate(size, user);
-  if (memory != self.frame_.data()) return std::realloc(memory, size);
-  void* const copy = std::malloc(size);
+  if (memory != self.frame_.data()) return resize_memory(memory, size);
+  void* const copy = take_memory(size);
   if (copy != nullptr) std::memcpy(copy, memory, std::min(size, self.frame_.size()));
   return copy;
 }

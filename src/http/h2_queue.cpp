@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cstring>
+#include <new>
 
 namespace postern::http::h2 {
 
@@ -37,7 +38,8 @@ void ByteQueue::make_room(std::size_t bytes) {
     return;
   }
   const std::size_t capacity = size_ == 0 ? bytes : std::max(needed, 2 * capacity_);
-  auto larger = std::make_unique_for_overwrite<std::uint8_t[]>(capacity);
+  decltype(data_) larger(static_cast<std::uint8_t*>(take_memory(capacity)));
+  if (larger == nullptr) throw std::bad_alloc();
   if (size_ != 0) std::memcpy(larger.get(), data_.get() + begin_, size_);
   data_ = std::move(larger);
   capacity_ = capacity;

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "base/bytes.h"
+#include "base/recycler.h"
 
 namespace postern::http::h2 {
 
@@ -21,7 +22,7 @@ class ByteQueue {
  private:
   void make_room(std::size_t bytes);
 
-  std::unique_ptr<std::uint8_t[]> data_;
+  std::unique_ptr<std::uint8_t[], GiveMemory> data_;
   std::size_t capacity_ = 0;
   std::size_t begin_ = 0;
   std::size_t size_ = 0;

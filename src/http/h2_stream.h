@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/recycler.h"
 #include "http/h2_client.h"
 #include "http/h2_queue.h"
 #include "http/h2_server.h"
@@ -19,7 +20,7 @@ struct OwnedFields {
   Fields fields;
 };
 
-struct Stream {
+struct Stream : Recycled {
   explicit Stream(std::int32_t stream_id) : id(stream_id) {}
 
   std::int32_t id;

@@ -18,6 +18,10 @@
 
 namespace postern::net {
 
+/// OpenSSL's record buffers come and go with every request: has it take them from
+/// base/recycler.h. Before anything else of OpenSSL; later it changes nothing.
+void recycle_tls_memory();
+
 /// A certificate chain and its private key, read and checked as a pair. Constant, any thread.
 class TlsIdentity {
  public:

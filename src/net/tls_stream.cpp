@@ -246,6 +246,8 @@ std::size_t SocketTlsStream::fill(MutableBytes room) {
     const int result = SSL_read_ex(ssl_.get(), room.data() + size, room.size() - size, &got);
     if (result == 1) {
       size += got;
+      // Nothing is left in the socket and in OpenSSL: to be told so costs a buffer.
+      if (socket_.reads_left == 0 && SSL_has_pending(ssl_.get()) == 0) return size;
       continue;
     }
     if (stops_reading(SSL_get_error(ssl_.get(), result))) return size;
