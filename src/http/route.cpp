@@ -308,6 +308,14 @@ void check_action(const RouteSettings& route, Problems& problems) {
 
 }  // namespace
 
+bool may_match_path(const std::string& pattern) {
+  const RE2 regex("^(?:" + pattern + ")$", regex_options());
+  std::string least;
+  std::string most;
+  if (!regex.ok() || !regex.PossibleMatchRange(&least, &most, 8)) return true;
+  return least.compare(0, 1, "/") <= 0 && most.compare(0, 1, "/") >= 0;
+}
+
 std::vector<RouteProblem> check_route(const RouteSettings& route) {
   Problems problems;
   for (std::size_t i = 0; i < route.hostnames.size(); ++i) {

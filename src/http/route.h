@@ -111,6 +111,9 @@ struct RouteProblem {
 /// Memory of one regular expression; a pattern that needs more is a problem.
 constexpr std::int64_t kRegexBytesMax = std::int64_t{1} << 20;
 
+/// Could the pattern of a path_regex fit a path, which begins with "/"? True when in doubt.
+bool may_match_path(const std::string& pattern);
+
 /// All that is wrong with a route by itself (not whether its listeners exist).
 std::vector<RouteProblem> check_route(const RouteSettings& route);
 

@@ -42,9 +42,18 @@ const LoadedCertificate* find_unchanged(const CertificateSettings& wanted,
   return nullptr;
 }
 
-void warn_of_expiry(const CertificateSettings& settings, const LoadedCertificate& loaded,
-                    CertificatesRead* read) {
+void warn_of_dates(const CertificateSettings& settings, const LoadedCertificate& loaded,
+                   CertificatesRead* read) {
   const std::int64_t now_s = unix_now_s();
+  const std::int64_t not_before_s = loaded.identity->not_before_s();
+  if (not_before_s > now_s) {
+    read->problems.push_back(
+        problem_at(settings.source,
+                   fmt::format("tls.certificate \"{}\" ({}) is not valid before {}, so browsers "
+                               "refuse it; is the clock of this machine right?",
+                               settings.name, settings.cert, date_text(not_before_s)),
+                   true));
+  }
   const std::int64_t not_after_s = loaded.identity->not_after_s();
   if (not_after_s - now_s >= kExpiryWarningS) return;
   read->problems.push_back(
@@ -91,7 +100,7 @@ CertificatesRead read_certificates(const std::vector<CertificateSettings>& setti
             one.source, fmt::format("tls.certificate \"{}\": {}", one.name, pair.error().detail)));
       }
     }
-    if (loaded.identity != nullptr) warn_of_expiry(one, loaded, &read);
+    if (loaded.identity != nullptr) warn_of_dates(one, loaded, &read);
     read.certificates.push_back(std::move(loaded));
   }
   return read;

@@ -4,6 +4,7 @@
 
 #include "dns/override.h"
 #include "server/config_advice.h"
+#include "server/config_advice_routes.h"
 #include "server/config_document.h"
 #include "server/config_gateway.h"
 #include "server/config_help.h"
@@ -396,7 +397,9 @@ void finish_document(Reader& reader, Document& document, const ConfigSurrounding
   publish_routes(reader, document);
   bind_services(document.config);
   // What is wrong anyway would only be told twice.
-  if (reader.error_count() == 0) advise_on_gateway(reader, document);
+  if (reader.error_count() != 0) return;
+  advise_on_gateway(reader, document);
+  advise_on_routes(reader, document);
 }
 
 }  // namespace postern::server

@@ -217,9 +217,16 @@ constexpr std::array<Key<http::HealthSettings>, 2> kHealthKeys{{
      field<&http::HealthSettings::interval_ms, milliseconds<100, kHour, std::uint64_t>>},
 }};
 
+// As in DNS, a dot at the end changes nothing.
+bool read_hostname(Reader& reader, const Node& node, std::string* out) {
+  if (!read_text(reader, node, out)) return false;
+  if (out->size() > 1 && out->ends_with('.')) out->pop_back();
+  return true;
+}
+
 constexpr std::array<Key<RouteSettings>, 10> kRouteKeys{{
     {"listeners", field<&RouteSettings::listeners, unique_list<read_text, std::string>>},
-    {"hostnames", field<&RouteSettings::hostnames, unique_list<read_text, std::string>>},
+    {"hostnames", field<&RouteSettings::hostnames, unique_list<read_hostname, std::string>>},
     {"matches", tables<&RouteSettings::matches, kMatchKeys>},
     {"backends", tables<&RouteSettings::backends, kBackendKeys>},
     {"filters", table<&RouteSettings::filters, kFilterKeys>},

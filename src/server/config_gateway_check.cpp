@@ -198,20 +198,22 @@ class Endpoints {
 
  private:
   struct Owner {
+    Endpoint endpoint;
     const Listener* listener;
     std::string_view key;
   };
 
   bool add(const Listener& listener, const Endpoint& endpoint, std::string_view key) {
-    const auto [at, added] = owners_.try_emplace(endpoint.to_string(), Owner{&listener, key});
-    const Owner& owner = at->second;
-    std::string other = added ? taken_by(document_, endpoint) : "";
-    if (!added && owner.listener == &listener) {
-      other = fmt::format("its own {}", owner.key);
-    } else if (!added) {
-      other = fmt::format("the listener '{}' at {}", owner.listener->value.name,
-                          reader_.line_text(owner.listener->node->place));
+    std::string other = taken_by(document_, endpoint);
+    const auto owner = std::find_if(owners_.begin(), owners_.end(),
+                                    [&](const Owner& o) { return overlap(o.endpoint, endpoint); });
+    if (owner != owners_.end() && owner->listener == &listener) {
+      other = fmt::format("its own {}", owner->key);
+    } else if (owner != owners_.end()) {
+      other = fmt::format("the listener '{}' at {}", owner->listener->value.name,
+                          reader_.line_text(owner->listener->node->place));
     }
+    owners_.push_back({endpoint, &listener, key});
     if (other.empty()) return true;
     reader_.error(key_place(*listener.node, key),
                   fmt::format("gateway.listener '{}': {} on {} is in the way of {}; choose another "
@@ -222,7 +224,7 @@ class Endpoints {
 
   Reader& reader_;
   const Document& document_;
-  std::unordered_map<std::string, Owner> owners_;
+  std::vector<Owner> owners_;
 };
 
 void check_listeners(Reader& reader, Document& document) {

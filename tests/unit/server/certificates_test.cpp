@@ -197,6 +197,23 @@ TEST_CASE("a certificate that expires within two weeks is a warning") {
   CHECK(problems[0].starts_with("postern.toml:3:1: warning: tls.certificate \"lan\""));
 }
 
+TEST_CASE("a certificate that is not valid yet is a warning") {
+  const Lab lab;
+  shell(lab.folder,
+        "printf '[ca]\\ndefault_ca=d\\n[d]\\nnew_certs_dir=.\\ndatabase=index\\nserial=serial\\n"
+        "default_md=sha256\\npolicy=p\\nx509_extensions=e\\n[p]\\ncommonName=supplied\\n"
+        "[e]\\nsubjectAltName=DNS:*.lan.test,DNS:*.other.test\\n' > ca.cnf; "
+        "touch index; echo 01 > serial; "
+        "openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout lan.key "
+        "-out lan.csr -subj /CN=test; "
+        "openssl ca -batch -config ca.cnf -selfsign -keyfile lan.key -in lan.csr -out lan.crt "
+        "-startdate 20900101000000Z -enddate 20910101000000Z -notext");
+  const auto problems = lab.problems();
+  REQUIRE(problems.size() == 1);
+  CHECK(problems[0].starts_with("postern.toml:3:1: warning: tls.certificate \"lan\""));
+  CHECK(problems[0].find("not valid before 2090-01-01") != std::string::npos);
+}
+
 TEST_CASE("when a certificate expires is said in days") {
   constexpr std::int64_t kNoon = 1'800'000'000;  // 2027-01-15
   CHECK(expiry_text(kNoon + std::int64_t{3} * 86'400 + 60, kNoon) ==

@@ -17,6 +17,10 @@ ConfigResult load(std::string_view text, std::string_view extra = "") {
       "\"tls.key\" }]\n";
   ConfigResult result = load_config_text(std::string(extra) + certificate + std::string(text),
                                          folder.path("t.toml"), with);
+  // Not what these texts are about: each has the certificate.
+  std::erase_if(result.problems, [](const ConfigProblem& p) {
+    return p.text.find("'lan' is used by no listener") != std::string::npos;
+  });
   for (ConfigProblem& p : result.problems) p.file = folder.shorten(p.file);
   for (ConfigProblem& p : result.problems) p.text = folder.shorten(p.text);
   for (auto& rule : result.config.policy.overrides) rule.source = folder.shorten(rule.source);
@@ -116,7 +120,7 @@ TEST_CASE("of two listeners the first says its address, with a warning when the 
         "one.me. -> 10.0.0.1 alpn=h2,http/1.1 port=443\n");
   CHECK(overrides(load(listener("a", "10.0.0.1", "http = 8080\nhttps = 0") +
                        listener("b", "10.0.0.1") + route("\"a\"", "\"one.me\"") +
-                       route("\"b\"", "\"one.me\"", "redirect = { scheme = \"https\" }"))) ==
+                       route("\"b\"", "\"one.me\"", "redirect = { hostname = \"two.me\" }"))) ==
         "one.me. -> 10.0.0.1 alpn=h2,http/1.1 port=443\n");
 }
 

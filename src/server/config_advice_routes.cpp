@@ -1,0 +1,195 @@
+#include "server/config_advice_routes.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "server/config_help.h"
+
+namespace postern::server {
+namespace {
+
+using gateway::ListenerSettings;
+using http::RouteMatchSettings;
+using http::RouteSettings;
+
+// Listeners and certificates
+
+void warn_of_trusted_everybody(Reader& reader, const Document& document) {
+  for (const auto& [node, unused] : document.listeners) {
+    const Node* proxies = node->find("trusted_proxies");
+    if (proxies == nullptr) continue;
+    for (const Node& item : proxies->items) {
+      if (!item.text.ends_with("/0")) continue;
+      reader.warning(item.place,
+                     fmt::format("gateway.listener.trusted_proxies: '{}' is everybody, so any "
+                                 "client may claim any address; write the proxy's address alone",
+                                 item.text));
+    }
+  }
+}
+
+void warn_of_unused_certificates(Reader& reader, const Document& document) {
+  const auto& listeners = document.config.listeners;
+  for (std::size_t i = 0; i < document.certificates.size(); ++i) {
+    const std::string& name = document.config.certificates[i].name;
+    const bool used = std::any_of(listeners.begin(), listeners.end(), [&](const auto& listener) {
+      const auto& names = listener.certificates;
+      return listener.https != 0 && std::find(names.begin(), names.end(), name) != names.end();
+    });
+    if (used) continue;
+    reader.warning(document.certificates[i].node->place,
+                   fmt::format("tls.certificate '{}' is used by no listener with https; name it in "
+                               "certificates of a [[gateway.listener]], or remove it",
+                               name));
+  }
+}
+
+// Matches
+
+void warn_of_match(Reader& reader, const Node& node, const RouteMatchSettings& match) {
+  if (match.kind == http::PathMatch::kRegex && !http::may_match_path(match.path)) {
+    reader.warning(key_place(node, "path_regex"),
+                   fmt::format("gateway.route.matches.path_regex: '{}' is held against the whole "
+                               "path, which begins with '/': it never fits; write \"/{}\", or "
+                               "\".*{}.*\" for anywhere",
+                               match.path, match.path, match.path));
+  }
+}
+
+// Routes
+
+void warn_of_keys_without_effect(Reader& reader, const Node& node, const RouteSettings& route) {
+  if (!route.redirect && !route.respond) return;
+  for (const std::string_view key : {"health", "timeouts"}) {
+    if (node.find(key) == nullptr) continue;
+    reader.warning(
+        key_place(node, key),
+        fmt::format("gateway.route.{}: without backends it has no effect; remove it", key));
+  }
+}
+
+/// Where a client that follows the redirect of a route comes to.
+class RedirectLoops {
+ public:
+  RedirectLoops(Reader& reader, const Document& document) : reader_(reader), document_(document) {
+    for (const ListenerSettings& listener : document.config.listeners) {
+      tables_.push_back(http::RouteTable::compile(document.config.routes, listener.name));
+    }
+  }
+
+  void check(const Node& node, const RouteSettings& route) {
+    const auto& listeners = document_.config.listeners;
+    for (std::size_t i = 0; i < listeners.size(); ++i) {
+      if (!is_on(route, listeners[i]) || !returns(listeners[i], *route.redirect)) continue;
+      if (!is_found(tables_[i], route)) continue;
+      reader_.warning(key_place(node, "redirect"),
+                      fmt::format("gateway.route.redirect: on the listener '{}' it leads to this "
+                                  "same route, and browsers give up (ERR_TOO_MANY_REDIRECTS); give "
+                                  "it another hostname or path, or remove it{}",
+                                  listeners[i].name, hint(listeners[i], *route.redirect)));
+      return;
+    }
+  }
+
+ private:
+  static std::string_view hint(const ListenerSettings& listener,
+                               const http::RedirectSettings& redirect) {
+    if (redirect.scheme != "https" || listener.https == 0) return "";
+    return "; from http to https the listener's redirect_to_https leads by itself";
+  }
+
+  /// Is the redirect's target a port of this listener?
+  static bool returns(const ListenerSettings& listener, const http::RedirectSettings& redirect) {
+    if (listener.tcp != 0) return false;
+    if (redirect.scheme.empty()) {
+      return redirect.port == 0 || redirect.port == listener.http ||
+             redirect.port == listener.https;
+    }
+    const bool tls = redirect.scheme == "https";
+    const std::uint16_t usual = tls ? 443 : 80;
+    const std::uint16_t port = redirect.port != 0 ? redirect.port : usual;
+    return port == (tls ? listener.https : listener.http);
+  }
+
+  /// With a GET for the target: an example of the route's own host and path, where it is not said.
+  static bool is_found(const http::RouteTable& table, const RouteSettings& route) {
+    const std::vector<std::string> any_host{"host.example"};
+    const auto& hosts = route.hostnames.empty() ? any_host : route.hostnames;
+    return std::any_of(hosts.begin(), hosts.end(), [&](const std::string& pattern) {
+      const std::string own = pattern.starts_with("*.") ? "x" + pattern.substr(1) : pattern;
+      const std::string host =
+          route.redirect->hostname.empty() ? to_lower(own) : route.redirect->hostname;
+      if (route.matches.empty()) return is_found(table, route, host, {});
+      return std::any_of(route.matches.begin(), route.matches.end(),
+                         [&](const auto& match) { return is_found(table, route, host, match); });
+    });
+  }
+
+  static bool is_found(const http::RouteTable& table, const RouteSettings& route,
+                       const std::string& host, const RouteMatchSettings& match) {
+    if (!match.headers.empty() || !match.query.empty()) return false;
+    std::string path = route.redirect->path;
+    if (path.empty()) path = match.kind == http::PathMatch::kRegex ? "/" : match.path;
+    const http::Fields fields;
+    const http::RouteMatch found =
+        table.match({host, match.method.empty() ? "GET" : match.method, path, "", fields});
+    return found && found.route->settings == &route;
+  }
+
+  Reader& reader_;
+  const Document& document_;
+  std::vector<http::RouteTable> tables_;
+};
+
+/// "" when nothing of ours listens there.
+std::string own_listener(const Document& document, const http::BackendUrl& url) {
+  const auto ip = IpAddress::parse(url.host == "localhost" ? "127.0.0.1" : url.host);
+  if (!ip) return {};
+  const Endpoint backend{*ip, url.port};
+  for (const ListenerSettings& listener : document.config.listeners) {
+    for (const IpAddress& address : listener.addresses) {
+      for (const std::uint16_t port : {listener.http, listener.https, listener.tcp}) {
+        const bool here = address == *ip || (address.is_unspecified() && ip->is_loopback());
+        if (port == backend.port && port != 0 && here) return listener.name;
+      }
+    }
+  }
+  return {};
+}
+
+void warn_of_own_backends(Reader& reader, const Document& document, const Node& node,
+                          const RouteSettings& route) {
+  const Node* backends = node.find("backends");
+  if (backends == nullptr) return;
+  for (std::size_t i = 0; i < route.backends.size() && i < backends->items.size(); ++i) {
+    const std::string listener = own_listener(document, route.backends[i].url);
+    if (listener.empty()) continue;
+    reader.warning(
+        backends->items[i].place,
+        fmt::format("gateway.route.backends: {} is the listener '{}' itself, so requests "
+                    "go in a circle; write the service's own address and port",
+                    route.backends[i].url.to_string(), listener));
+  }
+}
+
+}  // namespace
+
+void advise_on_routes(Reader& reader, const Document& document) {
+  warn_of_trusted_everybody(reader, document);
+  warn_of_unused_certificates(reader, document);
+  RedirectLoops loops(reader, document);
+  for (std::size_t i = 0; i < document.routes.size(); ++i) {
+    const Node& node = *document.routes[i].node;
+    const RouteSettings& route = document.config.routes[i];
+    const Node* matches = node.find("matches");
+    for (std::size_t m = 0; m < route.matches.size(); ++m) {
+      warn_of_match(reader, matches->items[m], route.matches[m]);
+    }
+    warn_of_keys_without_effect(reader, node, route);
+    if (route.redirect) loops.check(node, route);
+    warn_of_own_backends(reader, document, node, route);
+  }
+}
+
+}  // namespace postern::server

@@ -1,0 +1,152 @@
+// Warnings about what is valid and cannot be meant.
+#include <doctest/doctest.h>
+
+#include "folder.h"
+#include "server/config.h"
+
+namespace postern::server {
+namespace {
+
+const test::Folder& folder() {
+  static const test::Folder folder;
+  static const bool written = [] {
+    folder.write("resolv.conf", "nameserver 192.0.2.53\n");
+    folder.write("tls.crt", "");
+    folder.write("tls.key", "");
+    return true;
+  }();
+  static_cast<void>(written);
+  return folder;
+}
+
+ConfigResult load(const std::string& text) {
+  return load_config_text(text, folder().path("t.toml"), {folder().path("resolv.conf")});
+}
+
+/// Each problem without its file, one a line.
+std::string problems(const std::string& text) {
+  std::string all;
+  for (const ConfigProblem& problem : load(text).problems) {
+    all += folder().shorten(problem.to_string()) + "\n";
+  }
+  return all;
+}
+
+/// A listener on http 8080 and https 8443 of 127.0.0.1, named "a", with one more line.
+std::string listener(const std::string& line = "") {
+  return "[[tls.certificate]]\nname = \"lan\"\ncert = \"tls.crt\"\nkey = \"tls.key\"\n"
+         "[[gateway.listener]]\nname = \"a\"\naddress = [\"127.0.0.1\"]\nhttp = 8080\n"
+         "https = 8443\ncertificates = [\"lan\"]\n" +
+         line + "\n";
+}
+
+std::string route(const std::string& lines) {
+  return "[[gateway.route]]\nhostnames = [\"app.example\"]\n" + lines + "\n";
+}
+
+bool says(const std::string& text, std::string_view words) {
+  return problems(text).find(words) != std::string::npos;
+}
+
+constexpr std::string_view kLoop = "leads to this same route";
+constexpr std::string_view kNeverFits = "it never fits";
+constexpr std::string_view kCircle = "requests go in a circle";
+
+}  // namespace
+
+TEST_CASE("a redirect to itself") {
+  const auto loops = [](const std::string& lines) {
+    return says(listener() + route(lines), kLoop);
+  };
+  CHECK(loops("redirect = { path = \"/x\" }"));
+  CHECK(loops("redirect = { hostname = \"app.example\" }"));
+  CHECK(loops("redirect = { scheme = \"https\", port = 8443 }"));
+  CHECK(loops("redirect = { scheme = \"http\", port = 8080 }"));
+  CHECK(loops("redirect = { port = 8443, path = \"/\" }"));
+  CHECK(loops("matches = [{ path_exact = \"/a\" }]\nredirect = { path = \"/a\" }"));
+  CHECK(loops("matches = [{ path_prefix = \"/a\" }]\nredirect = { path = \"/a/b\" }"));
+  CHECK_FALSE(loops("matches = [{ path_prefix = \"/a\" }]\nredirect = { path = \"/ab\" }"));
+  CHECK_FALSE(loops("matches = [{ path_exact = \"/\" }]\nredirect = { path = \"/app\" }"));
+  CHECK_FALSE(loops("redirect = { hostname = \"other.example\" }"));
+  CHECK_FALSE(loops("redirect = { scheme = \"https\" }"));  // port 443 is not the listener's
+  // The target is another route's.
+  CHECK_FALSE(loops("redirect = { path = \"/app\" }\n" +
+                    route("matches = [{ path_prefix = \"/app\" }]\nrespond = {}")));
+}
+
+TEST_CASE("a redirect to itself is told at its place") {
+  CHECK(problems(listener() + route("redirect = { path = \"/x\" }")).find("t.toml:14:") == 0);
+}
+
+TEST_CASE("a backend that is a listener of ours") {
+  const auto circles = [](const std::string& url, const std::string& more = "") {
+    return says(listener() + route("backends = [{ url = \"" + url + "\" }]") + more, kCircle);
+  };
+  CHECK(circles("http://127.0.0.1:8080"));
+  CHECK(circles("https://127.0.0.1:8443"));
+  CHECK(circles("http://localhost:8080"));
+  CHECK_FALSE(circles("http://127.0.0.1:8081"));
+  CHECK_FALSE(circles("http://127.0.0.2:8080"));
+  CHECK(circles("http://127.0.0.1:5432",
+                "[[gateway.listener]]\nname = \"db\"\naddress = [\"0.0.0.0\"]\ntcp = 5432\n"
+                "backends = [\"192.0.2.1:5432\"]\n"));
+}
+
+TEST_CASE("a path_regex that no path fits") {
+  const auto never = [](const std::string& pattern) {
+    return says(listener() + route("matches = [{ path_regex = '" + pattern + "' }]\nrespond = {}"),
+                kNeverFits);
+  };
+  CHECK(never("api"));
+  CHECK(never("api/.*"));
+  CHECK(never("^api$"));
+  CHECK_FALSE(never("/api"));
+  CHECK_FALSE(never(".*api"));
+  CHECK_FALSE(never("(/a|/b).*"));
+  CHECK_FALSE(never("[^a]api"));
+  CHECK_FALSE(never("(api|/api)"));
+}
+
+TEST_CASE("everybody is a trusted proxy") {
+  const std::string rest = route("respond = {}");
+  CHECK(says(listener("trusted_proxies = [\"0.0.0.0/0\"]") + rest, "is everybody"));
+  CHECK(says(listener("trusted_proxies = [\"10.0.0.1\", \"::/0\"]") + rest, "is everybody"));
+  CHECK_FALSE(says(listener("trusted_proxies = [\"10.0.0.0/8\"]") + rest, "is everybody"));
+}
+
+TEST_CASE("a certificate that nobody uses") {
+  const std::string unused =
+      "[[tls.certificate]]\nname = \"old\"\ncert = \"tls.crt\"\n"
+      "key = \"tls.key\"\n";
+  CHECK(says(listener() + unused + route("respond = {}"),
+             "tls.certificate 'old' is used by no listener"));
+  CHECK_FALSE(says(listener() + route("respond = {}"), "is used by no listener"));
+}
+
+TEST_CASE("keys without effect") {
+  CHECK(says(listener() + route("respond = {}\nhealth = { path = \"/\" }"),
+             "gateway.route.health: without backends"));
+  CHECK(says(listener() + route("redirect = { hostname = \"b.example\" }\n"
+                                "timeouts = { request = \"5s\" }"),
+             "gateway.route.timeouts: without backends"));
+}
+
+TEST_CASE("listeners on all addresses are in the way of those on one") {
+  const std::string all =
+      "[[gateway.listener]]\nname = \"b\"\naddress = [\"0.0.0.0\"]\n"
+      "http = 8080\nhttps = 0\n";
+  const auto result = load(listener() + all + route("respond = {}"));
+  CHECK_FALSE(result.ok());
+  CHECK(says(listener() + all + route("respond = {}"),
+             "http on 0.0.0.0:8080 is in the way of the listener 'a'"));
+}
+
+TEST_CASE("a dot at the end of a hostname changes nothing") {
+  const auto result = load(listener() +
+                           "[[gateway.route]]\nhostnames = [\"app.example.\"]\n"
+                           "respond = {}\n");
+  REQUIRE(result.ok());
+  CHECK(result.config.routes[0].hostnames == std::vector<std::string>{"app.example"});
+}
+
+}  // namespace postern::server
