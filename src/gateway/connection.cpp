@@ -17,6 +17,13 @@ bool contains_name(const std::vector<std::string>& names, std::string_view name)
                      [&](const std::string& known) { return http::same_name(known, name); });
 }
 
+constexpr std::string_view kPlainHttpAnswer =
+    "HTTP/1.1 400 Bad Request\r\n"
+    "Content-Type: text/plain; charset=utf-8\r\n"
+    "Content-Length: 60\r\n"
+    "Connection: close\r\n\r\n"
+    "This port speaks HTTPS: write https:// in place of http://.\n";
+
 }  // namespace
 
 Result<std::unique_ptr<Connection>> Connection::accept(Context& context, Connections& owner,
@@ -49,8 +56,10 @@ Connection::~Connection() {
 
 Result<void> Connection::open(net::Fd fd, const Endpoint& peer) {
   if (info_.tls) {
-    auto stream =
-        net::TlsStream::accepted(context_.loop, std::move(fd), peer, *this, info_.listener->tls);
+    net::TlsSettings settings;
+    settings.plain_http_answer = kPlainHttpAnswer;
+    auto stream = net::TlsStream::accepted(context_.loop, std::move(fd), peer, *this,
+                                           info_.listener->tls, settings);
     if (!stream) return tl::unexpected(stream.error());
     stream_ = std::move(*stream);
     return {};

@@ -83,6 +83,8 @@ class TlsClient {
 struct TlsSettings {
   std::size_t unsent_bytes_max = 1U << 20;
   std::uint32_t connect_timeout_ms = 10000;  ///< TCP and handshake, of connect()
+  /// To a client that speaks HTTP in place of TLS, as it is. Constant.
+  std::string_view plain_http_answer = {};
 };
 
 /// connected() comes when the handshake is done; before that the reader hears nothing but failed().

@@ -91,10 +91,16 @@ unsigned long take_first_of_ssl() {
   return found;
 }
 
+bool is_http(unsigned long code) {
+  const int reason = ERR_GET_REASON(code);
+  return ERR_GET_LIB(code) == ERR_LIB_SSL &&
+         (reason == SSL_R_HTTP_REQUEST || reason == SSL_R_HTTPS_PROXY_REQUEST);
+}
+
 Error ssl_error(unsigned long code, const TlsFailure& failure, const TlsNotes& notes) {
   const std::string_view peer = failure.by_server ? "client" : "backend";
   const int reason = ERR_GET_REASON(code);
-  if (reason == SSL_R_HTTP_REQUEST || reason == SSL_R_HTTPS_PROXY_REQUEST) {
+  if (is_http(code)) {
     return {Code::kMalformed, "plain HTTP sent to the TLS port"};
   }
   if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED) {
@@ -120,6 +126,8 @@ Error ssl_error(unsigned long code, const TlsFailure& failure, const TlsNotes& n
 }
 
 }  // namespace
+
+bool is_plain_http() { return is_http(ERR_peek_error()); }
 
 Error tls_error(const TlsFailure& failure, const TlsNotes& notes) {
   const unsigned long code = take_first_of_ssl();

@@ -13,6 +13,9 @@ struct TlsFailure {
   bool in_handshake = false;
 };
 
+/// Does OpenSSL's error queue say that a client speaks HTTP without TLS?
+bool is_plain_http();
+
 /// Reads and empties this thread's error queue.
 Error tls_error(const TlsFailure& failure, const TlsNotes& notes);
 

@@ -197,6 +197,7 @@ void SocketTlsStream::shake_hands() {
     if (handshake_writes_ || reason == SSL_ERROR_WANT_READ) {
       update_interest();
     } else {
+      if (is_plain_http()) answer_plain_http();
       die(error_of(reason));
     }
     return;
@@ -209,6 +210,19 @@ void SocketTlsStream::shake_hands() {
   reader_.connected();
   if (guard.gone() || state_ != State::kOpen) return;
   write_unsent();
+}
+
+// What came with the request is read first: a close with unread bytes would reset the connection,
+// and the client would never see the answer.
+void SocketTlsStream::answer_plain_http() {
+  if (settings_.plain_http_answer.empty()) return;
+  const MutableBytes room = loop_.scratch();
+  for (int reads = 0; reads < kReadsPerEventMax; ++reads) {
+    if (recv(fd_.get(), room.data(), room.size(), 0) <= 0) break;
+  }
+  const Bytes answer = as_bytes(settings_.plain_http_answer);
+  send(fd_.get(), answer.data(), answer.size(), MSG_NOSIGNAL);
+  shutdown(fd_.get(), SHUT_WR);
 }
 
 // From the loop without an event of the socket: works off what OpenSSL has, reads no more.

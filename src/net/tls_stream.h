@@ -60,6 +60,7 @@ class SocketTlsStream final : public TlsStream {
   void ready(int status, int events);
   void finish_connecting();
   void shake_hands();
+  void answer_plain_http();
   void read_held();
   void read_chunk();
   std::size_t fill(MutableBytes room);

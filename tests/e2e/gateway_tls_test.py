@@ -105,10 +105,18 @@ class Certificates(Case):
         for one in halves:
             one.close()
 
-    def test_plain_http_on_the_tls_port_is_ended(self):
-        with socket.create_connection(("127.0.0.1", self.gateway.https_port), 6 * SLOW) as connection:
-            connection.sendall(f"GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
-            self.assertTrue(read_all(connection)[1])
+    def test_plain_http_on_the_tls_port_is_told_so(self):
+        with Gateway(route(respond={"status": 200, "body": "x"})) as gateway:
+            body = gateway.directory / "big"
+            body.write_bytes(b"x" * 50_000)
+            for options in ((), ("--data-binary", f"@{body}", "-H", "Expect:")):
+                done = subprocess.run(["curl", "-sS", "-i", "-m", "10", *options,
+                                       f"http://127.0.0.1:{gateway.https_port}/"],
+                                      capture_output=True, text=True, timeout=20 * SLOW, check=False)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertIn("HTTP/1.1 400 Bad Request\n", done.stdout)
+                self.assertIn("write https:// in place of http://", done.stdout)
+            gateway.wait_log("handshake_failed: client 127.0.0.1 .*plain HTTP")
 
 
 class Renewal(Case):
