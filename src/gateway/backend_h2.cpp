@@ -10,6 +10,7 @@
 namespace postern::gateway {
 namespace {
 
+constexpr std::uint8_t kSettings = 4;       // RFC 9113 section 6.5
 constexpr std::uint32_t kCancel = 8;        // RFC 9113 section 7
 constexpr std::uint64_t kQuietMs = 15'000;  // with requests under way: then it is asked
 constexpr std::uint64_t kPongMs = 10'000;   // and has to say something
@@ -97,6 +98,7 @@ class H2Backend final : public BackendSession {
   FramePump<http::h2::ClientConnection> pump_;
   std::vector<std::unique_ptr<H2BackendStream>> streams_;
   bool over_ = false;   // takes no more requests
+  bool heard_ = false;  // anything at all
   bool asked_ = false;  // by a PING
   std::uint64_t heard_ms_ = 0;
 };
@@ -201,6 +203,13 @@ void H2BackendStream::fail(BackendFailure failure, std::string_view detail) {
 // --- the connection
 
 void H2Backend::received(Bytes chunk) {
+  // SETTINGS come first (RFC 9113 section 3.4); its type is the fourth byte of a frame.
+  if (!std::exchange(heard_, true) && chunk.size() > 3 && chunk[3] != kSettings) {
+    connection_.fail(BackendFailure::kMalformed,
+                     "the backend does not speak HTTP/2; for HTTP/1.1 write http:// in place of "
+                     "h2c://");
+    return;
+  }
   heard_ms_ = backend().context().loop.now_ms();
   asked_ = false;
   const bool good = codec_->receive(chunk, heard_ms_);

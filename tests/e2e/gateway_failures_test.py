@@ -1,5 +1,6 @@
 """Backends that die, answer nonsense or are not there, clients that leave, and requests that are sent again."""
 
+import http.server
 import threading
 import time
 import unittest
@@ -36,6 +37,16 @@ class Failing(EchoCase):
                 reply = self.get(f"/bad{i}", "-X", "POST", "-d", "x")
                 self.assertIn(reply.status, (502, 503))
                 self.assertLess(len(reply.body), 300)
+
+    def test_a_backend_of_http_1_1_behind_h2c_says_what_to_write(self):
+        port = new_port()
+        with http.server.ThreadingHTTPServer(("127.0.0.1", port), http.server.SimpleHTTPRequestHandler) as plain:
+            threading.Thread(target=plain.serve_forever, daemon=True).start()
+            with Gateway(route(f"h2c://127.0.0.1:{port}")) as gateway:
+                reply = gateway.curl(f"https://{HOST}/")
+                self.assertEqual(reply.status, 502)
+                gateway.wait_log("failure=.*does not speak HTTP/2; for HTTP/1.1 write http:// in place of h2c://")
+            plain.shutdown()
 
     def test_a_client_that_goes_away_frees_the_backend(self):
         gone = threading.Event()
