@@ -117,7 +117,8 @@ void give_memory(void* memory) {
 }
 
 void* take_zeroed_memory(std::size_t count, std::size_t size) {
-  if (!kRecycles || size == 0 || count > kSmallMax / size) return std::calloc(count, size);
+  if (size == 0) size = 1;
+  if (!kRecycles || count > kSmallMax / size) return std::calloc(count, size);
   void* const memory = take_memory(count * size);
   return memory == nullptr ? nullptr : std::memset(memory, 0, count * size);
 }

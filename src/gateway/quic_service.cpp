@@ -1,10 +1,12 @@
 #include "gateway/quic_service.h"
 
 #include <random>
+#include <string>
 #include <utility>
 
 #include "base/log.h"
 #include "gateway/quic_reject.h"
+#include "net/quic_initial.h"
 
 namespace postern::gateway {
 
@@ -42,15 +44,17 @@ std::size_t QuicRejecter::received(const net::UdpDatagram& datagram, MutableByte
     return 0;
   }
   ++shared_.counts.refused;
-  log(datagram.peer.ip);
+  log(datagram);
   return made.size;
 }
 
-void QuicRejecter::log(const IpAddress& client) {
+void QuicRejecter::log(const net::UdpDatagram& datagram) {
+  const IpAddress& client = datagram.peer.ip;
   const auto log = shared_.limits.log(client, loop_.now_ms());
   if (log == QuicLimits::Log::kNo) return;
-  log_info("quic_refused", "client {} still tries QUIC on {}; refused{}", client.to_string(),
-           local_.to_string(),
+  const std::string name = net::quic_server_name(datagram.data);
+  log_info("quic_refused", "client {} still tries QUIC on {}{}{}; refused{}", client.to_string(),
+           local_.to_string(), name.empty() ? "" : " for ", name,
            log == QuicLimits::Log::kLast ? "; no more clients are named today" : "");
 }
 

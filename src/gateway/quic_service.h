@@ -41,7 +41,7 @@ class QuicRejecter final : public net::UdpReader {
  private:
   QuicRejecter(net::Loop& loop, QuicShared& shared);
   std::uint64_t random();
-  void log(const IpAddress& client);
+  void log(const net::UdpDatagram& datagram);
 
   net::Loop& loop_;
   QuicShared& shared_;

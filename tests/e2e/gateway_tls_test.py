@@ -15,6 +15,7 @@ import unittest
 from gateway_backends import Backend, authority, is_open, new_port
 from gateway_lab import HOST, Gateway, read_all, read_until, route, table, tls_context
 from lab import SLOW, Case, wait_until
+from quic_client import client_hello, crypto, initial as sealed_initial
 
 QUIET_S = 0.7
 
@@ -298,6 +299,21 @@ class Quic(Case):
         with Gateway(route(respond={"status": 200, "body": "x"})) as gateway:
             self.assertEqual(self.ask(gateway, *silent), [])
             self.assertEqual(len(self.ask(gateway, initial())), 1)
+
+    def test_the_log_says_which_name_was_wanted_over_quic(self):
+        hello = client_hello("Llama.vanillax.me")
+        pieces = crypto(90, hello[90:]) + b"\x01" + crypto(40, hello[40:90]) + crypto(0, hello[:40])
+        cases = ((sealed_initial(crypto(0, hello)), " for llama.vanillax.me; refused"),
+                 (sealed_initial(pieces, version=0x6b3343cf, number_size=1, token=b"t" * 80), " for llama.vanillax.me; refused"),
+                 (sealed_initial(crypto(0, hello[:60])), r"\d; refused"),  # the name would come later
+                 (sealed_initial(crypto(0, hello)).replace(b"\0\0\0\x01", b"\x7a\x7a\x7a\x7a", 1), r"\d; refused"))
+        for datagram, said in cases:
+            with Gateway(route(respond={"status": 200, "body": "x"})) as gateway, \
+                    socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+                client.settimeout(6 * SLOW)
+                client.sendto(datagram, ("127.0.0.1", gateway.https_port))
+                self.assertEqual(client.recv(2000)[1:5], b"\0\0\0\0")
+                gateway.wait_log(f"quic_refused: client 127.0.0.1 still tries QUIC on [0-9.:]*{said}")
 
     def test_ignore_and_no_tls(self):
         with Gateway(route(respond={"status": 200, "body": "x"}), listener={"quic": "ignore"}) as gateway:

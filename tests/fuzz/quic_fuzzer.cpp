@@ -5,6 +5,7 @@
 
 #include "check.h"
 #include "gateway/quic_reject.h"
+#include "net/quic_initial.h"
 
 namespace postern::fuzz {
 namespace {
@@ -39,6 +40,7 @@ void run(Bytes data) {
     std::array<std::uint8_t, 600> out{};
     const auto reply = gateway::refuse_quic(datagram.bytes(), random, out);
     require((reply.verdict == gateway::QuicVerdict::kRefuse) == (reply.size > 0), "one verdict");
+    require(net::quic_server_name(datagram.bytes()).size() <= 253, "a host name");
     if (reply.size > 0) check_reply(datagram.bytes(), Bytes(out.data(), reply.size));
   }
 }
