@@ -17,6 +17,7 @@
 #include <CLI/CLI.hpp>
 
 #include "cli/check.h"
+#include "cli/doctor.h"
 #include "cli/explain.h"
 #include "net/tls.h"
 #include "server/config.h"
@@ -29,8 +30,7 @@ namespace {
 using postern::server::Example;
 
 constexpr int kWrongUse = 2;
-constexpr std::array<std::string_view, 5> kLaterCommands{"doctor", "status", "reload", "cache",
-                                                         "import"};
+constexpr std::array<std::string_view, 4> kLaterCommands{"status", "reload", "cache", "import"};
 
 /// The configuration at hand: the file named with -c, the default file, or the built-in example.
 struct Chosen {
@@ -107,7 +107,15 @@ int serve_command_line(int argc, char** argv) {
       ->capture_default_str();
   explain_command->add_option("--method", options.method, "of the request, for a URL")
       ->capture_default_str();
-  for (CLI::App* command : {run_command, check_command, explain_command}) {
+  auto* doctor_command = app.add_subcommand(
+      "doctor", "ask the running server what a browser would, say what is broken");
+  postern::cli::DoctorOptions examined;
+  doctor_command->add_option("NAME", examined.names, "domain names; without any, all of the file");
+  doctor_command->add_option("--resolver", examined.resolvers, "another nameserver of the LAN");
+  doctor_command->add_option("--timeout", examined.timeout_s, "seconds to wait for each answer")
+      ->check(CLI::Range(0.1, 60.0))
+      ->capture_default_str();
+  for (CLI::App* command : {run_command, check_command, explain_command, doctor_command}) {
     add_config_option(command, &file);
   }
   if (const auto wrong = wrong_command(app, argc, argv)) {
@@ -124,6 +132,10 @@ int serve_command_line(int argc, char** argv) {
   if (run_command->parsed()) return run(*chosen);
   say_what_is_looked_at(*chosen);
   if (check_command->parsed()) return postern::cli::check(chosen->file);
+  if (doctor_command->parsed()) {
+    examined.config_file = chosen->file;
+    return postern::cli::doctor(examined);
+  }
   options.config_file = chosen->file;
   return postern::cli::explain(options);
 }

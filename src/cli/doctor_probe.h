@@ -1,0 +1,28 @@
+// What `postern doctor` sends: one DNS query, one TCP connect, one QUIC packet. Blocking, each no
+// longer than its timeout.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/address.h"
+#include "dns/name.h"
+#include "dns/types.h"
+
+namespace postern::cli {
+
+enum class QuicAnswer : std::uint8_t {
+  kRefused,  ///< Version Negotiation (RFC 9000 section 17.2.1)
+  kIcmp,     ///< port unreachable
+  kSilence,
+  kOther,  ///< something else came back
+};
+
+/// The reply, empty when none came.
+std::vector<std::uint8_t> ask_dns(const Endpoint& server, dns::NameView name, dns::RrType type,
+                                  int timeout_ms);
+bool connects_tcp(const Endpoint& server, int timeout_ms);
+/// With a version that nobody speaks, in the shape of an Initial of 1200 bytes.
+QuicAnswer probe_quic(const Endpoint& server, int timeout_ms);
+
+}  // namespace postern::cli
