@@ -16,6 +16,34 @@ namespace {
 
 constexpr std::size_t kNamesMax = 100;
 
+/// Whether an HTTPS record of the reply offers h3, or ech (RFC 9460 section 2.2, 7.1). The records
+/// begin behind the one question.
+bool leaks(Bytes reply, dns::NameView asked) {
+  std::size_t offset = dns::kHeaderBytes + asked.wire().size() + 4;
+  for (int left = dns::read_header(reply).count(dns::Section::kAnswer); left > 0; --left) {
+    dns::RecordPosition record;
+    if (!dns::read_record(reply, offset, &record)) return false;
+    offset = record.end;
+    if (record.type != dns::RrType::kHttps) continue;
+    const Bytes rdata = reply.subspan(record.rdata, record.rdata_size);
+    std::size_t at = 2;
+    while (at < rdata.size() && rdata[at] != 0) at += rdata[at] + 1U;
+    for (++at; at + 4 <= rdata.size();) {
+      const unsigned key = rdata[at] * 256U + rdata[at + 1];
+      const std::size_t size = rdata[at + 2] * 256U + rdata[at + 3];
+      if (key == dns::kSvcEch) return true;
+      at += 4;
+      if (key == dns::kSvcAlpn && at + size <= rdata.size()) {
+        for (std::size_t i = at; i + 2 < at + size; i += rdata[i] + 1U) {
+          if (rdata[i] >= 2 && rdata[i + 1] == 'h' && rdata[i + 2] == '3') return true;
+        }
+      }
+      at += size;
+    }
+  }
+  return false;
+}
+
 class Doctor {
  public:
   Doctor(const server::Config& config, int timeout_ms) : config_(config), timeout_ms_(timeout_ms) {}
@@ -50,6 +78,11 @@ class Doctor {
     const unsigned rcode = dns::read_header(reply).flags & 15U;
     if (rcode != 0) {
       return say(true, layer, text, fmt::format("HTTPS query: rcode {}, not NODATA", rcode));
+    }
+    if (leaks(reply, name.view())) {
+      return say(true, layer, text,
+                 "the HTTPS record offers h3 or ech: browsers try QUIC, or fail with an ECH error; "
+                 "remedy: an override with https = \"gateway\", asked of Postern only");
     }
     say(false, layer, text, fmt::format("HTTPS answered by {}", server.to_string()));
   }
