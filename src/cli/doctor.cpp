@@ -1,6 +1,7 @@
 #include "cli/doctor.h"
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <string_view>
 
@@ -15,6 +16,15 @@ namespace postern::cli {
 namespace {
 
 constexpr std::size_t kNamesMax = 100;
+
+/// And the key of [dns.canary] that answers for it.
+struct Canary {
+  std::string_view name;
+  std::string_view key;
+};
+constexpr std::array<Canary, 3> kCanaries{{{"use-application-dns.net", "firefox_doh"},
+                                           {"mask.icloud.com", "private_relay"},
+                                           {"mask-h2.icloud.com", "private_relay"}}};
 
 /// Whether an HTTPS record of the reply offers h3, or ech (RFC 9460 section 2.2, 7.1). The records
 /// begin behind the one question.
@@ -53,6 +63,22 @@ class Doctor {
     red_ = red_ || bad;
   }
   bool red() const { return red_; }
+
+  /// The names by which browsers and systems are kept from nameservers of their own.
+  void look_round(const Endpoint& server) {
+    for (const auto& [text, key] : kCanaries) {
+      const auto name = dns::Name::parse(text);
+      if (!name) continue;
+      const auto reply = ask_dns(server, name->view(), dns::RrType::kA, timeout_ms_);
+      if (reply.empty()) continue;  // said of the other names
+      const bool open = !answer_addresses(reply).empty();
+      say(open, "bypass", text,
+          open ? fmt::format("resolves at {}: DNS may go round Postern; remedy: in [dns.canary] "
+                             "{} = true",
+                             server.to_string(), key)
+               : "has no address, as it should be");
+    }
+  }
 
   void look(const std::string& text, const Endpoint& own, const std::vector<Endpoint>& resolvers) {
     const auto name = dns::Name::parse(text);
@@ -183,6 +209,7 @@ int doctor(const DoctorOptions& options) {
   }
   Doctor doctor(config, static_cast<int>(options.timeout_s * 1000));
   for (const std::string& name : names) doctor.look(name, own, resolvers);
+  doctor.look_round(own);
   return doctor.red() ? 1 : 0;
 }
 

@@ -62,6 +62,20 @@ class DoctorTest(Case):
         status, red, out = self.doctor()
         self.assertEqual((status, red), (1, {"quic"}), out)
 
+    def test_bypass(self):
+        upstream = self.resolver("use-application-dns.net. 60 A 203.0.113.7")
+        forward = f"""
+    [dns.canary]
+    firefox_doh = false
+    [[dns.forward]]
+    name = "."
+    upstreams = ["udp://{upstream}"]
+    """
+        self.gateway.change(config=OVERRIDE + forward)
+        status, red, out = self.doctor()
+        self.assertEqual((status, red), (1, {"bypass"}), out)
+        self.assertIn("firefox_doh = true", out)
+
     def test_no_server(self):
         config = self.gateway.config_path
         text = config.read_text().replace(str(self.gateway.port), str(free_port()))
