@@ -112,6 +112,11 @@ int serve_command_line(int argc, char** argv) {
   postern::cli::DoctorOptions examined;
   doctor_command->add_option("NAME", examined.names, "domain names; without any, all of the file");
   doctor_command->add_option("--resolver", examined.resolvers, "another nameserver of the LAN");
+  doctor_command
+      ->add_option("--cacert", examined.ca_file,
+                   "PEM file of the authorities to trust, in place of the system's")
+      ->check(CLI::ExistingFile);
+  doctor_command->add_flag("--json", examined.json, "for programs");
   doctor_command->add_option("--timeout", examined.timeout_s, "seconds to wait for each answer")
       ->check(CLI::Range(0.1, 60.0))
       ->capture_default_str();

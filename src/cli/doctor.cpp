@@ -1,168 +1,366 @@
 #include "cli/doctor.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
+#include <cstdlib>
+#include <ctime>
+#include <fstream>
 #include <optional>
 #include <string_view>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "cli/doctor_probe.h"
+#include "cli/doctor_records.h"
+#include "cli/doctor_report.h"
 #include "cli/record_text.h"
 #include "dns/message.h"
+#include "net/tls_look.h"
+#include "server/certificates.h"
 #include "server/snapshot.h"
 
 namespace postern::cli {
 namespace {
 
 constexpr std::size_t kNamesMax = 100;
+constexpr std::int64_t kExpiresSoonS = 14 * std::int64_t{86'400};
+
+constexpr std::string_view kQuicStalls =
+    "Chromium waits 4 s and may show ERR_QUIC_PROTOCOL_ERROR, Firefox waits up to 60 s";
 
 /// And the key of [dns.canary] that answers for it.
 struct Canary {
-  std::string_view name;
-  std::string_view key;
+  std::string_view name, key, who;
+  Verdict verdict;
 };
-constexpr std::array<Canary, 3> kCanaries{{{"use-application-dns.net", "firefox_doh"},
-                                           {"mask.icloud.com", "private_relay"},
-                                           {"mask-h2.icloud.com", "private_relay"}}};
+constexpr std::array<Canary, 3> kCanaries{
+    {{"use-application-dns.net", "firefox_doh", "Firefox may use DNS over HTTPS of its own",
+      Verdict::kBad},
+     {"mask.icloud.com", "private_relay", "Safari with Private Relay asks Apple",
+      Verdict::kWarning},
+     {"mask-h2.icloud.com", "private_relay", "Safari with Private Relay asks Apple",
+      Verdict::kWarning}}};
 
-/// Whether an HTTPS record of the reply offers h3, or ech (RFC 9460 section 2.2, 7.1). The records
-/// begin behind the one question.
-bool leaks(Bytes reply, dns::NameView asked) {
-  std::size_t offset = dns::kHeaderBytes + asked.wire().size() + 4;
-  for (int left = dns::read_header(reply).count(dns::Section::kAnswer); left > 0; --left) {
-    dns::RecordPosition record;
-    if (!dns::read_record(reply, offset, &record)) return false;
-    offset = record.end;
-    if (record.type != dns::RrType::kHttps) continue;
-    const Bytes rdata = reply.subspan(record.rdata, record.rdata_size);
-    std::size_t at = 2;
-    while (at < rdata.size() && rdata[at] != 0) at += rdata[at] + 1U;
-    for (++at; at + 4 <= rdata.size();) {
-      const unsigned key = rdata[at] * 256U + rdata[at + 1];
-      const std::size_t size = rdata[at + 2] * 256U + rdata[at + 3];
-      if (key == dns::kSvcEch) return true;
-      at += 4;
-      if (key == dns::kSvcAlpn && at + size <= rdata.size()) {
-        for (std::size_t i = at; i + 2 < at + size; i += rdata[i] + 1U) {
-          if (rdata[i] >= 2 && rdata[i + 1] == 'h' && rdata[i + 2] == '3') return true;
-        }
-      }
-      at += size;
-    }
-  }
-  return false;
+using Addresses = std::vector<IpAddress>;
+
+bool same(const Addresses& a, const Addresses& b) {
+  return a.size() == b.size() && std::is_permutation(a.begin(), a.end(), b.begin());
+}
+
+std::string texts_of(const Addresses& addresses) {
+  std::vector<std::string> texts;
+  for (const IpAddress& ip : addresses) texts.push_back(ip.to_string());
+  return texts.empty() ? "no address" : fmt::format("{}", fmt::join(texts, ", "));
+}
+
+/// The value of a field of HTTP/1.1, in lower case; nullopt: not there.
+std::optional<std::string> field(std::string head, std::string_view name) {
+  for (char& c : head) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
+  const std::string start = fmt::format("\r\n{}:", name);
+  const std::size_t at = head.find(start);
+  if (at == std::string::npos) return std::nullopt;
+  const std::size_t from = at + start.size();
+  std::string value = head.substr(from, head.find("\r\n", from) - from);
+  value.erase(0, value.find_first_not_of(' '));
+  return value;
 }
 
 class Doctor {
  public:
-  Doctor(const server::Config& config, int timeout_ms) : config_(config), timeout_ms_(timeout_ms) {}
+  Doctor(const server::Config& config, const DoctorOptions& options, const Endpoint& own,
+         const std::vector<Endpoint>& resolvers)
+      : config_(config),
+        options_(options),
+        own_(own),
+        resolvers_(resolvers),
+        timeout_ms_(static_cast<int>(options.timeout_s * 1000)) {}
 
-  void say(bool bad, std::string_view layer, std::string_view name, std::string_view text) {
-    fmt::print("{:4} {:9} {}: {}\n", bad ? "RED" : "ok", layer, name, text);
-    red_ = red_ || bad;
+  const Report& report() const { return report_; }
+
+  void look_at_name(const std::string& text) {
+    name_ = text;
+    const auto name = dns::Name::parse(text);
+    if (!name) return bad("dns", "is no domain name");
+    const auto reply = ask_dns(own_, name->view(), dns::RrType::kA, timeout_ms_);
+    if (reply.empty()) {
+      return bad("dns", fmt::format("no answer from Postern at {}", own_.to_string()),
+                 "no page of this house opens",
+                 "systemctl start postern, then systemctl status postern");
+    }
+    inside_ = answer_addresses(reply);
+    inside6_ = addresses(own_, *name, dns::RrType::kAaaa);
+    if (inside_.empty() && inside6_.empty()) {
+      bad("dns", fmt::format("Postern has no address for it (rcode {})", rcode_of(reply)),
+          "the page is not found",
+          fmt::format("[[dns.override]] names = [\"{}\"] address = [\"...\"]", text));
+    } else {
+      ok("dns", fmt::format("{} from Postern at {}", texts_of(inside_), own_.to_string()));
+    }
+    look_at_aaaa();
+    look_at_https("dns", own_, *name, inside_);
+    for (const Endpoint& resolver : resolvers_) look_at_resolver(resolver, *name);
+    Addresses all = inside_;
+    all.insert(all.end(), inside6_.begin(), inside6_.end());
+    for (const IpAddress& ip : all) look_at_gateway(ip);
   }
-  bool red() const { return red_; }
 
   /// The names by which browsers and systems are kept from nameservers of their own.
-  void look_round(const Endpoint& server) {
-    for (const auto& [text, key] : kCanaries) {
-      const auto name = dns::Name::parse(text);
+  void look_for_ways_round() {
+    for (const Canary& canary : kCanaries) {
+      const auto name = dns::Name::parse(canary.name);
       if (!name) continue;
-      const auto reply = ask_dns(server, name->view(), dns::RrType::kA, timeout_ms_);
+      name_ = canary.name;
+      const auto reply = ask_dns(own_, name->view(), dns::RrType::kA, timeout_ms_);
       if (reply.empty()) continue;  // said of the other names
-      const bool open = !answer_addresses(reply).empty();
-      say(open, "bypass", text,
-          open ? fmt::format("resolves at {}: DNS may go round Postern; remedy: in [dns.canary] "
-                             "{} = true",
-                             server.to_string(), key)
-               : "has no address, as it should be");
+      if (answer_addresses(reply).empty()) {
+        ok("bypass", "has no address, as it should be");
+        continue;
+      }
+      add(canary.verdict, "bypass", fmt::format("resolves at {}", own_.to_string()),
+          fmt::format("{}, and what is inside is not known there", canary.who),
+          fmt::format("[dns.canary] {} = true", canary.key));
     }
   }
 
-  void look(const std::string& text, const Endpoint& own, const std::vector<Endpoint>& resolvers) {
-    const auto name = dns::Name::parse(text);
-    if (!name) return say(true, "dns", text, "is no domain name");
-    const auto reply = ask_dns(own, name->view(), dns::RrType::kA, timeout_ms_);
-    if (reply.empty()) {
-      return say(
-          true, "dns", text,
-          fmt::format("no answer from {}; remedy: systemctl start postern", own.to_string()));
+  /// Of this machine; other devices get theirs by DHCP.
+  void look_at_resolv_conf(const std::string& path) {
+    std::ifstream file(path);
+    name_ = path;
+    for (std::string word, address; file >> word;) {
+      if (word != "nameserver" || !(file >> address)) continue;
+      const auto ip = IpAddress::parse(address);
+      const bool ours = ip && (ip->is_loopback() || *ip == own_.ip || listens_on(*ip));
+      if (ours) continue;
+      add(Verdict::kWarning, "bypass", fmt::format("this machine also asks {}", address),
+          "some queries go round Postern",
+          fmt::format("nameserver {} alone, by DHCP too", own_.ip.to_string()));
     }
-    const auto inside = answer_addresses(reply);
-    say(false, "dns", text, fmt::format("{} addresses from Postern", inside.size()));
-    look_https("dns", text, own, *name);
-    for (const Endpoint& resolver : resolvers) look_resolver(text, *name, resolver, inside);
-    for (const IpAddress& ip : inside) look_address(text, ip);
   }
 
  private:
-  void look_https(std::string_view layer, const std::string& text, const Endpoint& server,
-                  const dns::Name& name) {
-    const auto reply = ask_dns(server, name.view(), dns::RrType::kHttps, timeout_ms_);
-    if (reply.empty()) return say(true, layer, text, "HTTPS query not answered: pages stall");
-    const unsigned rcode = dns::read_header(reply).flags & 15U;
-    if (rcode != 0) {
-      return say(true, layer, text, fmt::format("HTTPS query: rcode {}, not NODATA", rcode));
-    }
-    if (leaks(reply, name.view())) {
-      return say(true, layer, text,
-                 "the HTTPS record offers h3 or ech: browsers try QUIC, or fail with an ECH error; "
-                 "remedy: an override with https = \"gateway\", asked of Postern only");
-    }
-    say(false, layer, text, fmt::format("HTTPS answered by {}", server.to_string()));
+  void add(Verdict verdict, std::string_view layer, std::string text, std::string effect = {},
+           std::string remedy = {}) {
+    report_.add({verdict, layer, name_, std::move(text), std::move(effect), std::move(remedy)});
+  }
+  void ok(std::string_view layer, std::string text) { add(Verdict::kOk, layer, std::move(text)); }
+  void bad(std::string_view layer, std::string text, std::string effect = {},
+           std::string remedy = {}) {
+    add(Verdict::kBad, layer, std::move(text), std::move(effect), std::move(remedy));
   }
 
-  void look_resolver(const std::string& text, const dns::Name& name, const Endpoint& resolver,
-                     std::vector<IpAddress> inside) {
-    const auto reply = ask_dns(resolver, name.view(), dns::RrType::kA, timeout_ms_);
-    auto theirs = answer_addresses(reply);
-    const bool same = !reply.empty() && theirs.size() == inside.size() &&
-                      std::is_permutation(theirs.begin(), theirs.end(), inside.begin());
-    say(!same, "resolver", text,
-        fmt::format("{} {}", resolver.to_string(),
-                    same            ? "agrees with Postern"
-                    : reply.empty() ? "does not answer"
-                                    : "gives other addresses: DNS goes round Postern; remedy: let "
-                                      "DHCP hand out Postern as the only nameserver"));
-    if (!reply.empty()) look_https("resolver", text, resolver, name);
+  static unsigned rcode_of(Bytes reply) { return dns::read_header(reply).flags & 15U; }
+
+  Addresses addresses(const Endpoint& server, const dns::Name& name, dns::RrType type) const {
+    return answer_addresses(ask_dns(server, name.view(), type, timeout_ms_));
   }
 
-  std::optional<std::uint16_t> port_of(const IpAddress& ip) const {
+  bool listens_on(const IpAddress& ip) const {
+    return std::any_of(config_.listen.begin(), config_.listen.end(),
+                       [&](const Endpoint& listen) { return listen.ip == ip; });
+  }
+
+  const gateway::ListenerSettings* listener_of(const IpAddress& ip) const {
     for (const auto& listener : config_.listeners) {
+      if (listener.https == 0) continue;
       for (const IpAddress& own : listener.addresses) {
-        if (listener.https != 0 && (own == ip || own.is_unspecified())) return listener.https;
+        if (own == ip || (own.is_unspecified() && own.is_v4() == ip.is_v4())) return &listener;
       }
     }
-    return std::nullopt;
+    return nullptr;
   }
 
-  void look_address(const std::string& text, const IpAddress& ip) {
-    const auto port = port_of(ip);
-    if (!port) return;  // no listener of ours
-    const Endpoint gateway{ip, *port};
-    const bool open = connects_tcp(gateway, timeout_ms_);
-    say(!open, "tcp", text, fmt::format("{} {}", gateway.to_string(), open ? "open" : "closed"));
-    if (!open) return;  // the refuser closes with it
+  // IPv4 that leads inside and IPv6 that leads elsewhere is a page that opens at random.
+  void look_at_aaaa() {
+    if (inside_.empty() || inside6_.empty() || listener_of(inside_.front()) == nullptr) return;
+    for (const IpAddress& ip : inside6_) {
+      if (listener_of(ip) != nullptr) continue;
+      bad("dns", fmt::format("AAAA {} leads away from the gateway", ip.to_string()),
+          "IPv6 goes outside, IPv4 inside",
+          "give the override IPv6 addresses of the gateway, or none");
+    }
+  }
+
+  void look_at_https(std::string_view layer, const Endpoint& server, const dns::Name& name,
+                     const Addresses& addresses) {
+    const std::string at = server.to_string();
+    const auto reply = ask_dns(server, name.view(), dns::RrType::kHttps, timeout_ms_);
+    if (reply.empty()) {
+      return bad(layer, fmt::format("{} does not answer a query for HTTPS", at),
+                 "pages stall for seconds", "let queries of type 65 pass, or use Postern alone");
+    }
+    if (rcode_of(reply) != 0) {
+      return bad(layer,
+                 fmt::format("{} answers a query for HTTPS with rcode {}", at, rcode_of(reply)),
+                 "pages stall or are not found", "NODATA is the answer: let Postern give it");
+    }
+    const HttpsRecords records = https_records(reply);
+    const std::string remedy =
+        layer == "dns" ? "[[dns.override]] for this name with https = \"gateway\" or \"nodata\""
+                       : "let DHCP hand out Postern as the only nameserver";
+    if (records.h3) {
+      bad(layer, fmt::format("the HTTPS record of {} offers h3", at), std::string(kQuicStalls),
+          remedy);
+    }
+    if (records.ech) {
+      bad(layer, fmt::format("the HTTPS record of {} has ech", at),
+          "ERR_ECH_FALLBACK_CERTIFICATE_INVALID, or a certificate error that can't be passed",
+          remedy);
+    }
+    const bool stray =
+        std::any_of(records.hints.begin(), records.hints.end(), [&](const auto& hint) {
+          return hint.is_v4() &&
+                 std::find(addresses.begin(), addresses.end(), hint) == addresses.end();
+        });
+    if (stray) {
+      bad(layer, fmt::format("address hints of the HTTPS record of {} are not its A records", at),
+          "some go outside", remedy);
+    }
+    if (!records.h3 && !records.ech && !stray) {
+      ok(layer, records.any ? "HTTPS record without h3 and ech" : "no HTTPS record (NODATA)");
+    }
+  }
+
+  void look_at_resolver(const Endpoint& resolver, const dns::Name& name) {
+    const std::string at = resolver.to_string();
+    const auto reply = ask_dns(resolver, name.view(), dns::RrType::kA, timeout_ms_);
+    if (reply.empty()) {
+      return bad("resolver", fmt::format("{} does not answer", at), "nothing opens",
+                 "is it the address that devices really use?");
+    }
+    const Addresses theirs = answer_addresses(reply);
+    const Addresses theirs6 = addresses(resolver, name, dns::RrType::kAaaa);
+    if (!same(theirs, inside_) || !same(theirs6, inside6_)) {
+      Addresses all = theirs;
+      all.insert(all.end(), theirs6.begin(), theirs6.end());
+      bad("resolver", fmt::format("{} says {}, Postern says otherwise", at, texts_of(all)),
+          "devices that ask it go outside",
+          fmt::format("let DHCP hand out {} as the only nameserver, or have {} forward to it",
+                      own_.ip.to_string(), at));
+    } else {
+      ok("resolver", fmt::format("{} agrees with Postern", at));
+    }
+    look_at_https("resolver", resolver, name, theirs);
+  }
+
+  void look_at_gateway(const IpAddress& ip) {
+    const gateway::ListenerSettings* const listener = listener_of(ip);
+    if (listener == nullptr) {
+      return add(Verdict::kWarning, "tcp",
+                 fmt::format("{} is no [[gateway.listener]] with https here: not looked at",
+                             ip.to_string()));
+    }
+    const Endpoint gateway{ip, listener->https};
+    net::TlsLookSettings settings{name_, {"h2", "http/1.1"}, options_.ca_file, {}, timeout_ms_};
+    const net::TlsLook look = net::look_at_tls(gateway, settings);
+    if (!look.connected) {
+      return bad("tcp", fmt::format("{}: {}", gateway.to_string(), look.error),
+                 "the page can't be reached; with QUIC learned outside, ERR_QUIC_PROTOCOL_ERROR",
+                 "systemctl status postern; let TCP pass the firewall");
+    }
+    ok("tcp", fmt::format("{} takes connections", gateway.to_string()));
+    if (!look.error.empty()) {
+      bad("certificate", fmt::format("no TLS handshake: {}", look.error),
+          "the page can't be reached",
+          "a [[tls.certificate]] for this name in the listener's certificates");
+    } else {
+      look_at_certificate(look);
+      look_at_alpn(look);
+      settings.alpn = {"http/1.1"};
+      settings.request = fmt::format(
+          "GET / HTTP/1.1\r\nHost: {}\r\nUser-Agent: postern-doctor\r\nConnection: close\r\n\r\n",
+          gateway.port == 443 ? name_ : fmt::format("{}:{}", name_, gateway.port));
+      look_at_http(net::look_at_tls(gateway, settings), *listener);
+    }
+    look_at_quic(gateway);
+  }
+
+  void look_at_certificate(const net::TlsLook& look) {
+    const std::int64_t now_s = std::time(nullptr);
+    const std::string date = server::expiry_text(look.not_after_s, now_s);
+    if (!look.untrusted.empty()) {
+      return bad(
+          "certificate", fmt::format("not trusted: {} ({})", look.untrusted, date),
+          "a certificate error, and after a visit outside no way round it (HSTS)",
+          "renew it or add the name; with an authority of your own install that on the device, "
+          "and say --cacert FILE here");
+    }
+    const bool soon = look.not_after_s - now_s < kExpiresSoonS;
+    add(soon ? Verdict::kWarning : Verdict::kOk, "certificate",
+        fmt::format("for {}, {}", fmt::join(look.names, ", "), date), "", soon ? "renew it" : "");
+  }
+
+  void look_at_alpn(const net::TlsLook& look) {
+    if (look.alpn == "h2") return ok("alpn", "h2");
+    add(Verdict::kWarning, "alpn",
+        look.alpn.empty() ? "none: HTTP/1.1 only" : fmt::format("{} and no h2", look.alpn),
+        "slower pages, no gRPC", "alpn = [\"h2\", \"http/1.1\"] in the listener");
+  }
+
+  void look_at_http(const net::TlsLook& look, const gateway::ListenerSettings& listener) {
+    const std::string status = look.head.substr(0, look.head.find("\r\n"));
+    if (status.empty()) {
+      const bool offers =
+          std::find(listener.alpn.begin(), listener.alpn.end(), "http/1.1") != listener.alpn.end();
+      if (!offers)
+        return add(Verdict::kWarning, "http", "not looked at: the listener speaks h2 alone");
+      return bad("http",
+                 fmt::format("no answer to GET /{}{}", look.error.empty() ? "" : ": ", look.error),
+                 "the page never comes", "journalctl -u postern: the request's line says why");
+    }
+    const bool failed = status.size() > 9 && status[9] == '5';
+    add(failed ? Verdict::kWarning : Verdict::kOk, "http", status, "",
+        failed ? "journalctl -u postern: failure= of the request's line" : "");
+    look_at_alt_svc(field(look.head, "alt-svc"), listener);
+  }
+
+  void look_at_alt_svc(const std::optional<std::string>& value,
+                       const gateway::ListenerSettings& listener) {
+    if (value && value->find("h3") != std::string::npos) {
+      return bad("alt-svc", fmt::format("offers HTTP/3: {}", *value), std::string(kQuicStalls),
+                 "alt_svc = \"clear\" in the listener");
+    }
+    if (value && *value == "clear") return ok("alt-svc", "clear");
+    if (listener.alt_svc != http::AltSvc::kClear) {
+      return ok("alt-svc", "none; what was learned outside stays, as configured");
+    }
+    add(Verdict::kWarning, "alt-svc", "none", "HTTP/3 that was learned outside is tried for a day",
+        "alt_svc = \"clear\" in the listener");
+  }
+
+  void look_at_quic(const Endpoint& gateway) {
+    const std::string at = fmt::format("UDP {}", gateway.to_string());
     switch (probe_quic(gateway, timeout_ms_)) {
       case QuicAnswer::kRefused:
-        return say(false, "quic", text, "refused at once");
+        return ok("quic", fmt::format("{} refuses it at once", at));
       case QuicAnswer::kIcmp:
-        return say(false, "quic", text,
-                   "ICMP only, which Firefox ignores for 30-60 s; better: quic = \"refuse\"");
+        return add(Verdict::kWarning, "quic", fmt::format("{} is closed (ICMP)", at),
+                   "Firefox does not look at ICMP and waits 30 to 60 s",
+                   "quic = \"refuse\" in the listener");
       case QuicAnswer::kSilence:
-        return say(
-            true, "quic", text,
-            "silence: Chromium waits 4 s, Firefox up to 60 s; remedy: quic = \"refuse\", and "
-            "let UDP pass the firewall");
+        return bad(
+            "quic", fmt::format("{} is silent: something drops it", at), std::string(kQuicStalls),
+            fmt::format("quic = \"refuse\" in the listener, and in the firewall: nft insert rule "
+                        "inet filter input udp dport {} accept",
+                        gateway.port));
       case QuicAnswer::kOther:
-        return say(true, "quic", text, "something speaks QUIC there that is not the gateway");
+        return bad("quic", fmt::format("{} answers, and not with Version Negotiation", at),
+                   "something else takes HTTP/3 there",
+                   fmt::format("ss -lunp sport = :{}", gateway.port));
     }
   }
 
   const server::Config& config_;
+  const DoctorOptions& options_;
+  const Endpoint own_;
+  const std::vector<Endpoint>& resolvers_;
   int timeout_ms_;
-  bool red_ = false;
+  Report report_;
+  // Of the name that is looked at.
+  std::string name_;
+  Addresses inside_, inside6_;
 };
 
 std::vector<std::string> names_of(const server::Config& config) {
@@ -196,7 +394,9 @@ int doctor(const DoctorOptions& options) {
   }
   const auto read = server::load_snapshot(options.config_file, nullptr, {});
   if (read.snapshot == nullptr || read.snapshot->config.listen.empty()) {
-    fmt::print(stderr, "postern doctor: {}: see postern check\n", options.config_file);
+    fmt::print(stderr,
+               "postern doctor: {} can't be used, or has no dns.listen; run: postern check -c {}\n",
+               options.config_file, options.config_file);
     return 1;
   }
   const server::Config& config = read.snapshot->config;
@@ -204,13 +404,17 @@ int doctor(const DoctorOptions& options) {
   if (own.ip.is_unspecified()) own.ip = *IpAddress::parse(own.ip.is_v4() ? "127.0.0.1" : "::1");
   std::vector<std::string> names = options.names.empty() ? names_of(config) : options.names;
   if (names.size() > kNamesMax) {
-    fmt::print("only the first {} of {} names are looked at\n", kNamesMax, names.size());
+    fmt::print(stderr, "only the first {} of {} names are looked at\n", kNamesMax, names.size());
     names.resize(kNamesMax);
   }
-  Doctor doctor(config, static_cast<int>(options.timeout_s * 1000));
-  for (const std::string& name : names) doctor.look(name, own, resolvers);
-  doctor.look_round(own);
-  return doctor.red() ? 1 : 0;
+  Doctor doctor(config, options, own, resolvers);
+  for (const std::string& name : names) doctor.look_at_name(name);
+  doctor.look_for_ways_round();
+  doctor.look_at_resolv_conf("/etc/resolv.conf");
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): one thread
+  const bool color = isatty(STDOUT_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr;
+  fmt::print("{}", options.json ? doctor.report().json() : doctor.report().table(color));
+  return doctor.report().bad() ? 1 : 0;
 }
 
 }  // namespace postern::cli

@@ -11,7 +11,9 @@ struct DoctorOptions {
   std::string config_file;
   std::vector<std::string> resolvers;  ///< "ADDR" or "ADDR:PORT"
   std::vector<std::string> names;      ///< empty: all of the configuration
-  double timeout_s = 2;                ///< of each packet's wait
+  std::string ca_file;  ///< authorities that certificates are checked with; "": the system's
+  bool json = false;
+  double timeout_s = 2;  ///< of each packet's wait
 };
 
 /// The exit status: 0, 1 when something is broken, 2 when an argument is wrong.

@@ -72,15 +72,6 @@ std::vector<std::uint8_t> ask_dns(const Endpoint& server, dns::NameView name, dn
   }
 }
 
-bool connects_tcp(const Endpoint& server, int timeout_ms) {
-  const Socket socket(server, SOCK_STREAM);
-  if (socket.error() == 0) return true;
-  if (socket.error() != EINPROGRESS || !socket.wait(POLLOUT, timeout_ms)) return false;
-  int error = 0;
-  socklen_t size = sizeof error;
-  return ::getsockopt(socket.fd(), SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == 0;
-}
-
 QuicAnswer probe_quic(const Endpoint& server, int timeout_ms) {
   const Socket socket(server, SOCK_DGRAM);
   std::array<std::uint8_t, kInitialBytes> packet{0xc0, 0x1a, 0x2a, 0x3a, 0x5a, 8};

@@ -1,4 +1,4 @@
-// What `postern doctor` sends: one DNS query, one TCP connect, one QUIC packet. Blocking, each no
+// What `postern doctor` sends: one DNS query, one QUIC packet. Blocking, each no
 // longer than its timeout.
 #pragma once
 
@@ -21,7 +21,6 @@ enum class QuicAnswer : std::uint8_t {
 /// The reply, empty when none came.
 std::vector<std::uint8_t> ask_dns(const Endpoint& server, dns::NameView name, dns::RrType type,
                                   int timeout_ms);
-bool connects_tcp(const Endpoint& server, int timeout_ms);
 /// With a version that nobody speaks, in the shape of an Initial of 1200 bytes.
 QuicAnswer probe_quic(const Endpoint& server, int timeout_ms);
 

@@ -1,10 +1,16 @@
 """`postern doctor` against a healthy server, then with one layer broken at a time: it names that layer and
-no other."""
+no other. What is broken is never Postern's own: sockets, servers and resolvers of Python's."""
 
+import json
 import re
 import socket
+import ssl
+import subprocess
+import threading
 import unittest
+import uuid
 
+from gateway_backends import authority, new_port
 from gateway_lab import HOST, Gateway, route
 from lab import Case, Upstream, free_port, run
 
@@ -15,55 +21,176 @@ OVERRIDE = f"""
     """
 
 
+def pair(name, trusted):
+    """Files of a certificate and its key."""
+    stem = authority().directory / uuid.uuid4().hex
+    certificate, key = stem.with_suffix(".crt"), stem.with_suffix(".key")
+    if trusted:
+        for path, text in zip((certificate, key), authority().leaf(name)):
+            path.write_text(text)
+    else:
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                        "-days", "30", "-subj", "/CN=own", "-addext", f"subjectAltName=DNS:{name}",
+                        "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    return certificate, key
+
+
+class TlsServer:
+    """HTTPS that says what it is told to; QUIC on the same port is refused as Postern would."""
+
+    def __init__(self, name=HOST, alpn=("h2", "http/1.1"), fields="Alt-Svc: clear\r\n", trusted=True, status=200):
+        self.port = new_port()
+        certificate, key = pair(name, trusted)
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(certificate, key)
+        self.context.set_alpn_protocols(list(alpn))
+        self.answer = f"HTTP/1.1 {status} X\r\nContent-Length: 0\r\n{fields}\r\n".encode()
+        self.tcp = socket.create_server(("127.0.0.1", self.port))
+        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.udp.bind(("127.0.0.1", self.port))
+        for serve in (self.serve_tcp, self.serve_udp):
+            threading.Thread(target=serve, daemon=True).start()
+
+    def serve_tcp(self):
+        while True:
+            try:
+                plain, _ = self.tcp.accept()
+            except OSError:
+                return
+            try:
+                with self.context.wrap_socket(plain, server_side=True) as connection:
+                    if connection.recv(4096):
+                        connection.sendall(self.answer)
+            except OSError:
+                pass
+
+    def serve_udp(self):
+        while True:
+            try:
+                packet, client = self.udp.recvfrom(2000)
+            except OSError:
+                return
+            destination = packet[6:6 + packet[5]]
+            source = packet[7 + packet[5]:7 + packet[5] + packet[6 + packet[5]]]
+            self.udp.sendto(b"\xc0\0\0\0\0" + bytes([len(source)]) + source + bytes([len(destination)]) + destination
+                            + b"\x0a\x0a\x0a\x0a", client)
+
+    def stop(self):
+        for one in (self.tcp, self.udp):
+            one.close()
+
+
 class DoctorTest(Case):
     def setUp(self):
         self.gateway = Gateway(route(respond={"status": 200}), config=OVERRIDE)
         self.gateway.start()
         self.addCleanup(self.gateway.__exit__, None, None, None)
 
-    def doctor(self, *arguments):
+    def doctor(self, *arguments, config=None):
         """(exit status, layers that are red, all of the output)."""
-        status, out, err = run("doctor", "-c", self.gateway.config_path, "--timeout", "1", *arguments)
-        return status, set(re.findall(r"^RED +(\S+)", out, re.M)), out + err
+        status, out, err = run("doctor", "-c", config or self.gateway.config_path, "--timeout", "1", "--cacert",
+                               authority().certificate, *arguments)
+        return status, set(re.findall(r"^  RED +(\S+)", out, re.M)), out + err
+
+    def warned(self, out):
+        return set(re.findall(r"^  warn +(\S+)", out, re.M))
 
     def resolver(self, text):
         upstream = Upstream(text)
         self.addCleanup(upstream.stop)
         return f"127.0.0.1:{upstream.port}"
 
+    def elsewhere(self, port):
+        """The configuration, as if the gateway were a server that is not Postern's."""
+        text = self.gateway.config_path.read_text()
+        text = re.sub(r"https = \d+", f"https = {port}", text)
+        return self.gateway.write("elsewhere.toml", text)
+
+    def against(self, **how):
+        server = TlsServer(**how)
+        self.addCleanup(server.stop)
+        return self.doctor(config=self.elsewhere(server.port))
+
     def test_healthy(self):
         status, red, out = self.doctor()
         self.assertEqual((status, red), (0, set()), out)
-        self.assertIn("refused at once", out)
+        for layer, said in (("dns", "127.0.0.1 from Postern"), ("certificate", r"for .*expires in"), ("alpn", "h2"),
+                            ("http", "HTTP/1.1 200"), ("alt-svc", "clear"), ("quic", "refuses it at once")):
+            self.assertRegex(out, rf"(?m)^  ok +{layer} +.*{said}")
+
+    def test_as_json(self):
+        status, _, out = self.doctor("--json", HOST)
+        said = json.loads(out)
+        self.assertEqual(status, 0)
+        self.assertLessEqual({"dns", "certificate", "alpn", "http", "alt-svc", "quic"}, {one["layer"] for one in said})
+        self.assertIn({"ok"}, [{one["verdict"] for one in said if one["name"] == HOST}])
 
     def test_another_address(self):
         status, red, out = self.doctor("--resolver", self.resolver(f"{HOST}. 60 A 203.0.113.9"))
         self.assertEqual((status, red), (1, {"resolver"}), out)
         self.assertIn("DHCP", out)
 
+    def test_another_ipv6_address(self):
+        text = f"{HOST}. 60 A 127.0.0.1\n{HOST}. 60 AAAA 2001:db8::9"
+        status, red, out = self.doctor("--resolver", self.resolver(text))
+        self.assertEqual((status, red), (1, {"resolver"}), out)
+
     def test_leaks(self):
-        for value in ('alpn="h3,h2"', 'alpn="h2" ech="AEX+DQBB"'):
+        for value, said in (('alpn="h3,h2"', "offers h3"), ('alpn="h2" ech="AEX+DQBB"', "has ech"),
+                            ('alpn="h2" ipv4hint=203.0.113.9', "address hints")):
             with self.subTest(value):
                 text = f"{HOST}. 60 A 127.0.0.1\n{HOST}. 60 HTTPS 1 . {value}"
                 status, red, out = self.doctor("--resolver", self.resolver(text))
                 self.assertEqual((status, red), (1, {"resolver"}), out)
-                self.assertIn("offers h3 or ech", out)
+                self.assertIn(said, out)
 
     def test_harmless_record(self):
-        text = f'{HOST}. 60 A 127.0.0.1\n{HOST}. 60 HTTPS 1 . alpn="h2"'
+        text = f'{HOST}. 60 A 127.0.0.1\n{HOST}. 60 HTTPS 1 . alpn="h2" ipv4hint=127.0.0.1'
         status, red, out = self.doctor("--resolver", self.resolver(text))
         self.assertEqual((status, red), (0, set()), out)
 
+    def test_a_healthy_server_that_is_not_ours(self):
+        status, red, out = self.against()
+        self.assertEqual((status, red), (0, set()), out)
+
+    def test_certificates(self):
+        for how, said in (({"name": "other.example"}, "it is for other.example"), ({"trusted": False}, "not trusted: self")):
+            with self.subTest(said):
+                status, red, out = self.against(**how)
+                self.assertEqual((status, red), (1, {"certificate"}), out)
+                self.assertIn(said, out)
+
+    def test_alt_svc(self):
+        status, red, out = self.against(fields='Alt-Svc: h3=":443"; ma=86400\r\n')
+        self.assertEqual((status, red), (1, {"alt-svc"}), out)
+        status, red, out = self.against(fields="")
+        self.assertEqual((status, red), (0, set()), out)
+        self.assertIn("alt-svc", self.warned(out))
+
+    def test_what_is_only_worth_a_look(self):
+        _, red, out = self.against(alpn=("http/1.1",), status=502)
+        self.assertEqual((red, self.warned(out) & {"alpn", "http"}), (set(), {"alpn", "http"}), out)
+
+    def test_tcp(self):
+        status, red, out = self.doctor(config=self.elsewhere(new_port()))
+        self.assertEqual((status, red), (1, {"tcp"}), out)
+
     def test_silence(self):
         self.gateway.change(listener={"quic": "ignore"})
-        sink = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.addCleanup(sink.close)
-        sink.bind(("127.0.0.1", self.gateway.https_port))
-        status, red, out = self.doctor()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sink:
+            sink.bind(("127.0.0.1", self.gateway.https_port))
+            status, red, out = self.doctor()
         self.assertEqual((status, red), (1, {"quic"}), out)
+        self.assertIn("udp dport", out)
+
+    def test_icmp(self):
+        self.gateway.change(listener={"quic": "ignore"})
+        status, red, out = self.doctor()
+        self.assertEqual((status, red), (0, set()), out)
+        self.assertIn("quic", self.warned(out))
 
     def test_bypass(self):
-        upstream = self.resolver("use-application-dns.net. 60 A 203.0.113.7")
+        upstream = self.resolver("use-application-dns.net. 60 A 203.0.113.7\nmask.icloud.com. 60 A 203.0.113.7")
         forward = f"""
     [dns.canary]
     firefox_doh = false
@@ -75,16 +202,20 @@ class DoctorTest(Case):
         status, red, out = self.doctor()
         self.assertEqual((status, red), (1, {"bypass"}), out)
         self.assertIn("firefox_doh = true", out)
+        self.assertRegex(out, r"(?s)mask\.icloud\.com\n  warn +bypass")
 
     def test_no_server(self):
-        config = self.gateway.config_path
-        text = config.read_text().replace(str(self.gateway.port), str(free_port()))
-        config.write_text(text)
-        status, red, out = self.doctor()
+        text = self.gateway.config_path.read_text().replace(str(self.gateway.port), str(free_port()))
+        status, red, out = self.doctor(config=self.gateway.write("none.toml", text))
+        self.assertEqual((status, red), (1, {"dns"}), out)
+
+    def test_a_name_without_address(self):
+        status, red, out = self.doctor("nowhere.vanillax.me")
         self.assertEqual((status, red), (1, {"dns"}), out)
 
     def test_wrong_use(self):
         self.assertEqual(self.doctor("--resolver", "here")[0], 2)
+        self.assertEqual(run("doctor", "--cacert", "/nowhere")[0], 2)
 
 
 if __name__ == "__main__":
