@@ -1,0 +1,163 @@
+"""Chromium over a pipe of the DevTools protocol."""
+
+import base64
+import contextlib
+import fcntl
+import json
+import os
+import select
+import signal
+import subprocess
+import time
+
+FLAGS = """--headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run
+    --disable-background-networking --disable-component-update --disable-sync --no-default-browser-check
+    --password-store=basic --use-mock-keychain --disable-default-apps --metrics-recording-only
+    --net-log-capture-mode=Everything --remote-debugging-pipe""".split()
+PAGE = """JSON.stringify([document.title, location.href,
+    (performance.getEntriesByType('navigation')[0] || {}).nextHopProtocol || ''])"""
+
+
+class Visit:
+    """What came of opening a page."""
+
+    def __init__(self, seconds, error="", title="", url="", protocol="", packets=0):
+        self.seconds, self.error, self.title = seconds, error, title
+        self.url, self.protocol, self.packets = url, protocol, packets
+
+    def __repr__(self):
+        return (f"<{self.title or self.error} {self.protocol} {self.seconds:.2f} s, "
+                f"{self.packets} UDP packets, {self.url}>")
+
+
+def high(descriptor):
+    """The descriptor under a number that 3 and 4 do not meet."""
+    moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD, 10)
+    os.close(descriptor)
+    return moved
+
+
+class Chromium:
+    """A running browser with one page. `hosts` are those whose private CA it believes over QUIC too: a
+    host named with another port is trusted so, and nothing is forced on 443."""
+
+    NAME = "chromium"
+
+    def __init__(self, network, profile, hosts):
+        self.network, self.profile = network, profile
+        self.net_log = profile.with_suffix(f".{time.monotonic_ns()}.netlog")
+        self.number, self.buffer, self.session = 0, b"", None
+        self._start(f"--user-data-dir={profile}", f"--log-net-log={self.net_log}",
+                    "--origin-to-force-quic-on=" + ",".join(f"{host}:4443" for host in hosts))
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self.call("Page.enable")
+        self.call("Network.enable")
+        self.call("Network.setCacheDisabled", cacheDisabled=True)
+
+    def _start(self, *arguments):
+        commands, self.to = os.pipe()
+        self.answers, said = os.pipe()
+        commands, said = high(commands), high(said)
+        command = self.network.as_client("bash", "-c", f'exec "$@" 3<&{commands} 4>&{said}', "bash",
+                                         "chromium", *FLAGS, *arguments, "about:blank")
+        with self.profile.with_suffix(".log").open("ab") as log:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            pass_fds=(commands, said), start_new_session=True)
+        os.close(commands)
+        os.close(said)
+
+    def close(self):
+        """Ends it as a person would: what it learned is written to the profile."""
+        self.session = None
+        with contextlib.suppress(OSError, AssertionError):
+            self.call("Browser.close", seconds=5)
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        os.close(self.to)
+        os.close(self.answers)
+
+    # The protocol.
+
+    def call(self, method, seconds=30, **params):
+        """The result of a command."""
+        self.number += 1
+        message = {"id": self.number, "method": method, "params": params}
+        if self.session:
+            message["sessionId"] = self.session
+        os.write(self.to, json.dumps(message).encode() + b"\0")
+        answer = self.wait(lambda one: one.get("id") == self.number, seconds)
+        if answer is None:
+            raise AssertionError(f"{method}: no answer in {seconds} s")
+        if "error" in answer:
+            raise AssertionError(f"{method}: {answer['error']['message']}")
+        return answer["result"]
+
+    def wait(self, wanted, seconds):
+        """The first message for which `wanted` holds; the others are dropped. None when late."""
+        end = time.monotonic() + seconds
+        while True:
+            while b"\0" in self.buffer:
+                message, _, self.buffer = self.buffer.partition(b"\0")
+                message = json.loads(message)
+                if wanted(message):
+                    return message
+            if not select.select([self.answers], [], [], max(0, end - time.monotonic()))[0]:
+                return None
+            part = os.read(self.answers, 1 << 16)
+            if not part:
+                raise AssertionError(f"the browser is gone, see {self.profile.with_suffix('.log')}")
+            self.buffer += part
+
+    def run(self, script, seconds=30):
+        """The value of JavaScript in the page, waited for when it is a promise."""
+        said = self.call("Runtime.evaluate", seconds, expression=script, awaitPromise=True, returnByValue=True)
+        if "exceptionDetails" in said:
+            raise AssertionError(said["exceptionDetails"].get("exception", {}).get("description", said))
+        return said["result"].get("value")
+
+    # What a person does.
+
+    def open(self, url, seconds=20):
+        """Opens the page and waits until it is loaded."""
+        before, began = self.network.quic_packets(), time.monotonic()
+        error = self.call("Page.navigate", seconds, url=url).get("errorText", "")
+        if not error and self.wait(lambda one: one.get("method") == "Page.loadEventFired", seconds) is None:
+            error = "not loaded in time"
+        took = time.monotonic() - began
+        title, where, protocol = json.loads(self.run(PAGE))
+        packets = self.network.quic_packets() - before
+        return Visit(took, error, "" if error else title, where, protocol, packets)
+
+    def forget_connections(self):
+        """What time does, at once: names are asked for anew, and no connection is left."""
+        self.open("chrome://net-internals/#dns")
+        for what in ("clearHostResolverCache", "flushSocketPools"):
+            self.run(f"chrome.send('{what}')")
+        self.open("about:blank")
+
+    def screenshot(self, path):
+        path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))
+
+    # What it keeps.
+
+    def knows_h3(self, host):
+        """Whether the profile of the closed browser has an Alt-Svc for the host."""
+        state = json.loads((self.profile / "Default/Network Persistent State").read_text())
+        servers = state["net"]["http_server_properties"].get("servers", [])
+        return any(one["server"] == f"https://{host}" and one.get("alternative_service") for one in servers)
+
+    def logged_errors(self, since=0.0):
+        """Errors of QUIC and ECH that requests met since this time, from the net log of the closed browser."""
+        log = json.loads(self.net_log.read_text())
+        names = {number: name for name, number in log["constants"]["netError"].items()}
+        kinds = {number: name for name, number in log["constants"]["logEventTypes"].items()}
+        start = float(log["constants"]["timeTickOffset"]) / 1000
+        return [f"{kinds[one['type']]} {names.get(code, code)}" for one in log["events"]
+                if start + float(one["time"]) / 1000 >= since
+                and (code := one.get("params", {}).get("net_error"))
+                and ("QUIC" in names.get(code, "") or "ECH" in names.get(code, "")
+                     or kinds[one["type"]] == "QUIC_SESSION_CLOSED")]

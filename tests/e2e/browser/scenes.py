@@ -1,0 +1,122 @@
+"""What the tests of every browser share: one network, fresh profiles, and the ways to move."""
+
+import os
+import pathlib
+import sys
+import time
+import unittest
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+from network import DNS, GATEWAY, ZONE, Network  # noqa: E402
+
+RESULTS = pathlib.Path(os.environ.get("BROWSER_RESULTS", HERE.parents[2] / "build/results/browser"))
+NEW, ALT, RECORD, LEAK = (f"{one}.{ZONE}" for one in ("llama", "alt", "record", "leak"))
+THIRD = "www.third.example"  # not of this house: forwarded
+NAMES = {NEW: "ech", ALT: "alt", RECORD: "record", LEAK: "leak", THIRD: "record",
+         "record-2.third.example": "record"}
+FORWARDED = "record-2.third.example"
+PASS_RECORDS = 'publish_dns = false'
+NO_EDITS = f'[dns.svcb]\nexcept = ["{ZONE}"]\n[dns.limits]\nrebind_protection = {{ enabled = false }}\n'
+WITHIN_S = 1.0
+
+
+class Scene(unittest.TestCase):
+    """A test with a browser that comes from outside."""
+
+    BROWSER = None
+
+    @classmethod
+    def setUpClass(cls):
+        cls.network = Network(NAMES)
+        cls.enterClassContext(cls.network)
+        cls.network.serve()
+        cls.profiles = 0
+        cls.baseline = cls.measure_baseline()
+
+    @classmethod
+    def measure_baseline(cls):
+        """Seconds for the first page at home, of a browser that has learned nothing."""
+        cls.network.go_home()
+        browser = cls.BROWSER(cls.network, cls.new_profile(), [ALT])
+        try:
+            seconds = browser.open(f"https://{ALT}/").seconds
+        finally:
+            browser.close()
+        print(f"baseline of {cls.BROWSER.NAME}: {seconds:.2f} s", flush=True)
+        return seconds
+
+    @classmethod
+    def new_profile(cls):
+        cls.profiles += 1
+        return cls.network.directory / f"{cls.BROWSER.NAME}-{cls.profiles}"
+
+    def setUp(self):
+        self.browser = None
+        self.addCleanup(self.close)
+
+    def close(self):
+        browser, self.browser = self.browser, None
+        if browser is not None:
+            browser.close()
+        return browser
+
+    def start(self, profile=None):
+        self.browser = self.BROWSER(self.network, profile or self.new_profile(), list(NAMES))
+
+    def open(self, url, name):
+        """Opens a page; the picture of it is kept."""
+        url = url if "://" in url else f"https://{url}/"
+        visit = self.browser.open(url)
+        RESULTS.mkdir(parents=True, exist_ok=True)
+        test = self.id().rpartition(".")[2]
+        self.browser.screenshot(RESULTS / f"{self.BROWSER.NAME}-{test}-{name}.png")
+        print(f"{self.BROWSER.NAME} {test} {name}: {visit}", flush=True)
+        return visit
+
+    def learn(self, host):
+        """Visits from outside until HTTP/3 is used."""
+        for attempt in range(6):
+            visit = self.open(host, f"outside-{attempt + 1}")
+            if visit.protocol == "h3":
+                break
+            time.sleep(0.3)  # the Alt-Svc that came is tried in the background
+        self.assertEqual((visit.title, visit.protocol), ("EDGE", "h3"), visit)
+        self.browser.open("about:blank")
+
+    def move_by_link(self):
+        self.network.go_home()
+        self.browser.forget_connections()
+
+    def move_by_restart(self):
+        profile = self.close().profile
+        self.network.go_home()
+        self.start(profile)
+
+    def move_by_dns(self):
+        """Nothing happens to the link; the names lead elsewhere under the running browser."""
+        self.network.resolve_by(GATEWAY)
+        self.browser.forget_connections()
+
+    def come_home(self, host, way):
+        """From outside, where h3 was learned, home: the two pages there."""
+        if way == "dns":
+            self.network.go_home(resolver=DNS)
+        else:
+            self.network.go_outside()
+        self.start()
+        self.learn(host)
+        getattr(self, f"move_by_{way}")()
+        first = self.open(host, "home-1")
+        self.second_began = time.time()
+        self.browser.forget_connections()
+        return first, self.open(host, "home-2")
+
+    def assert_home(self, visit):
+        self.assertEqual((visit.error, visit.title, visit.protocol), ("", "HOME", "h2"), visit)
+        self.assertLess(visit.seconds, self.baseline + WITHIN_S, visit)
+
+    def assert_quiet(self, visit):
+        self.assert_home(visit)
+        self.assertEqual(visit.packets, 0, visit)
