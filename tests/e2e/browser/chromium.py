@@ -10,25 +10,12 @@ import signal
 import subprocess
 import time
 
+from visit import PAGE, Visit
+
 FLAGS = """--headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run
     --disable-background-networking --disable-component-update --disable-sync --no-default-browser-check
     --password-store=basic --use-mock-keychain --disable-default-apps --metrics-recording-only
-    --net-log-capture-mode=Everything --remote-debugging-pipe""".split()
-PAGE = """JSON.stringify([document.title, location.href,
-    (performance.getEntriesByType('navigation')[0] || {}).nextHopProtocol || ''])"""
-
-
-class Visit:
-    """What came of opening a page."""
-
-    def __init__(self, seconds, error="", title="", url="", protocol="", packets=0):
-        self.seconds, self.error, self.title = seconds, error, title
-        self.url, self.protocol, self.packets = url, protocol, packets
-
-    def __repr__(self):
-        return (f"<{self.title or self.error} {self.protocol} {self.seconds:.2f} s, "
-                f"{self.packets} UDP packets, {self.url}>")
-
+    --remote-debugging-pipe""".split()
 
 def high(descriptor):
     """The descriptor under a number that 3 and 4 do not meet."""

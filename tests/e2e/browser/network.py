@@ -181,13 +181,16 @@ class Network:
             for address in addresses:
                 sh("ip", "-n", name, "addr", "add", f"{address}/24", "dev", bridge)
             sh("ip", "-n", name, "link", "set", bridge, "up")
-        self._plug(self.client, "out0", self.edge, "wan")
-        self._plug(self.client, "home0", self.lan, "lan")
         self._plug(self.lan, "up0", self.edge, "wan")
         sh("ip", "-n", self.lan, "addr", "add", f"{WAN}/24", "dev", "up0")
         sh("ip", "-n", self.lan, "link", "set", "up0", "up")
         sh("ip", "-n", self.edge, "route", "add", "192.168.10.0/24", "via", WAN)
         sh("ip", "netns", "exec", self.lan, "sysctl", "-qw", "net.ipv4.ip_forward=1")
+        # No address that comes a second after the link: a browser would take it for another move.
+        sh("ip", "netns", "exec", self.client, "sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1",
+           "net.ipv6.conf.default.disable_ipv6=1")
+        self._plug(self.client, "out0", self.edge, "wan")
+        self._plug(self.client, "home0", self.lan, "lan")
         counter = "udp dport 443 counter name quic;"
         table = "table inet lab {{ counter quic {{ }}; chain c {{ type filter hook {} priority 0; {} }}; }}"
         sh("ip", "netns", "exec", self.client, "nft", table.format("output", counter))

@@ -1,0 +1,15 @@
+"""Firefox: what it learned outside does no harm at home."""
+
+import unittest
+
+from cases import CuredCases, UncuredCases
+from firefox import Firefox
+from scenes import Scene
+
+
+class Cured(CuredCases, Scene):
+    BROWSER = Firefox
+
+
+if __name__ == "__main__":
+    unittest.main()
