@@ -14,6 +14,7 @@ mkdir -p "$logs"
 passed=0
 failed=0
 only="$*"
+exec 3>&1
 
 # Adds up what a log says of test cases; a log that speaks of none is one check.
 count() {
@@ -135,6 +136,14 @@ e2e() {
   /usr/bin/python3 tests/e2e/run.py "$directory/src/postern" "$@"
 }
 
+# Where browsers cannot be tested, that is said on the terminal, not only in the log.
+browser() {
+  /usr/bin/python3 tests/e2e/browser/run.py "$1/src/postern"
+  status=$?
+  grep '^BROWSER TESTS DID NOT RUN' "$logs/browser.log" >&3
+  return "$status"
+}
+
 clang_tidy() {
   # The database without the flags that only sanitizers need; -quiet keeps the log to findings.
   run-clang-tidy-14 -quiet -j "$JOBS" -p build-tsan "$PWD/(src|tests/unit)/.*\.cpp"
@@ -153,6 +162,7 @@ step unit unit build-gcc
 step e2e e2e build-gcc
 step quickstart quickstart
 step e2e-release e2e build overrides_test svcb_test wire_test
+step browser browser build
 step build-asan build_asan
 step unit-asan unit build-asan
 step e2e-asan e2e build-asan

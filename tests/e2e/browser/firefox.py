@@ -2,7 +2,9 @@
 
 import base64
 import contextlib
+import datetime
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -44,7 +46,8 @@ class Firefox:
             shutil.copytree(network.home / ".pki/nssdb", profile)
         lines = [f"user_pref({json.dumps(key)}, {json.dumps(value)});\n" for key, value in PREFERENCES.items()]
         (profile / "user.js").write_text("".join(lines))
-        command = network.as_client("firefox-esr", "--headless", "--no-remote", "--marionette",
+        self.net_log = profile.with_suffix(f".{time.monotonic_ns()}.moz_log")
+        command = network.as_client("MOZ_LOG=timestamp,nsHttp:5", f"MOZ_LOG_FILE={self.net_log}", "firefox-esr", "--headless", "--no-remote", "--marionette",
                                     "--remote-allow-system-access", "--profile", profile)
         with profile.with_suffix(".log").open("ab") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
@@ -123,3 +126,13 @@ class Firefox:
     def screenshot(self, path):
         picture = self.call("WebDriver:TakeScreenshot", full=False, hash=False)["value"]
         path.write_bytes(base64.b64decode(picture))
+
+    # What it keeps.
+
+    def logged_errors(self, since=0.0):
+        """Sessions of HTTP/3 that began since this time, failed or not, and errors of ECH, from the log of the
+        closed browser."""
+        start = datetime.datetime.fromtimestamp(since, datetime.timezone.utc).strftime("%Y-%m-%d %H:%M:%S.%f")
+        return [line for path in self.network.directory.glob(self.net_log.name + "*")
+                for line in path.read_text(errors="replace").splitlines()
+                if line >= start and re.search(r"Http3Session::Init |SSL_ERROR_ECH", line)]
