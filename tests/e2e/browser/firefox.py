@@ -47,8 +47,9 @@ class Firefox:
         lines = [f"user_pref({json.dumps(key)}, {json.dumps(value)});\n" for key, value in PREFERENCES.items()]
         (profile / "user.js").write_text("".join(lines))
         self.net_log = profile.with_suffix(f".{time.monotonic_ns()}.moz_log")
-        command = network.as_client("MOZ_LOG=timestamp,nsHttp:5", f"MOZ_LOG_FILE={self.net_log}", "firefox-esr", "--headless", "--no-remote", "--marionette",
-                                    "--remote-allow-system-access", "--profile", profile)
+        command = network.as_client(
+            "MOZ_LOG=timestamp,nsHttp:5", f"MOZ_LOG_FILE={self.net_log}", "firefox-esr", "--headless",
+            "--no-remote", "--marionette", "--remote-allow-system-access", "--profile", profile)
         with profile.with_suffix(".log").open("ab") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.number = 0

@@ -12,11 +12,10 @@ sys.path.insert(0, str(HERE.parent))
 from network import DNS, GATEWAY, ZONE, Network  # noqa: E402
 
 RESULTS = pathlib.Path(os.environ.get("BROWSER_RESULTS", HERE.parents[2] / "build/results/browser"))
-NEW, ALT, RECORD, LEAK = (f"{one}.{ZONE}" for one in ("llama", "alt", "record", "leak"))
-THIRD = "www.third.example"  # not of this house: forwarded
-NAMES = {NEW: "ech", ALT: "alt", RECORD: "record", LEAK: "leak", THIRD: "record",
-         "record-2.third.example": "record"}
-FORWARDED = "record-2.third.example"
+# How HTTP/3 is learned: by Alt-Svc, by the HTTPS record, by both; NEW is never visited outside.
+ALT, RECORD, BOTH, NEW, LEAK = (f"{one}.{ZONE}" for one in ("alt", "record", "both", "llama", "leak"))
+FORWARDED = "record.third.example"  # not of this house
+NAMES = {ALT: "alt", RECORD: "record", BOTH: "record", NEW: "ech", LEAK: "leak", FORWARDED: "record"}
 PASS_RECORDS = 'publish_dns = false'
 NO_EDITS = f'[dns.svcb]\nexcept = ["{ZONE}"]\n[dns.limits]\nrebind_protection = {{ enabled = false }}\n'
 WITHIN_S = 1.0
