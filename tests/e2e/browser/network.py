@@ -195,6 +195,8 @@ class Network:
         table = "table inet lab {{ counter quic {{ }}; chain c {{ type filter hook {} priority 0; {} }}; }}"
         sh("ip", "netns", "exec", self.client, "nft", table.format("output", counter))
         sh("ip", "netns", "exec", self.lan, "nft", table.format("input", ""))
+        sh("ip", "netns", "exec", self.lan, "nft",
+           "add chain inet lab f { type filter hook forward priority 0; }")
 
     @staticmethod
     def _plug(one, name, other, bridge):
@@ -214,7 +216,7 @@ class Network:
         self.go_outside()
 
     def _start_edge(self):
-        upstream = inside(self.edge, lambda: Upstream(public_records(self.names), DNS, 53, 5))
+        self.upstream = upstream = inside(self.edge, lambda: Upstream(public_records(self.names), DNS, 53, 5))
         self.ends.callback(upstream.stop)
         certificate, key = authority().leaf(f"*.{ZONE}", "*.third.example", OUTER_NAME)
         (self.directory / "edge.crt").write_text(certificate)
@@ -263,7 +265,12 @@ class Network:
         self.resolve_by(resolver)
 
     def resolve_by(self, address):
+        """The client's resolver. At home no other is reached: Firefox goes on asking the old one for HTTPS
+        records while it answers."""
         (self.etc / "resolv.conf").write_text(f"nameserver {address}\n")
+        sh("ip", "netns", "exec", self.lan, "nft", "flush chain inet lab f")
+        if address == GATEWAY:
+            sh("ip", "netns", "exec", self.lan, "nft", f"add rule inet lab f ip saddr {HOME} udp dport 53 reject")
 
     def _move(self, away, here, address, router):
         ip = ("ip", "-n", self.client)
