@@ -11,5 +11,10 @@ class Cured(CuredCases, Scene):
     BROWSER = Firefox
 
 
+class Uncured(UncuredCases, Scene):
+    BROWSER = Firefox
+    LEAK_ERROR = "Reached error page|InsecureCertificate|insecure certificate"
+
+
 if __name__ == "__main__":
     unittest.main()
