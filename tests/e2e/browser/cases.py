@@ -19,10 +19,9 @@ EVENTS = """new Promise((done, failed) => {
     };
     source.onerror = () => failed(new Error('events after ' + seen));
 })"""
-UPLOAD = """(() => {
-    const part = new Uint8Array(1 << 24);
-    return fetch('/upload', { method: 'POST', body: new Blob(Array(64).fill(part)) }).then(r => r.text());
-})()"""
+UPLOAD = """fetch('/upload', { method: 'POST', body: document.querySelector('input').files[0] })
+    .then(response => response.text())"""
+UPLOAD_BYTES = 1 << 30
 
 
 class CuredCases:
@@ -77,7 +76,11 @@ class CuredCases:
         self.assert_quiet(self.open(NEW, "home"))
         self.assertEqual(self.browser.run(WEBSOCKET), "over the socket")
         self.assertEqual(self.browser.run(EVENTS), "0,1,2,3,4")
-        self.assertEqual(self.browser.run(UPLOAD, 120), str(1 << 30))
+        file = self.network.directory / "film"
+        with file.open("wb") as film:
+            film.truncate(UPLOAD_BYTES)
+        self.browser.choose_file(file)
+        self.assertEqual(self.browser.run(UPLOAD, 120), str(UPLOAD_BYTES))
 
     def test_8_out_again(self):
         self.network.go_home()

@@ -126,6 +126,12 @@ class Chromium:
             self.run(f"chrome.send('{what}')")
         self.open("about:blank")
 
+    def choose_file(self, path):
+        """Puts the file into the page's only input."""
+        page = self.call("DOM.getDocument")["root"]["nodeId"]
+        field = self.call("DOM.querySelector", nodeId=page, selector="input")["nodeId"]
+        self.call("DOM.setFileInputFiles", files=[str(path)], nodeId=field)
+
     def screenshot(self, path):
         path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))
 

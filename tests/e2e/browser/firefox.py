@@ -124,6 +124,11 @@ class Firefox:
         self.call("WebDriver:ExecuteScript", script=FORGET, args=[])
         self.call("Marionette:SetContext", value="content")
 
+    def choose_file(self, path):
+        """Puts the file into the page's only input."""
+        found = self.call("WebDriver:FindElement", using="css selector", value="input")["value"]
+        self.call("WebDriver:ElementSendKeys", id=next(iter(found.values())), text=str(path))
+
     def screenshot(self, path):
         picture = self.call("WebDriver:TakeScreenshot", full=False, hash=False)["value"]
         path.write_bytes(base64.b64decode(picture))

@@ -6,7 +6,7 @@ import http.server
 import threading
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-PAGE = b'<!doctype html><title>HOME</title><link rel=icon href="data:,">home'
+PAGE = b'<!doctype html><title>HOME</title><link rel=icon href="data:,">home<input type=file>'
 EVENTS = 5
 
 
