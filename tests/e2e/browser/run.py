@@ -4,10 +4,12 @@
 Needs root that may make network namespaces. Where it may not, this says so, and fails when CI=true. Pictures
 of the pages go to BROWSER_RESULTS, build/results/browser by default. The last line is "N passed, N failed"."""
 
+import contextlib
 import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -15,18 +17,36 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 TOOLS = ("chromium", "firefox-esr", "caddy", "nft", "certutil", "ip")
+LIMIT_S = int(os.environ.get("BROWSER_LIMIT_S", "300"))
+
+
+def sweep(pid):
+    """Removes what the tests of this process left when they were cut short."""
+    for name in sorted(path.name for path in pathlib.Path("/run/netns").glob(f"pt{pid}-*")):
+        inside = subprocess.run(["ip", "netns", "pids", name], capture_output=True, text=True, check=False)
+        for one in inside.stdout.split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(one), signal.SIGKILL)
+        subprocess.run(["ip", "netns", "del", name], check=False)
 
 
 def run_file(path, environment):
     """(passed, failed) of one file, in a process of its own; shows what it says."""
-    done = subprocess.run([sys.executable, "-m", "unittest", "-v", path.stem], cwd=HERE, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, check=False,
-                          timeout=600)
-    print(done.stdout, flush=True)
-    ran = int((re.findall(r"^Ran (\d+) test", done.stdout, re.M) or ["0"])[-1])
-    outcome = (re.findall(r"^(?:FAILED|OK).*$", done.stdout, re.M) or [""])[-1]
+    child = subprocess.Popen([sys.executable, "-m", "unittest", "-v", path.stem], cwd=HERE, text=True,
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment)
+    try:
+        said, _ = child.communicate(timeout=LIMIT_S)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        sweep(child.pid)
+        said = f"{child.communicate()[0]}\nnot done after {LIMIT_S} s"
+    finally:
+        sweep(child.pid)
+    print(said, flush=True)
+    ran = int((re.findall(r"^Ran (\d+) test", said, re.M) or ["0"])[-1])
+    outcome = (re.findall(r"^(?:FAILED|OK).*$", said, re.M) or [""])[-1]
     bad = sum(int(count) for count in re.findall(r"(?:failures|errors|skipped)=(\d+)", outcome))
-    if done.returncode != 0 or ran == 0:
+    if child.returncode != 0 or ran == 0:
         bad = max(bad, 1)
     return max(ran - bad, 0), bad
 
