@@ -2,12 +2,12 @@
 # Every test there is, in the order in which a mistake shows soonest. Stops at the first step that
 # fails and shows the end of its log. The last line counts test cases and checks.
 #
-#   FUZZ_SECONDS=20   how long each fuzzer runs
+#   FUZZ_SECONDS=10   how long each fuzzer runs
 #   JOBS=2            compilers at a time; default: the processors of this machine
-#   tests/all.sh STEP...   only these steps (names as printed)
+#   tests/all.sh STEP...   only these steps (names as printed; clang-tidy-tests runs only so)
 set -u
 cd "$(dirname "$0")/.."
-FUZZ_SECONDS=${FUZZ_SECONDS:-20}
+FUZZ_SECONDS=${FUZZ_SECONDS:-10}
 JOBS=${JOBS:-$(nproc)}
 logs=build-logs
 mkdir -p "$logs"
@@ -146,7 +146,7 @@ browser() {
 
 clang_tidy() {
   # The database without the flags that only sanitizers need; -quiet keeps the log to findings.
-  run-clang-tidy-14 -quiet -j "$JOBS" -p build-tsan "$PWD/(src|tests/unit)/.*\.cpp"
+  run-clang-tidy-14 -quiet -j "$JOBS" -p build-tsan "$PWD/$1/.*\.cpp"
 }
 
 fuzz() { BUILD=build-asan sh tests/fuzz/run.sh "$FUZZ_SECONDS"; }
@@ -169,6 +169,7 @@ step e2e-asan e2e build-asan
 step build-tsan build_tsan
 step unit-tsan unit build-tsan
 step e2e-tsan e2e build-tsan config_test zones_test gateway_load_test gateway_reload_test
-step clang-tidy clang_tidy
+step clang-tidy clang_tidy src
+[ -z "$only" ] || step clang-tidy-tests clang_tidy tests/unit
 step fuzz fuzz
 finish
