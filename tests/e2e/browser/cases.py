@@ -110,6 +110,11 @@ class UncuredCases:
     def test_4_quic_ignored(self):
         self.network.serve('quic = "ignore"')
         self.network.drop_quic(True)
-        first, _ = self.come_home(ALT, "dns")
-        self.assertGreater(first.packets, 0, first)
-        self.assertGreater(first.seconds, self.baseline + STALL_S, first)
+        # Firefox does not try QUIC each time it knows of it.
+        visits = []
+        for _ in range(8):
+            visits.append(self.come_home(ALT, "dns")[0])
+            self.close()
+            if visits[-1].packets > 0 and visits[-1].seconds > self.baseline + STALL_S:
+                return
+        self.fail(f"no visit stalled: {visits}")
