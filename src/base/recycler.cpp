@@ -118,6 +118,7 @@ void give_memory(void* memory) {
 
 void* take_zeroed_memory(std::size_t count, std::size_t size) {
   if (size == 0) size = 1;
+  if (count > SIZE_MAX / size) return nullptr;
   if (!kRecycles || count > kSmallMax / size) return std::calloc(count, size);
   void* const memory = take_memory(count * size);
   return memory == nullptr ? nullptr : std::memset(memory, 0, count * size);
