@@ -49,11 +49,14 @@ void warn_of_unused_certificates(Reader& reader, const Document& document) {
 
 void warn_of_match(Reader& reader, const Node& node, const RouteMatchSettings& match) {
   if (match.kind == http::PathMatch::kRegex && !http::may_match_path(match.path)) {
+    std::string bare = match.path;  // anchors have no place in the middle
+    if (bare.starts_with('^')) bare.erase(0, 1);
+    if (bare.ends_with('$')) bare.pop_back();
     reader.warning(key_place(node, "path_regex"),
                    fmt::format("gateway.route.matches.path_regex: '{}' is held against the whole "
                                "path, which begins with '/': it never fits; write \"/{}\", or "
                                "\".*{}.*\" for anywhere",
-                               match.path, match.path, match.path));
+                               match.path, bare, bare));
   }
 }
 

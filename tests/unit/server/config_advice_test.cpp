@@ -100,6 +100,8 @@ TEST_CASE("a path_regex that no path fits") {
   CHECK(never("api"));
   CHECK(never("api/.*"));
   CHECK(never("^api$"));
+  CHECK(says(listener() + route("matches = [{ path_regex = '^api$' }]\nrespond = {}"),
+             "write \"/api\", or \".*api.*\""));
   CHECK_FALSE(never("/api"));
   CHECK_FALSE(never(".*api"));
   CHECK_FALSE(never("(/a|/b).*"));
