@@ -1,6 +1,8 @@
 """The cases, the same for every browser. Their numbers are those of the issue that asks for them:
 1 is in `learn`, which fails unless HTTP/3 is used outside."""
 
+import re
+
 from scenes import ALT, BOTH, FORWARDED, LEAK, NEW, NO_EDITS, PASS_RECORDS, RECORD
 
 STALL_S = 2.5
@@ -102,10 +104,15 @@ class UncuredCases:
         self.network.serve(PASS_RECORDS, NO_EDITS)
         self.network.drop_quic(True)
         self.network.go_home()
-        self.start()
-        visit = self.open(LEAK, "home")
-        self.assertGreater(visit.packets, 0, visit)
-        self.assertRegex(visit.error, self.LEAK_ERROR, visit)
+        # A browser that has the address before the HTTPS record may connect without it.
+        visits = []
+        for _ in range(8):
+            self.start()
+            visits.append(self.open(LEAK, "home"))
+            self.close()
+            if visits[-1].packets > 0 and re.search(self.LEAK_ERROR, visits[-1].error):
+                return
+        self.fail(f"no visit failed: {visits}")
 
     def test_4_quic_ignored(self):
         self.network.serve('quic = "ignore"')
