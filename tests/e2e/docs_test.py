@@ -5,11 +5,16 @@ toml   `postern check` passes on it. A block whose first line is "# /etc/postern
        fragment leaves out are added.
 zone   its first line is "; FILE"; it is served under that name from then on.
 sh     dig, curl and postern lines are run; other lines have to be known to this test.
+       A block that begins with "# on ..." is for another machine: it is parsed.
 text   what the lines of the sh block before it print, in this order; other lines may stand between.
+script a shell script that checks a server by its ports of DNS and admin: one that runs, and one that does not.
+yaml, json, dnsmasq, keepalived
+       files of other programs, parsed by these where they have a way to do so.
 """
 
 import fcntl
 import functools
+import json
 import os
 import pathlib
 import re
@@ -19,12 +24,15 @@ import tempfile
 import unittest
 import unittest.mock as mock
 
+import yaml
+
 from lab import BINARY, SLOW, Case, Postern, Upstream, run
 
 ROOT = pathlib.Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 WHOLE = "# /etc/postern/postern.toml"
 EXAMPLE_PORT = 5300
+LANGUAGES = ("toml", "zone", "sh", "text", "script", "yaml", "json", "dnsmasq", "keepalived")
 
 # What the public DNS says on these pages.
 PUBLIC = """
@@ -115,7 +123,7 @@ class Pages(Case):
     def follow(self, page):
         for number, language, text in blocks(page):
             self.where = f"{page.name}:{number}"
-            step = {"toml": self.toml, "zone": self.zone, "sh": self.sh, "text": self.text}.get(language)
+            step = getattr(self, language, None) if language in LANGUAGES else None
             self.assertIsNotNone(step, f"{self.where}: a block of language {language!r}")
             step(text)
             if language != "text":
@@ -164,6 +172,12 @@ class Pages(Case):
     def sh(self, text):
         lines = [line for line in text.strip().splitlines() if line and not line.startswith("#")]
         self.printed = []
+        if text.startswith("# on "):
+            return self.passes("shellcheck", "-s", "sh", "block.sh", content=text)
+        if self.whole and all(line.startswith("postern ") for line in lines):
+            self.check(self.whole)
+            self.printed = [self.command(line, None) for line in lines]
+            return
         if all(line.startswith("sh ") for line in lines):
             for line in lines:  # the scripts themselves run in CI
                 script = ROOT / line.split()[1]
@@ -180,12 +194,13 @@ class Pages(Case):
         if words[0] in ("dig", "kdig", "drill"):
             words = [word for i, word in enumerate(words)
                      if word != "-p" and words[i - 1] != "-p"]  # the port is the test's
+            words = [re.sub(r"^@192\.168\..*", "@127.0.0.1", word) for word in words]
             words[1:1] = ["-p", str(postern.port)]
         elif words[0] == "curl":  # of the example, which has the ports that the page says
             words = ["sh", "-c", line]
         elif words[0] == "postern":
-            words = [BINARY] + [str(postern.config_path) if word == WHOLE[2:] else word
-                                for word in words[1:]]
+            config = postern.config_path if postern else self.directory / "postern.toml"
+            words = [BINARY] + [str(config) if word == WHOLE[2:] else word for word in words[1:]]
         else:
             self.fail(f"{self.where}: a command that this test does not know: {line}")
         done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=30 * SLOW)
@@ -211,6 +226,62 @@ class Pages(Case):
         postern = Postern(arguments=["run"])
         postern.port = EXAMPLE_PORT
         return postern
+
+    def passes(self, *words, content):
+        """The command, which reads the last word as a file with this content."""
+        path = self.directory / words[-1]
+        path.write_text(content, encoding="utf-8")
+        done = subprocess.run([*words[:-1], path], capture_output=True, text=True, check=False,
+                              timeout=30 * SLOW)
+        self.assertEqual(done.returncode, 0, f"{self.where}\n{done.stdout}{done.stderr}")
+        return done.stdout + done.stderr
+
+    def script(self, text):
+        """A check of a server, with the ports of DNS and admin as arguments."""
+        self.passes("shellcheck", "check.sh", content=text)
+        with Postern(dns='identity = { id = "ns1" }') as postern:
+            command = ["sh", self.directory / "check.sh", str(postern.port), str(postern.admin_port)]
+            self.assertEqual(subprocess.run(command, check=False, timeout=30 * SLOW).returncode, 0, self.where)
+        gone = subprocess.run(command, check=False, timeout=30 * SLOW)
+        self.assertNotEqual(gone.returncode, 0, f"{self.where}: a server that is not there passes")
+
+    def yaml(self, text):
+        for document in yaml.safe_load_all(text):
+            if "ingress" in document:
+                self.tunnel(document)
+            elif document["apiVersion"].startswith("cert-manager.io/"):
+                self.assertIn(document["kind"], ("ClusterIssuer", "Certificate"), self.where)
+            else:
+                self.fail(f"{self.where}: a kind that this test does not know: {document['kind']}")
+
+    def tunnel(self, document):
+        """What cloudflared wants of its file: known keys, and a last rule for every host."""
+        self.assertLessEqual(set(document), {"tunnel", "credentials-file", "protocol", "ingress"}, self.where)
+        *rules, last = document["ingress"]
+        self.assertEqual(set(last), {"service"}, self.where)
+        for rule in rules:
+            self.assertLessEqual(set(rule), {"hostname", "service", "originRequest"}, self.where)
+            address = re.match(r"http://([\d.]+):80$", rule["service"])
+            self.assertTrue(address and f'"{address[1]}"' in self.whole, f"{self.where}: no such listener")
+
+    def json(self, text):
+        json.loads(text)
+
+    def dnsmasq(self, text):
+        self.passes("dnsmasq", "--test", "-C", "dnsmasq.conf", content=text)
+
+    def keepalived(self, text):
+        """As `keepalived` itself reads it; the script and the interface are of another machine."""
+        text = re.sub(r'script "\S+"', 'script "/bin/true"', text)
+        text = text.replace("global_defs {", "global_defs {\n    dynamic_interfaces")
+        path = self.directory / "keepalived.conf"
+        for content, good in ((text, True), (text.replace("priority", "priorty"), False)):
+            path.write_text(content, encoding="utf-8")
+            # It may end by a SIGTERM of its own; what it thinks of the file is in what it says.
+            done = subprocess.run(["keepalived", "--config-test", "--use-file", path], check=False, text=True,
+                                  capture_output=True, timeout=30 * SLOW, start_new_session=True)
+            complaints = re.findall(r"Line \d+\).*", done.stdout + done.stderr)
+            self.assertEqual(not complaints, good, f"{self.where}\n{done.stdout}{done.stderr}")
 
     def text(self, text):
         self.assertTrue(self.printed, f"{self.where}: a text block follows an sh block that prints")
