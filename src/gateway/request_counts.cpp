@@ -17,7 +17,8 @@ std::string_view path_mark(http::PathMatch kind) {
 }
 
 std::string name_of(const http::RouteSettings& route) {
-  const std::string_view host = route.hostnames.empty() ? "*" : route.hostnames.front();
+  const std::string_view host =
+      route.hostnames.empty() ? std::string_view("*") : route.hostnames.front();
   const http::RouteMatchSettings every;
   const http::RouteMatchSettings& match = route.matches.empty() ? every : route.matches.front();
   return fmt::format("{}{}{}", host, path_mark(match.kind), match.path);
