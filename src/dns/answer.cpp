@@ -543,10 +543,13 @@ void answer(const AnswerInput& input, Bytes message, MutableBytes buffer, Decisi
   out->stale_at_hand = false;
   out->refresh = false;
   out->svcb_changes = 0;
+  out->type = RrType{};
+  out->view = nullptr;
   const Policy& policy = *input.policy;
   Query query;
   const QueryFault fault = parse_query(message, &query);
   if (fault == QueryFault::kSilence) return;
+  out->type = query.type;
   Reply reply(query, message, buffer, reply_limit(query, policy, input.stream), policy.udp_payload);
   if (!input.internal && !policy.allows(input.client)) {
     reply.set_ede(Ede::kProhibited, "this client is not in dns.allow");

@@ -14,6 +14,7 @@
 #include "gateway/access_log.h"
 #include "gateway/counts.h"
 #include "gateway/host_resolver.h"
+#include "gateway/request_counts.h"
 #include "gateway/site.h"
 #include "net/loop.h"
 #include "net/stream.h"
@@ -91,6 +92,7 @@ struct WorkerSite {
   std::shared_ptr<const Site> site;
   /// By http::Route::index, then as in RouteSettings::backends.
   std::vector<std::vector<std::shared_ptr<Backend>>> backends;
+  std::vector<RequestCounts::NameId> listener_names, route_names;  ///< in the order of the site
 };
 
 struct Context {
@@ -116,6 +118,7 @@ struct Context {
   HostResolver& resolver;
   std::shared_ptr<const WorkerSite> site;
   GatewayCounts counts;
+  RequestCounts requests;
   AccessLog access_log;
   Output output;
   Random random;

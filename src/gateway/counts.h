@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "gateway/request_counts.h"
 #include "http/h2.h"
 
 namespace postern::gateway {
@@ -45,7 +46,10 @@ struct GatewayCounts {
   std::uint64_t tcp_bytes_in = 0, tcp_bytes_out = 0;
   std::uint64_t upgrades = 0;         ///< WebSocket and the like
   std::uint64_t alt_svc_cleared = 0;  ///< responses whose backend offered HTTP/3, which went
+  std::uint64_t in_flight = 0;        ///< requests, now
   std::vector<BackendCounts> backends;
+  std::vector<RequestSeries> requests;
+  std::vector<RouteTimes> routes;
 };
 
 }  // namespace postern::gateway

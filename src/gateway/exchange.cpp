@@ -394,7 +394,7 @@ void Exchange::client_gone(std::string_view why) {
     failure_ = why;
     ++context_.counts.aborted_by_client;
   }
-  log();
+  account();
   leave_backend();
   client_ = nullptr;
 }

@@ -123,7 +123,8 @@ class Exchange final : public BackendEvents {
   void finish(bool cut);
   void leave_backend();
   void count_status(std::uint16_t status);
-  void log();
+  void account();
+  void log(std::uint64_t duration_us, std::uint64_t first_byte_us);
   std::uint64_t now_ms() const { return context_.loop.now_ms(); }
   void touch() { active_ms_ = now_ms(); }
   bool over() const { return client_ == nullptr; }

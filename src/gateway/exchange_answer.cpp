@@ -1,4 +1,5 @@
 // Exchange: what the gateway answers by itself, and how an exchange ends.
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <utility>
@@ -110,14 +111,30 @@ void Exchange::fail(std::uint16_t status, std::string_view text, std::string_vie
 
 void Exchange::finish(bool cut) {
   if (over()) return;
-  log();
+  account();
   leave_backend();
   std::exchange(client_, nullptr)->finished(cut);
 }
 
-void Exchange::log() {
-  if (info_ == nullptr || !site_->site->log_requests) return;
-  const std::uint64_t now = monotonic_us();
+// An exchange has ended, however it did.
+void Exchange::account() {
+  if (info_ == nullptr) return;
+  const std::uint64_t duration_us = monotonic_us() - begun_us_;
+  const std::uint64_t first_byte_us = first_byte_us_ > begun_us_ ? first_byte_us_ - begun_us_ : 0;
+  RequestCounts::End end;
+  const auto at = static_cast<std::size_t>(listener_ - site_->site->listeners.data());
+  end.listener = site_->listener_names[at];
+  if (match_) end.route = site_->route_names[match_.route->index];
+  if (backend_ != nullptr) end.backend = backend_->name_id();
+  end.status = status_;
+  end.duration_us = duration_us;
+  end.first_byte_us = status_ == 0 ? 0 : std::max<std::uint64_t>(first_byte_us, 1);
+  end.upgraded = upgraded_;
+  context_.requests.count(end);
+  if (site_->site->log_requests) log(duration_us, first_byte_us);
+}
+
+void Exchange::log(std::uint64_t duration_us, std::uint64_t first_byte_us) {
   AccessRecord record;
   record.listener = listener_->settings.name;
   record.client = client_address_;
@@ -129,8 +146,8 @@ void Exchange::log() {
   record.status = status_;
   record.bytes_received = received_;
   record.bytes_sent = sent_;
-  record.duration_us = now - begun_us_;
-  record.first_byte_us = first_byte_us_ > begun_us_ ? first_byte_us_ - begun_us_ : 0;
+  record.duration_us = duration_us;
+  record.first_byte_us = first_byte_us;
   if (match_) record.route = settings().source;
   if (backend_ != nullptr) record.backend = backend_->text();
   record.request_id = request_.fields.value("x-request-id");

@@ -92,6 +92,12 @@ void Gateway::Impl::adopt(std::shared_ptr<const Site> site) {
       of_route.push_back(backend_for(backend.url, route.health));
     }
   }
+  for (const Listener& listener : next->site->listeners) {
+    next->listener_names.push_back(context.requests.name_id(listener.settings.name));
+  }
+  for (const std::string& name : route_names(next->site->routes)) {
+    next->route_names.push_back(context.requests.name_id(name));
+  }
   relay.configure(*next->site);
   context.site = std::move(next);
 }
@@ -251,6 +257,9 @@ GatewayCounts Gateway::counts() const {
   counts.quic_ignored = impl_->quic.counts.ignored;
   counts.quic_limited = impl_->quic.counts.limited;
   for (const auto& [key, backend] : impl_->backends) counts.backends.push_back(backend->counts());
+  counts.in_flight = impl_->context.exchanges;
+  counts.requests = impl_->context.requests.series();
+  counts.routes = impl_->context.requests.times();
   const RelayCounts relay = impl_->relay.counts();
   counts.tcp_connections = relay.connections;
   counts.tcp_accepted = relay.accepted;

@@ -18,10 +18,6 @@ namespace {
 constexpr std::size_t kUdpReplyMax = 4096;
 constexpr std::size_t kQueryBytesMax = 4096;  // of a query that has to wait
 
-constexpr std::array<std::string_view, 4> kTransportNames{"udp", "tcp", "tls", "https"};
-constexpr std::array<std::string_view, 9> kSourceNames{
-    "none", "override", "zone", "cache", "stale", "upstream", "special", "refused", "error"};
-
 // As people write a host: small letters, no dot at the end.
 std::string host_text(std::string name) {
   if (name.size() > 1 && name.back() == '.') name.pop_back();
@@ -59,8 +55,8 @@ void log_query(Bytes query, const Client& client, const dns::Decision& decision,
                std::uint64_t began_us) {
   const bool replied = decision.verdict == dns::Decision::Verdict::kReply;
   log_info("query", "{} {} {} {} {} {} us", question_text(query), client.peer.ip.to_string(),
-           kTransportNames[static_cast<std::size_t>(client.transport)],
-           kSourceNames[static_cast<std::size_t>(decision.source)],
+           kTransportLabels[static_cast<std::size_t>(client.transport)],
+           kSourceLabels[static_cast<std::size_t>(decision.source)],
            replied ? dns::rcode_text(decision.rcode) : "dropped", monotonic_us() - began_us);
 }
 
@@ -84,7 +80,7 @@ struct Resolver::Impl {
     Forwarder::Ticket ticket;
     unsigned hops = 0;
     std::uint64_t began_ms = 0;
-    std::uint64_t began_us = 0;  // only for the log
+    std::uint64_t began_us = 0;
   };
 
   /// A failure that is always at hand.
@@ -105,8 +101,9 @@ struct Resolver::Impl {
   dns::AnswerInput input_for(const Client& client, const ResolverSnapshot& from) const;
   void refresh(const dns::Decision& decision, const std::shared_ptr<const ResolverSnapshot>& from);
   void count(Bytes query, const Client& client, const dns::Decision& decision,
-             std::uint64_t began_us);
+             std::uint64_t began_us, const ResolverSnapshot& from);
   void note_svcb(Bytes query, const Client& client, std::uint16_t changes);
+  void count_time(const dns::Decision& decision, std::uint64_t began_us, std::uint64_t weight);
 
   bool wait(Bytes query, const Client& client, ReplyLater& later, const dns::Decision& decision,
             std::uint64_t began_us, dns::ImageView* failure);
@@ -124,6 +121,7 @@ struct Resolver::Impl {
   RateLimit rate_limit{0, 0};
   ResolverCounts counts;
   ClientNotes* notes = nullptr;
+  std::uint32_t turn = 0;  // of queries; whose time is taken
   Deadlines deadlines;
   Pool<Pending> pool;
   const Failure chain_too_long{dns::Ede::kOther, "a chain of names asked upstream too often"};
@@ -162,8 +160,19 @@ void Resolver::Impl::refresh(const dns::Decision& decision,
   forwarder.refresh(decision.question, from);
 }
 
+void Resolver::Impl::count_time(const dns::Decision& decision, std::uint64_t began_us,
+                                std::uint64_t weight) {
+  const auto source = static_cast<std::size_t>(decision.source);
+  counts.answer_time[source].observe(monotonic_us() - began_us, weight);
+}
+
 void Resolver::Impl::count(Bytes query, const Client& client, const dns::Decision& decision,
-                           std::uint64_t began_us) {
+                           std::uint64_t began_us, const ResolverSnapshot& from) {
+  if (&from == snapshot.get()) {
+    counts.queries.count(client.transport, decision);
+  } else {
+    counts.queries.count_former(client.transport, decision);
+  }
   if (decision.verdict == dns::Decision::Verdict::kReply) {
     const auto rcode = static_cast<std::size_t>(decision.rcode);
     ++counts.by_rcode[std::min(rcode, counts.by_rcode.size() - 1)];
@@ -189,7 +198,8 @@ void Resolver::Impl::note_svcb(Bytes query, const Client& client, std::uint16_t 
 
 std::size_t Resolver::Impl::handle(Bytes query, const Client& client, MutableBytes reply,
                                    ReplyLater& later) {
-  const std::uint64_t began_us = settings.log_queries ? monotonic_us() : 0;
+  const bool timed = turn++ % kTimeEvery == 0;
+  const std::uint64_t began_us = timed || settings.log_queries ? monotonic_us() : 0;
   ++counts.by_transport[static_cast<std::size_t>(client.transport)];
   if (!client.is_stream()) {
     const auto verdict = rate_limit.take(client.peer.ip, loop.now_ms());
@@ -208,7 +218,8 @@ std::size_t Resolver::Impl::handle(Bytes query, const Client& client, MutableByt
     dns::answer(input, query, reply, &decision);
   }
   refresh(decision, snapshot);
-  count(query, client, decision, began_us);
+  if (timed) count_time(decision, began_us, kTimeEvery);
+  count(query, client, decision, began_us, *snapshot);
   return decision.verdict == dns::Decision::Verdict::kReply ? decision.reply_size : 0;
 }
 
@@ -228,7 +239,7 @@ bool Resolver::Impl::wait(Bytes query, const Client& client, ReplyLater& later,
   pending.snapshot = snapshot;
   pending.hops = 0;
   pending.began_ms = loop.now_ms();
-  pending.began_us = began_us;
+  pending.began_us = began_us != 0 ? began_us : monotonic_us();
   if (!ask(pending, decision)) {
     *failure = forwarder.refusal();
     pending.snapshot.reset();
@@ -301,7 +312,8 @@ void Resolver::Impl::finish(Pending& pending, const dns::Decision& decision) {
   }
   pending.path.reset();
   refresh(decision, pending.snapshot);
-  count(pending.query, pending.client, decision, pending.began_us);
+  count_time(decision, pending.began_us, 1);
+  count(pending.query, pending.client, decision, pending.began_us, *pending.snapshot);
   pending.snapshot.reset();
   pool.release(pending);
 }
@@ -310,7 +322,7 @@ Resolver::Resolver(net::Loop& loop, dns::Cache& cache, Forwarder& forwarder,
                    const ResolverSettings& settings,
                    std::shared_ptr<const ResolverSnapshot> snapshot)
     : impl_(std::make_unique<Impl>(loop, cache, forwarder)) {
-  impl_->snapshot = std::move(snapshot);
+  swap_snapshot(std::move(snapshot));
   reconfigure(cache, settings);
 }
 
@@ -323,6 +335,7 @@ std::size_t Resolver::handle(Bytes query, const Client& client, MutableBytes rep
 
 void Resolver::swap_snapshot(std::shared_ptr<const ResolverSnapshot> snapshot) {
   impl_->snapshot = std::move(snapshot);
+  impl_->counts.queries.use(*impl_->snapshot->policy);
 }
 
 void Resolver::reconfigure(dns::Cache& cache, const ResolverSettings& settings) {

@@ -291,6 +291,7 @@ void Server::finish_reload(SnapshotResult result) {
   counted_.last_reload_good = taken.has_value();
   if (taken) {
     ++counted_.reloads;
+    counted_.last_reload_good_s = static_cast<std::uint64_t>(std::time(nullptr));
     log_served(*snapshot_);
     log_info("reloaded", "{} is served", config_file_);
   } else {

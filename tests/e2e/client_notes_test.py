@@ -53,7 +53,7 @@ class EditedRecords(Shared):
         """
 
     def counted(self, why):
-        return self.postern.metrics()[f'postern_https_answers_edited_total{{why="{why}"}}']
+        return self.postern.metrics()[f'postern_dns_https_answers_edited_total{{why="{why}"}}']
 
     def told(self, client, name, why, rdtype="HTTPS"):
         """Asks often; the fields of the one line."""
@@ -99,7 +99,7 @@ class EditedRecords(Shared):
                 self.ask(name, rdtype, source="127.0.0.9")
         after = self.postern.metrics()
         for name in after:
-            if name.startswith("postern_https_answers_edited_total"):
+            if name.startswith("postern_dns_https_answers_edited_total"):
                 self.assertEqual(after[name], before[name], name)
         self.assertEqual(lines(self.postern, "https_record_edited", "127.0.0.9"), [])
 
@@ -131,7 +131,7 @@ class Made(Case):
             for _ in range(TIMES):
                 gateway.ask(HOST, "HTTPS")
             self.assertEqual(sum(value for name, value in gateway.metrics().items()
-                                 if name.startswith("postern_https_answers_edited_total{why=\"override_")), TIMES)
+                                 if name.startswith("postern_dns_https_answers_edited_total{why=\"override_")), TIMES)
             found = lines(gateway, "https_record_edited", "127.0.0.1")
             self.assertEqual(len(found), 1)
             self.assertEqual(fields(found[0])["name"], HOST)

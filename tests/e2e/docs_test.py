@@ -5,6 +5,7 @@ toml   `postern check` passes on it. A block whose first line is "# /etc/postern
        fragment leaves out are added.
 zone   its first line is "; FILE"; it is served under that name from then on.
 sh     dig, curl and postern lines are run; other lines have to be known to this test.
+yaml   its first line is "# /etc/prometheus/prometheus.yml"; promtool takes it.
 text   what the lines of the sh block before it print, in this order; other lines may stand between.
 """
 
@@ -14,6 +15,7 @@ import os
 import pathlib
 import re
 import shlex
+import shutil
 import subprocess
 import tempfile
 import unittest
@@ -115,7 +117,8 @@ class Pages(Case):
     def follow(self, page):
         for number, language, text in blocks(page):
             self.where = f"{page.name}:{number}"
-            step = {"toml": self.toml, "zone": self.zone, "sh": self.sh, "text": self.text}.get(language)
+            step = {"toml": self.toml, "zone": self.zone, "sh": self.sh, "text": self.text,
+                    "yaml": self.yaml}.get(language)
             self.assertIsNotNone(step, f"{self.where}: a block of language {language!r}")
             step(text)
             if language != "text":
@@ -211,6 +214,16 @@ class Pages(Case):
         postern = Postern(arguments=["run"])
         postern.port = EXAMPLE_PORT
         return postern
+
+    def yaml(self, text):
+        """Prometheus' own configuration, with our rules beside it."""
+        self.assertTrue(text.startswith("# /etc/prometheus/prometheus.yml\n"), self.where)
+        (self.directory / "prometheus.yml").write_text(text, encoding="utf-8")
+        shutil.copy(ROOT / "packaging/prometheus/postern.rules.yml", self.directory)
+        done = subprocess.run(["promtool", "check", "config", "prometheus.yml"], cwd=self.directory,
+                              capture_output=True, text=True, check=False, timeout=60 * SLOW)
+        self.assertEqual(done.returncode, 0, f"{self.where}\n{done.stdout}{done.stderr}")
+        self.assertIn("SUCCESS: 1 rule files found", done.stdout)
 
     def text(self, text):
         self.assertTrue(self.printed, f"{self.where}: a text block follows an sh block that prints")
