@@ -1,0 +1,396 @@
+"""The units of systemd/, and the service that they describe: what it says to the service manager, and
+that a restart with passed sockets loses no query, refuses no connection."""
+
+import concurrent.futures
+import ctypes
+import os
+import pathlib
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import tempfile
+import threading
+import time
+import tomllib
+import unittest
+
+import dns.query
+
+from lab import BINARY, SLOW, Case, Upstream, free_port, make_query, wait_until
+from gateway_reload_test import make_pair
+from service_manager import Managed, bound
+
+ROOT = pathlib.Path(__file__).parents[2]
+UNITS = ROOT / "systemd"
+OVERRIDE = """
+    [[dns.override]]
+    names   = ["*.here.test"]
+    address = ["192.0.2.7"]
+    """
+DGRAM, STREAM = socket.SOCK_DGRAM, socket.SOCK_STREAM
+
+
+def settings(unit, key):
+    """The values of a key in a unit file."""
+    return re.findall(rf"^{key}=(.*)$", (UNITS / unit).read_text(), re.M)
+
+
+class Units(Case):
+    def analyze(self, *words, **environment):
+        done = subprocess.run(["systemd-analyze", "--no-pager", *words], capture_output=True, text=True,
+                              check=False, timeout=60 * SLOW, env=dict(os.environ, **environment))
+        return done.returncode, done.stdout + done.stderr
+
+    def copies(self, directory):
+        """The units, with the binary under test and the page of documentation that is installed."""
+        for unit in UNITS.iterdir():
+            text = unit.read_text().replace("/usr/bin/postern", BINARY)
+            text = re.sub(r"^Documentation=.*\n", "", text, flags=re.M)
+            pathlib.Path(directory, unit.name).write_text(text)
+        return sorted(str(path) for path in pathlib.Path(directory).iterdir())
+
+    def test_systemd_takes_the_units_as_they_are_meant(self):
+        with tempfile.TemporaryDirectory() as directory:
+            units = self.copies(directory)
+            self.assertEqual([pathlib.Path(unit).name for unit in units],
+                             ["postern-dns.socket", "postern-gateway.socket", "postern-quic.socket",
+                              "postern.service"])
+            status, text = self.analyze("verify", "--man=no", *units, SYSTEMD_UNIT_PATH=f"{directory}:")
+            self.assertEqual((status, text), (0, ""))
+            pathlib.Path(units[3]).write_text("[Service]\nType=notify\nWatchdogSecs=3\nExecStart=/none\n")
+            status, text = self.analyze("verify", "--man=no", units[3], SYSTEMD_UNIT_PATH=f"{directory}:")
+            self.assertNotEqual((status, text), (0, ""), "a unit with mistakes would show")
+
+    def test_the_service_is_exposed_less_than_2_of_10(self):
+        unit = str(UNITS / "postern.service")
+        status, text = self.analyze("security", "--offline=true", "--threshold=20", unit)
+        self.assertEqual(status, 0, text)
+        level = float(re.search(r"exposure level for postern.service: ([\d.]+)", text)[1])
+        self.assertLess(level, 2.0)
+        self.assertEqual(settings("postern.service", "CapabilityBoundingSet"), ["CAP_NET_BIND_SERVICE"])
+        self.assertEqual(self.analyze("security", "--offline=true", "--threshold=2", unit)[0], 1)
+
+    def test_the_sockets_are_those_of_the_configuration_that_is_installed(self):
+        listen = tomllib.loads((ROOT / "packaging/deb/postern.toml").read_text())["dns"]["listen"]
+        for key in ("ListenDatagram", "ListenStream"):
+            self.assertEqual(settings("postern-dns.socket", key), listen)
+
+    def test_what_the_sandbox_forbids_is_not_used(self):
+        """Every system call from start to end, TLS and a reload among them, is one of the filter's."""
+        allowed = self.allowed_calls()
+        self.assertIn("accept4", allowed)
+        self.assertNotIn("chown", allowed)
+        with tempfile.TemporaryDirectory() as directory:
+            trace = pathlib.Path(directory, "trace")
+            used = self.traced_calls(trace)
+        self.assertIn("recvmmsg", used)
+        self.assertEqual(used - allowed, set())
+
+    def allowed_calls(self):
+        def members(name):
+            _, text = self.analyze("syscall-filter", name)
+            found = set()
+            for word in re.findall(r"^    (@?\w+(?:-\w+)*)$", text, re.M):
+                found |= members(word) if word.startswith("@") else {word}
+            return found
+        calls = set()
+        for value in settings("postern.service", "SystemCallFilter"):
+            for word in value.lstrip("~").split():
+                calls = calls - members(word) if value.startswith("~") else calls | members(word)
+        return calls
+
+    def traced_calls(self, trace):
+        port = free_port()
+        config = trace.with_suffix(".toml")
+        config.write_text(f'[server]\nworkers = 2\nuser = ""\nadmin = ""\n[dns]\n'
+                          f'listen = ["127.0.0.1:{port}"]\n{OVERRIDE}')
+        server = subprocess.Popen(["strace", "-f", "-qq", "-o", str(trace), BINARY, "run", "-c", config],
+                                  stderr=subprocess.PIPE, text=True)
+        try:
+            for line in server.stderr:
+                if " started" in line or "started:" in line or "serves" in line:
+                    break
+            dns.query.udp(make_query("a.here.test."), "127.0.0.1", port=port, timeout=10 * SLOW)
+            dns.query.tcp(make_query("a.here.test."), "127.0.0.1", port=port, timeout=10 * SLOW)
+        finally:
+            children = pathlib.Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
+            for child in children:
+                os.kill(int(child), signal.SIGTERM)
+            server.communicate(timeout=30 * SLOW)
+        return set(re.findall(r"^\d+ +(\w+)\(", trace.read_text(), re.M))
+
+
+class Notify(Case):
+    def test_ready_is_said_when_it_answers_and_stopping_when_it_ends(self):
+        with Managed(OVERRIDE) as postern:
+            self.assertEqual(postern.answer("www.here.test.", timeout=1), ["192.0.2.7"])
+            ready = postern.notices.wait("READY")
+            self.assertEqual(ready["STATUS"], f"serving {postern.config_path}")
+            self.assertNotIn("WATCHDOG", ready)
+            postern.stop()
+            postern.notices.wait("STOPPING")
+            self.assertEqual(postern.notices.count("WATCHDOG"), 0, "nobody asked for it")
+
+    def test_a_reload_is_told_with_its_time_and_its_outcome(self):
+        with Managed(OVERRIDE) as postern:
+            for config, said in ((OVERRIDE, "serving "), ("[[dns.override]]\n", "refused (2 errors)")):
+                mark, before = len(postern.notices.heard), time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+                postern.reload(config=config)
+                reloading = postern.notices.wait("RELOADING", mark)
+                after = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+                self.assertLessEqual(before // 1000, int(reloading["MONOTONIC_USEC"]))
+                self.assertLessEqual(int(reloading["MONOTONIC_USEC"]), after // 1000)
+                ready = postern.notices.wait("READY", mark)
+                self.assertLess(reloading["at"], ready["at"])
+                self.assertIn(said, ready["STATUS"])
+
+    def test_signs_of_life_stop_when_a_worker_hangs(self):
+        with Managed(OVERRIDE, server="workers = 2", watchdog_us=300_000) as postern:
+            signs = lambda: postern.notices.count("WATCHDOG")
+            wait_until("three signs", lambda: signs() >= 3)
+            with held_thread(postern.threads()[-1]):
+                time.sleep(0.3)  # one may have been on its way
+                mark = signs()
+                time.sleep(0.6)
+                self.assertEqual(signs(), mark)
+            wait_until("more signs", lambda: signs() >= mark + 2)
+
+    def test_an_abstract_socket_is_spoken_to_as_well(self):
+        with Managed(OVERRIDE, target=f"@postern-test-{os.getpid()}") as postern:
+            postern.notices.wait("READY")
+
+    def test_a_manager_that_is_not_there_is_no_reason_not_to_serve(self):
+        for target, why in (("/nonexistent/notify", "No such file"), ("vsock:2:1234", "Invalid argument"),
+                            ("@" + "x" * 200, "Invalid argument")):
+            with Managed(OVERRIDE, environment={"NOTIFY_SOCKET": target}, ready=False) as postern:
+                postern.wait_log(rf"NOTIFY_SOCKET={target}: {why}")
+                wait_until("an answer", postern._answers)
+
+
+class held_thread:  # pylint: disable=invalid-name
+    """One thread of a child process stands still, the others go on (ptrace(2))."""
+
+    SEIZE, INTERRUPT, DETACH, WALL = 0x4206, 0x4207, 17, 0x40000000
+
+    def __init__(self, thread):
+        self.thread = thread
+        self.libc = ctypes.CDLL(None, use_errno=True)
+
+    def ask(self, request):
+        result = self.libc.ptrace(ctypes.c_long(request), ctypes.c_long(self.thread), None, None)
+        assert result == 0, os.strerror(ctypes.get_errno())
+
+    def __enter__(self):
+        self.ask(self.SEIZE)
+        self.ask(self.INTERRUPT)
+        os.waitpid(self.thread, self.WALL)
+
+    def __exit__(self, *error):
+        self.ask(self.DETACH)
+
+
+class SocketCase(Case):
+    def dns_sockets(self, port, address="127.0.0.1"):
+        return [("postern-dns.socket", bound(DGRAM, address, port)),
+                ("postern-dns.socket", bound(STREAM, address, port))]
+
+    def managed(self, config=OVERRIDE, port=None, address="127.0.0.1", more=(), **options):
+        port = port or free_port()
+        postern = Managed(config, sockets=[*self.dns_sockets(port, address), *more],
+                          listen=[f"[{address}]:{port}" if ":" in address else f"{address}:{port}"],
+                          **options)
+        postern.port = port
+        return postern
+
+
+class Passed(SocketCase):
+    def test_passed_sockets_are_served_by_every_worker(self):
+        for address in ("127.0.0.1", "0.0.0.0", "::"):
+            with self.managed(address=address, server="workers = 2") as postern:
+                postern.address = {"::": "::1"}.get(address, "127.0.0.2" if address == "0.0.0.0" else address)
+                for tcp in (False, True):
+                    reply = postern.ask("www.here.test.", tcp=tcp)
+                    self.assertEqual(reply.answer[0][0].address, "192.0.2.7")
+                for protocol in ("UDP", "TCP"):
+                    postern.wait_log(rf":{postern.port} {protocol} from postern-dns.socket")
+                self.assertEqual([line for line in postern.log if " warning passed" in line], [])
+
+    def test_what_nothing_listens_on_is_named(self):
+        port, dual = free_port(), free_port("::1")
+        stray = [("postern-gateway.socket", bound(STREAM, "127.0.0.1", port)),
+                 ("both.socket", bound(DGRAM, "::", dual, v6only=False)),
+                 ("", socket.socket(socket.AF_UNIX, DGRAM)), ("x", socket.socket())]
+        with self.managed(more=stray) as postern:
+            postern.wait_log(rf"127.0.0.1:{port} TCP was passed by postern-gateway.socket, but nothing")
+            postern.wait_log("BindIPv6Only=ipv6-only")
+            postern.wait_log("descriptor 7 from the service manager is no socket with an IP address")
+            postern.wait_log("descriptor 8 from x is no")
+            self.assertEqual(postern.answer("www.here.test."), ["192.0.2.7"])
+
+    def test_what_was_not_passed_is_bound_as_ever(self):
+        with self.managed() as postern:
+            second = free_port()
+            postern.listen.append(f"127.0.0.1:{second}")
+            postern.reload()
+            postern.wait_log("reloaded")
+            postern.port = second
+            self.assertEqual(postern.answer("www.here.test."), ["192.0.2.7"])
+
+    def test_another_address_on_the_port_is_refused_with_the_reason(self):
+        port = free_port()
+        postern = self.managed(port=port, address="0.0.0.0", ready=False)
+        postern.listen = [f"127.0.0.1:{port}"]
+        with postern:
+            self.assertEqual(postern.process.wait(20 * SLOW), 1)
+            postern.wait_log(rf"127.0.0.1:{port} \(UDP\) is not free: postern-dns.socket was passed as 0.0.0.0:{port}")
+            postern.process = None
+
+    def test_sockets_of_another_process_are_left_alone(self):
+        port = free_port()
+        with self.managed(port=port, ready=False, environment={"LISTEN_PID": "1"}) as postern:
+            self.assertEqual(postern.process.wait(20 * SLOW), 1)
+            postern.wait_log("in use by another program")
+            postern.process = None
+
+    def test_nonsense_in_the_environment_is_no_reason_not_to_serve(self):
+        for fds in ("", "-3", "x", "99999999999999999999"):
+            with Managed(OVERRIDE, environment={"LISTEN_FDS": fds}) as postern:
+                self.assertEqual(postern.answer("www.here.test."), ["192.0.2.7"])
+
+    def test_an_address_that_goes_and_comes_back_is_served_again(self):
+        with self.managed() as postern:
+            kept = postern.listen
+            mark = len(postern.log)
+            other = free_port()
+            postern.reload(**{"dns": ""})
+            postern.listen = [f"127.0.0.1:{other}"]
+            postern.reload()
+            postern.wait_log("was passed by postern-dns.socket, but nothing", mark)
+            with concurrent.futures.ThreadPoolExecutor() as pool:
+                waiting = [pool.submit(postern.ask, "a.here.test.", tcp=tcp, timeout=20)
+                           for tcp in (False, True)]
+                time.sleep(0.2)
+                postern.listen = kept
+                postern.reload()
+                for one in waiting:
+                    self.assert_rcode(one.result(), "NOERROR")
+
+
+class Askers:
+    """People who ask without a pause, each once: whoever gets no answer is counted."""
+
+    def __init__(self, *tasks):
+        self.stopping = False
+        self.good, self.bad = 0, []
+        self.threads = [threading.Thread(target=self._ask, args=(task,), daemon=True) for task in tasks]
+
+    def _ask(self, task):
+        while not self.stopping:
+            try:
+                task()
+                self.good += 1
+            except Exception as error:  # pylint: disable=broad-except
+                self.bad.append(repr(error))
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *error):
+        self.stopping = True
+        for thread in self.threads:
+            thread.join(60 * SLOW)
+
+
+class Restart(SocketCase):
+    RESTARTS = 3
+
+    def restarts(self, postern, askers):
+        for _ in range(self.RESTARTS):
+            mark = askers.good
+            wait_until("answers", lambda mark=mark: askers.good > mark + 100)
+            postern.restart()
+
+    def test_no_query_is_lost(self):
+        with Upstream("late.vanillax.me. 1 A 203.0.113.9") as up:
+            up.delay = 0.2
+            with self.managed(OVERRIDE + up.forward(), server="workers = 2") as postern:
+                def ask(name, tcp):
+                    def once():
+                        reply = postern.ask(name, tcp=tcp, timeout=20)
+                        assert len(reply.answer) == 1, reply.to_text()
+                    return once
+                tasks = [ask(name, tcp) for name in ("a.here.test.", "late.vanillax.me.")
+                         for tcp in (False, True)]
+                with Askers(*tasks, *tasks) as askers:
+                    self.restarts(postern, askers)
+                self.assertEqual(askers.bad[:5], [])
+
+    def test_dnsperf_loses_none(self):
+        with self.managed(server="workers = 2") as postern, tempfile.NamedTemporaryFile("w") as names:
+            names.write("".join(f"n{i}.here.test A\n" for i in range(500)))
+            names.flush()
+            run = subprocess.Popen(["dnsperf", "-s", postern.address, "-p", str(postern.port), "-d", names.name,
+                                    "-l", "4", "-Q", "3000", "-t", "20", "-c", "20", "-T", "2"],
+                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            for _ in range(self.RESTARTS):
+                time.sleep(0.7)
+                postern.restart()
+            said = run.communicate(timeout=60 * SLOW)[0]
+            self.assertRegex(said, r"Queries lost: +0 \(0.00%\)")
+            sent = int(re.search(r"Queries sent: +(\d+)", said)[1])
+            self.assertGreater(sent, 3000)
+
+
+class Gateway(SocketCase):
+    def gateway(self, **options):
+        https, http = free_port(), free_port()
+        more = [("postern-gateway.socket", bound(STREAM, "127.0.0.1", port)) for port in (https, http)]
+        more.append(("postern-quic.socket", bound(DGRAM, "127.0.0.1", https)))
+        postern = self.managed(f"""
+            [[tls.certificate]]
+            name = "lan"
+            cert = "tls.crt"
+            key  = "tls.key"
+            [[gateway.listener]]
+            name         = "internal"
+            address      = ["127.0.0.1"]
+            http         = {http}
+            https        = {https}
+            certificates = ["lan"]
+            redirect_to_https = false
+            [[gateway.route]]
+            hostnames = ["*.vanillax.me"]
+            respond   = {{ body = "served" }}
+            """, more=more, server='workers = 2\nlog = { requests = false }', **options)
+        make_pair(postern.directory, "tls")
+        postern.https, postern.http = https, http
+        return postern
+
+    def fetch(self, postern):
+        """One request on a connection of its own, over TLS 1.3."""
+        context = ssl.create_default_context(cafile=str(postern.directory / "tls.crt"))
+        with socket.create_connection(("127.0.0.1", postern.https), 30 * SLOW) as plain, \
+                context.wrap_socket(plain, server_hostname="app.vanillax.me") as secure:
+            secure.sendall(b"GET / HTTP/1.1\r\nHost: app.vanillax.me\r\nConnection: close\r\n\r\n")
+            got = b""
+            while chunk := secure.recv(4096):
+                got += chunk
+        assert got.startswith(b"HTTP/1.1 200") and got.endswith(b"served"), got
+
+    def test_no_connection_is_refused(self):
+        with self.gateway() as postern:
+            with Askers(*[lambda: self.fetch(postern)] * 4) as askers:
+                for _ in range(3):
+                    mark = askers.good
+                    wait_until("answers", lambda mark=mark: askers.good > mark + 30)
+                    postern.restart()
+            self.assertEqual(askers.bad, [])
+            self.assertGreater(askers.good, 90)
+
+
+if __name__ == "__main__":
+    unittest.main()
