@@ -5,6 +5,7 @@
 set -eu
 cd "$(dirname "$0")/../.."
 output=${1:-build-deb}
+[ -n "${POSTERN_BINARY:-}" ] || sh packaging/install-packages.sh package
 mkdir -p "$output"
 output=$(cd "$output" && pwd)
 rm -f "$output"/postern_*.deb

@@ -8,15 +8,18 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import unittest
 
+from docs_test import blocks
 from lab import BINARY, SLOW, Case, Upstream, wait_until
 
 ROOT = pathlib.Path(__file__).parents[2]
 NEWNS, NEWNET, PRIVATE = 0x20000, 0x40000000, 0x40000
 CONFIG, ZONE = "etc/postern/postern.toml", "etc/postern/zones/home.arpa.zone"
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 RESOLVER = "192.168.77.53"
 UNIT = "lib/systemd/system/postern.service"
 PUBLIC = "www.example.com. 60 A 203.0.113.9\nnas.home.arpa. 60 A 203.0.113.10"
@@ -122,8 +125,12 @@ class Package(Case):
             call("mount", "--rbind", f"/{name}", self.root / name)
         call("mount", "-t", "tmpfs", "tmpfs", self.root / "run")
         self.addCleanup(call, "umount", "--lazy", base / "root", base / "layer")
-        for name in ("usr/sbin/policy-rc.d", CONFIG):
+        for name in ("usr/sbin/policy-rc.d", CONFIG, "etc/dpkg/dpkg.cfg.d/docker"):
             (self.root / name).unlink(missing_ok=True)
+        (self.root / "var/lib/man-db/auto-update").unlink(missing_ok=True)  # takes long
+        resolv = self.root / "etc/resolv.conf"
+        resolv.unlink(missing_ok=True)
+        resolv.write_text(f"nameserver {RESOLVER}\n")
 
     def with_systemd(self):
         """As if it ran: units are found by deb-systemd-invoke, and systemctl is ours."""
@@ -135,11 +142,10 @@ class Package(Case):
             path.chmod(0o755)
 
     def inside(self, *words):
-        path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-        return call("chroot", self.root, *words, env={"PATH": path, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"})
+        return call("chroot", self.root, *words, env={"PATH": PATH, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"})
 
     def dpkg(self, *words):
-        return self.inside("dpkg", "--no-triggers", "--force-confold", "--force-unsafe-io", *words)
+        return self.inside("dpkg", "--force-confold", "--force-unsafe-io", *words)
 
     def install(self, package):
         shutil.copy(package, self.root / "root/postern.deb")
@@ -184,8 +190,6 @@ class Package(Case):
 
     def test_a_life_from_install_to_purge(self):
         self.new_system()
-        (self.root / "etc/resolv.conf").unlink(missing_ok=True)
-        (self.root / "etc/resolv.conf").write_text(f"nameserver {RESOLVER}\n")
         with resolver_elsewhere():
             self.install(self.first)
             self.assert_installed()
@@ -261,6 +265,68 @@ class Package(Case):
         said = self.install(self.newer(self.first, "9.10", {}))
         self.assert_says(said, "did you mean", "The old version goes on serving", "systemctl restart postern")
         self.assertEqual([line for line in self.told() if "restart" in line], [])
+
+    # The page.
+
+    def test_the_page_is_followed(self):
+        self.new_system()
+        self.with_systemd()
+        resolved = self.root / "run/systemd/resolve/resolv.conf"
+        resolved.parent.mkdir()
+        resolved.write_text(f"nameserver {RESOLVER}\n")
+        self.server = None
+        self.commands = []
+        with resolver_elsewhere():
+            for number, language, text in blocks(ROOT / "docs/install.md"):
+                self.commands.append(f"line {number}")
+                {"sh": self.follow, "ini": self.add_to_unit}[language](text)
+        self.assertIsNone(self.server)
+        self.assertGreater(len(self.commands), 15)
+
+    def follow(self, text):
+        for line in text.strip().splitlines():
+            self.commands.append(line)
+            if line == "sh packaging/deb/build.sh":
+                (self.root / "root/build-deb").mkdir()
+                shutil.copy(self.first, self.root / "root/build-deb")
+                continue
+            if line.startswith("apt-get"):
+                line = line.replace("apt-get", f"apt-get -o Dpkg::Options::=--force-confold -o DPkg::Path={PATH}")
+            printed = self.inside("sh", "-c", f"cd /root && {line}")
+            if line.startswith("dig"):
+                self.assertEqual(printed, "203.0.113.9\n")
+            for told in self.told():
+                self.obey(told.split())
+
+    def obey(self, words):
+        """What systemd would do with the service."""
+        verb, units = words[1], [word for word in words[2:] if not word.startswith("-")]
+        if verb not in ("start", "stop", "restart", "reload", "enable"):
+            return
+        for unit in units:
+            unit = unit if "." in unit else f"{unit}.service"
+            if words[0] == "systemctl" and unit != "systemd-resolved.service":
+                self.assertTrue((self.root / "lib/systemd/system" / unit).exists(), unit)
+            if unit != "postern.service" or verb == "enable":
+                continue
+            if verb == "reload":
+                self.server.send_signal(signal.SIGHUP)
+                self.assertIn("is served", next(line for line in self.server.stderr if "reload" in line and "reading" not in line))
+            if verb in ("stop", "restart") and self.server:
+                self.stop(self.server)
+                self.server = None
+                (self.root / "root/active").unlink()
+            if verb in ("start", "restart") and not self.server:
+                self.server = self.serve()
+                wait_until("an answer", lambda: self.answers(self.server))
+                (self.root / "root/active").touch()
+
+    def add_to_unit(self, text):
+        folder = self.root / "etc/systemd/system/postern-dns.socket.d"
+        folder.mkdir()
+        (folder / "override.conf").write_text(text)
+        said = self.inside("/usr/bin/systemd-analyze", "verify", "--man=no", "/lib/systemd/system/postern-dns.socket")
+        self.assertEqual(said, "")
 
 
 if __name__ == "__main__":
