@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::uint64_t kTickMs = 1000;
 constexpr std::uint64_t kDrainTickMs = 10;
+constexpr std::uint64_t kLastAcceptedMs = 5000;  // for those who came while others finished
 
 // A limit of the process, as this worker's share.
 template <class T>
@@ -176,6 +177,9 @@ void Worker::drop_retired() {
 
 void Worker::end_when_drained() {
   const std::uint64_t now_ms = loop_.now_ms();
+  const bool in_time = now_ms + kLastAcceptedMs < gateway_until_ms_;
+  if (gateway_.accepting() && in_time && !gateway_.older_drained()) return;
+  gateway_.stop_accepting();
   if (!gateway_.drained() && now_ms < gateway_until_ms_) return;
   drain_dns();
   if (dns_is_drained() || now_ms >= dns_until_ms_) loop_.stop();

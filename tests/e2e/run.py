@@ -61,6 +61,8 @@ def main():
             print(f"{name:24} {good:4} passed {bad:4} failed {seconds:6.1f} s", flush=True)
             if bad:
                 print(text, flush=True)
+            for line in re.findall(r"^.* DID NOT RUN.*$", text, re.M):
+                print(line, flush=True)
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
 

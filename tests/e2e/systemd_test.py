@@ -5,6 +5,7 @@ import concurrent.futures
 import ctypes
 import os
 import re
+import signal
 import socket
 import ssl
 import subprocess
@@ -249,7 +250,7 @@ class Restart(SocketCase):
 
 
 class Gateway(SocketCase):
-    def gateway(self, **options):
+    def gateway(self, config="", **options):
         https, http = free_port(), free_port()
         more = [("postern-gateway.socket", bound(STREAM, "127.0.0.1", port)) for port in (https, http)]
         more.append(("postern-quic.socket", bound(DGRAM, "127.0.0.1", https)))
@@ -265,20 +266,22 @@ class Gateway(SocketCase):
             https        = {https}
             certificates = ["lan"]
             redirect_to_https = false
+            publish_dns = true
             [[gateway.route]]
             hostnames = ["*.vanillax.me"]
             respond   = {{ body = "served" }}
+            {config}
             """, more=more, server='workers = 2\nlog = { requests = false }', **options)
         make_pair(postern.directory, "tls")
         postern.https, postern.http = https, http
         return postern
 
-    def fetch(self, postern):
+    def fetch(self, postern, host="app.vanillax.me"):
         """One request on a connection of its own, over TLS 1.3."""
         context = ssl.create_default_context(cafile=str(postern.directory / "tls.crt"))
         with socket.create_connection(("127.0.0.1", postern.https), 30 * SLOW) as plain, \
-                context.wrap_socket(plain, server_hostname="app.vanillax.me") as secure:
-            secure.sendall(b"GET / HTTP/1.1\r\nHost: app.vanillax.me\r\nConnection: close\r\n\r\n")
+                context.wrap_socket(plain, server_hostname=host) as secure:
+            secure.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
             got = b""
             while chunk := secure.recv(4096):
                 got += chunk
@@ -293,6 +296,55 @@ class Gateway(SocketCase):
                     postern.restart()
             self.assertEqual(askers.bad, [])
             self.assertGreater(askers.good, 90)
+
+    def test_while_a_download_ends_others_are_served(self):
+        with SlowBackend() as slow, self.gateway(f"""
+            [[gateway.route]]
+            hostnames = ["slow.vanillax.me"]
+            backends  = [{{ url = "http://127.0.0.1:{slow.port}" }}]
+            """) as postern, concurrent.futures.ThreadPoolExecutor() as pool:
+            download = pool.submit(self.fetch, postern, "slow.vanillax.me")
+            self.assertTrue(slow.asked.wait(20 * SLOW))
+            postern.process.send_signal(signal.SIGTERM)
+            postern.wait_log("stopping")
+            for _ in range(20):
+                began = time.monotonic()
+                self.fetch(postern)
+                self.assertLess(time.monotonic() - began, 5 * SLOW)
+                self.assertEqual(len(postern.ask("a.vanillax.me.", timeout=5).answer), 1)
+            self.assertIsNone(postern.process.poll(), "the download keeps it")
+            self.assertFalse(download.done())
+            slow.answer.set()
+            download.result()
+            self.assertEqual(postern.process.wait(20 * SLOW), 0)
+            waiting = pool.submit(self.fetch, postern)
+            postern.start()
+            waiting.result()
+
+
+class SlowBackend:
+    """Answers one request when it is told to."""
+
+    def __init__(self):
+        self.asked, self.answer = threading.Event(), threading.Event()
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+
+    def __enter__(self):
+        threading.Thread(target=self._serve, daemon=True).start()
+        return self
+
+    def __exit__(self, *error):
+        self.answer.set()
+        self.socket.close()
+
+    def _serve(self):
+        client, _ = self.socket.accept()
+        with client:
+            client.recv(4096)
+            self.asked.set()
+            self.answer.wait(60 * SLOW)
+            client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\nserved")
 
 
 if __name__ == "__main__":
