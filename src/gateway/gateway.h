@@ -38,8 +38,14 @@ class Gateway {
   void stop_listening(const Endpoint& tcp);
   void stop_quic(const Endpoint& udp);
 
-  /// No new connections; two-step GOAWAY, Connection: close; what is under way finishes.
+  /// No new connections; two-step GOAWAY, Connection: close; what is under way finishes. Listeners
+  /// of HTTP whose sockets are shared go on until stop_accepting(), so that nobody waits meanwhile.
   void drain();
+  /// Those who came before drain() have gone.
+  bool older_drained() const;
+  /// The shared listeners, too; who came since is told to end.
+  void stop_accepting();
+  bool accepting() const;
   bool drained() const;
 
   /// Who is told of single clients; outlives the gateway.

@@ -21,7 +21,9 @@
 #include "server/client_log.h"
 #include "server/listen.h"
 #include "server/metrics.h"
+#include "server/passed_sockets.h"
 #include "server/report.h"
+#include "server/service_manager.h"
 #include "server/signals.h"
 #include "server/snapshot.h"
 #include "server/system.h"
@@ -57,8 +59,9 @@ void mask_signals(int how, std::initializer_list<int> signals) {
 
 class Server {
  public:
-  Server(const RunOptions& options, std::shared_ptr<const Snapshot> snapshot)
+  Server(const RunOptions& options, PassedSockets passed, std::shared_ptr<const Snapshot> snapshot)
       : config_file_(options.config_file),
+        passed_(std::move(passed)),
         abandon_(options.abandon),
         snapshot_(std::move(snapshot)),
         mailbox_(loop_),
@@ -68,7 +71,10 @@ class Server {
             loop_, [this] { want_certificates(); }, kCertificateWatch),
         certificate_look_(loop_, [this] { look_at_certificates(); }),
         retire_(loop_, [this] { drop_retired(); }),
-        stop_report_(loop_, [this] { report_stopping(); }) {}
+        stop_report_(loop_, [this] { report_stopping(); }),
+        manager_(loop_, [this](ServiceManager::Alive alive) {
+          gather_counts([alive = std::move(alive)](const WorkerCounts&) { alive(); });
+        }) {}
 
   Result<void> open();
   void serve();
@@ -83,6 +89,7 @@ class Server {
   Result<void> open_sockets_of_start(std::vector<Sockets>* sockets);
   Result<void> become_configured_user() const;
   void log_start() const;
+  std::string serving_text() const;
 
   void want_reload();
   void want_zones();
@@ -107,6 +114,7 @@ class Server {
   ServerState state() const;
 
   std::string config_file_;
+  PassedSockets passed_;
   std::function<void()> abandon_;
   std::shared_ptr<const Snapshot> snapshot_;
   std::shared_ptr<dns::Cache> cache_;
@@ -123,6 +131,7 @@ class Server {
   Watcher zone_watcher_, certificate_watcher_;
   net::Timer certificate_look_;
   net::Timer retire_, stop_report_;
+  ServiceManager manager_;
   std::vector<std::unique_ptr<Signal>> signals_;
   std::unique_ptr<AdminServer> admin_;
   std::uint64_t admin_refused_before_ = 0;  // of admin listeners that are gone
@@ -170,7 +179,7 @@ bool Server::changes_user() const {
 Result<void> Server::open_sockets_of_start(std::vector<Sockets>* sockets) {
   std::optional<SocketsOf> owner;
   if (changes_user()) owner.emplace(config().server.user);
-  auto opened = open_added({}, listening_, worker_count_);
+  auto opened = open_added({}, listening_, worker_count_, passed_);
   if (!opened) return tl::unexpected(opened.error());
   for (ListenChange& own : *opened) sockets->push_back(std::move(own.added));
   return open_admin(config().server.admin);
@@ -205,8 +214,11 @@ Result<void> Server::open() {
   return {};
 }
 
+std::string Server::serving_text() const { return fmt::format("serving {}", config_file_); }
+
 void Server::log_start() const {
   log_listening(listening_);
+  log_passed(passed_, listening_);
   if (admin_ != nullptr) {
     log_info("listening", "{} admin: /metrics /healthz /readyz", admin_->local().to_string());
   }
@@ -229,6 +241,7 @@ void Server::serve() {
   watch_files();
   expiry_warned_ms_ = loop_.now_ms();  // the configuration's warnings say so now
   certificate_look_.start_every(kCertificateLookMs);
+  manager_.ready(serving_text());
   loop_.run();
   for (const auto& worker : workers_) worker->join();
 }
@@ -264,6 +277,7 @@ void Server::begin_next() {
     // A zone edit that is waiting goes on waiting: the reload may be refused.
     reload_wanted_ = false;
     log_info("reload", "reading {}", config_file_);
+    manager_.reloading();
     background_.run([this, file = config_file_, current = snapshot_] {
       auto result = std::make_shared<SnapshotResult>(load_snapshot(file, current.get()));
       return [this, result] { finish_reload(std::move(*result)); };
@@ -293,11 +307,15 @@ void Server::finish_reload(SnapshotResult result) {
     ++counted_.reloads;
     counted_.last_reload_good_s = static_cast<std::uint64_t>(std::time(nullptr));
     log_served(*snapshot_);
+    log_passed(passed_, listening_);
     log_info("reloaded", "{} is served", config_file_);
+    manager_.ready(serving_text());
   } else {
     ++counted_.reloads_refused;
     log_error("reload_refused", "{}; the configuration as it was goes on being served",
               taken.error().detail);
+    manager_.ready(fmt::format("{} was edited and refused ({}); as it was, it goes on being served",
+                               config_file_, taken.error().detail));
   }
   begin_next();
 }
@@ -314,7 +332,7 @@ void Server::warn_of_unchangeable(const Config& next) const {
 // The sockets that have to be opened are opened here, before anything changes.
 Result<void> Server::take_over(std::shared_ptr<const Snapshot> next) {
   ListenPlan plan = listen_plan(next->config.listen, next->site());
-  auto changes = open_added(listening_, plan, worker_count_);
+  auto changes = open_added(listening_, plan, worker_count_, passed_);
   if (!changes) return tl::unexpected(changes.error());
   if (auto admin = open_admin(next->config.server.admin); !admin) return admin;
   warn_of_unchangeable(next->config);
@@ -445,6 +463,7 @@ void Server::stop() {
   const DrainLimits limits;
   log_info("stopping", "finishing what is under way, {} s at most; a second signal ends it at once",
            (config().listeners.empty() ? limits.dns_ms : limits.gateway_ms) / 1000);
+  manager_.stopping("finishing what is under way");
   for (const auto& worker : workers_) worker->drain(limits);
   stop_report_.start_every(kStopReportMs);
 }
@@ -531,7 +550,7 @@ int run(const RunOptions& options) {
     return 1;
   }
   configure_log(read.snapshot->config.server.log);
-  Server server(options, std::move(read.snapshot));
+  Server server(options, PassedSockets::take(), std::move(read.snapshot));
   if (auto opened = server.open(); !opened) {
     fmt::print(stderr, "postern: {}\n", opened.error().detail);
     return 1;

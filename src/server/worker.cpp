@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::uint64_t kTickMs = 1000;
 constexpr std::uint64_t kDrainTickMs = 10;
+constexpr std::uint64_t kLastAcceptedMs = 5000;  // for those who came while others finished
 
 // A limit of the process, as this worker's share.
 template <class T>
@@ -79,6 +80,7 @@ Result<void> Worker::open() { return serve(std::move(sockets_)); }
 
 Result<void> Worker::serve(Sockets sockets) {
   for (net::Fd& fd : sockets.udp) {
+    dns_is_shared_ = dns_is_shared_ || fd.is_shared();
     auto service = nameserver::UdpService::open(loop_, std::move(fd), resolver_);
     if (!service) return tl::unexpected(service.error());
     udp_.push_back(std::move(*service));
@@ -114,14 +116,20 @@ void Worker::collect(std::function<void(WorkerCounts)> take) {
 
 void Worker::drain(const DrainLimits& limits) {
   mailbox_.post([this, limits] {
-    for (const auto& service : udp_) service->drain();
-    tcp_.drain();
-    gateway_.drain();
     draining_ = true;
-    dns_until_ms_ = loop_.now_ms() + limits.dns_ms;
     gateway_until_ms_ = loop_.now_ms() + limits.gateway_ms;
+    dns_drain_ms_ = limits.dns_ms;
+    gateway_.drain();
+    if (!dns_is_shared_) drain_dns();
     tick_.start_every(kDrainTickMs);
   });
+}
+
+void Worker::drain_dns() {
+  if (std::exchange(dns_draining_, true)) return;
+  dns_until_ms_ = loop_.now_ms() + dns_drain_ms_;
+  for (const auto& service : udp_) service->drain();
+  tcp_.drain();
 }
 
 // Connections that wait at a listener that goes are still served as they were meant to be; those
@@ -172,9 +180,12 @@ void Worker::drop_retired() {
 
 void Worker::end_when_drained() {
   const std::uint64_t now_ms = loop_.now_ms();
-  const bool dns_done = dns_is_drained() || now_ms >= dns_until_ms_;
-  const bool gateway_done = gateway_.drained() || now_ms >= gateway_until_ms_;
-  if (dns_done && gateway_done) loop_.stop();
+  const bool in_time = now_ms + kLastAcceptedMs < gateway_until_ms_;
+  if (gateway_.accepting() && in_time && !gateway_.older_drained()) return;
+  gateway_.stop_accepting();
+  if (!gateway_.drained() && now_ms < gateway_until_ms_) return;
+  drain_dns();
+  if (dns_is_drained() || now_ms >= dns_until_ms_) loop_.stop();
 }
 
 bool Worker::dns_is_drained() const {

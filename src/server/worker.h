@@ -56,7 +56,8 @@ class Worker {
   void reload(WorkerPlan plan, ListenChange change = {});
   /// `take` is called on the worker's thread.
   void collect(std::function<void(WorkerCounts)> take);
-  /// No new queries and requests; the loop ends when all replies have left, or time is up.
+  /// No new queries and requests; the loop ends when all replies have left, or time is up. Where
+  /// the sockets are kept by a service manager, DNS is served until the gateway is done.
   void drain(const DrainLimits& limits);
 
   void join() { thread_.join(); }
@@ -69,6 +70,7 @@ class Worker {
   void apply(WorkerPlan plan, ListenChange change);
   void apply(WorkerPlan plan);
   void remove_listeners(const ListenChange& change);
+  void drain_dns();
   void drop_retired();
   WorkerCounts counts() const;
   bool dns_is_drained() const;
@@ -86,8 +88,9 @@ class Worker {
   gateway::Gateway gateway_;
   nameserver::UdpServiceCounts past_udp_;  // of services that are gone
   net::Timer tick_;  // also keeps the loop running when nothing is listened on
-  bool draining_ = false;
-  std::uint64_t dns_until_ms_ = 0, gateway_until_ms_ = 0;  // while draining
+  bool draining_ = false, dns_draining_ = false;
+  bool dns_is_shared_ = false;  // what comes after the last answer is not lost
+  std::uint64_t dns_drain_ms_ = 0, dns_until_ms_ = 0, gateway_until_ms_ = 0;  // while draining
   net::Mailbox mailbox_;
   std::thread thread_;
 };
