@@ -19,6 +19,7 @@
 #include "cli/check.h"
 #include "cli/doctor.h"
 #include "cli/explain.h"
+#include "cli/record_text.h"
 #include "net/tls.h"
 #include "server/config.h"
 #include "server/config_values.h"
@@ -57,9 +58,10 @@ std::optional<Chosen> choose(const std::string& named) {
 }
 
 int run(Chosen& chosen) {
-  if (!chosen.example) return postern::server::run({chosen.file, {}, [] {}});
+  const postern::server::Wording wording{postern::cli::explanation_of, postern::cli::answer_lines};
+  if (!chosen.example) return postern::server::run({chosen.file, {}, [] {}, wording});
   return postern::server::run(
-      {chosen.file, chosen.example->greeting(), [&chosen] { chosen.example->remove(); }});
+      {chosen.file, chosen.example->greeting(), [&chosen] { chosen.example->remove(); }, wording});
 }
 
 void say_what_is_looked_at(const Chosen& chosen) {
@@ -99,7 +101,7 @@ int serve_command_line(int argc, char** argv) {
       app.add_subcommand("check", "read everything that run would, list all problems");
   auto* explain_command =
       app.add_subcommand("explain", "say what would be answered, and which line says so");
-  postern::cli::ExplainOptions options;
+  postern::server::ExplainQuestion options;
   explain_command->add_option("NAME", options.name, "a domain name, or a URL")->required();
   explain_command->add_option("TYPE", options.type, "a record type, such as A or HTTPS")
       ->capture_default_str();
@@ -141,8 +143,7 @@ int serve_command_line(int argc, char** argv) {
     examined.config_file = chosen->file;
     return postern::cli::doctor(examined);
   }
-  options.config_file = chosen->file;
-  return postern::cli::explain(options);
+  return postern::cli::explain(options, chosen->file);
 }
 
 }  // namespace

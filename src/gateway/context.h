@@ -15,6 +15,7 @@
 #include "gateway/daily_clients.h"
 #include "gateway/host_resolver.h"
 #include "gateway/site.h"
+#include "gateway/stray_clients.h"
 #include "net/loop.h"
 #include "net/stream.h"
 
@@ -116,6 +117,7 @@ struct Context {
   Random random;
   Graveyard graveyard;
   DailyClients ech_clients;
+  StrayClients ech_tried;
   LogLimit abuse_log{10'000}, handshake_log{10'000};
   std::vector<std::unique_ptr<Exchange>> idle_exchanges;
   /// Over, but maybe still on the call stack: idle from the next turn on.

@@ -94,7 +94,7 @@ void Exchange::finish(bool cut) {
 }
 
 void Exchange::log() {
-  if (info_ == nullptr || !site_->site->log_requests) return;
+  if (info_ == nullptr || !context_.access_log.wants(site_->site->log_requests)) return;
   const std::uint64_t now = monotonic_us();
   AccessRecord record;
   record.listener = listener_->settings.name;
@@ -113,7 +113,7 @@ void Exchange::log() {
   if (backend_ != nullptr) record.backend = backend_->text();
   record.request_id = request_.fields.value("x-request-id");
   record.failure = failure_;
-  context_.access_log.write(record);
+  context_.access_log.note(record, site_->site->log_requests);
 }
 
 }  // namespace postern::gateway

@@ -8,6 +8,8 @@
 
 #include "base/address.h"
 #include "base/result.h"
+#include "base/top_list.h"
+#include "gateway/access_log.h"
 #include "gateway/counts.h"
 #include "gateway/host_resolver.h"
 #include "gateway/site.h"
@@ -42,6 +44,12 @@ class Gateway {
   bool drained() const;
 
   GatewayCounts counts() const;
+
+  /// Who tried QUIC, who Encrypted Client Hello. Keys: the address, 4 or 16 bytes.
+  std::vector<TopEntry> quic_clients();
+  std::vector<TopEntry> ech_clients();
+  /// nullptr: nobody follows. It outlives the gateway, or is taken back.
+  void follow(RequestFollower* follower);
 
  private:
   struct Impl;

@@ -9,6 +9,7 @@
 #include "base/address.h"
 #include "base/result.h"
 #include "gateway/quic_limits.h"
+#include "gateway/stray_clients.h"
 #include "net/loop.h"
 #include "net/socket.h"
 #include "net/udp.h"
@@ -25,6 +26,7 @@ struct QuicCounts {
 struct QuicShared {
   QuicLimits limits;
   QuicCounts counts;
+  StrayClients clients;  ///< that were refused
 };
 
 class QuicRejecter final : public net::UdpReader {

@@ -42,6 +42,11 @@ void log_query(Bytes query, const Client& client, const dns::Decision& decision,
            replied ? dns::rcode_text(decision.rcode) : "dropped", monotonic_us() - began_us);
 }
 
+// A query from before somebody looked at the clock took no time that we know of.
+std::uint64_t took_us(std::uint64_t began_us) {
+  return began_us == 0 ? 0 : monotonic_us() - began_us;
+}
+
 }  // namespace
 
 struct Resolver::Impl {
@@ -84,6 +89,7 @@ struct Resolver::Impl {
   void refresh(const dns::Decision& decision, const std::shared_ptr<const ResolverSnapshot>& from);
   void count(Bytes query, const Client& client, const dns::Decision& decision,
              std::uint64_t began_us);
+  bool is_timed() const { return settings.log_queries || follower != nullptr; }
 
   bool wait(Bytes query, const Client& client, ReplyLater& later, const dns::Decision& decision,
             std::uint64_t began_us, dns::ImageView* failure);
@@ -99,6 +105,8 @@ struct Resolver::Impl {
   ResolverSettings settings;
   std::shared_ptr<const ResolverSnapshot> snapshot;
   RateLimit rate_limit{0, 0};
+  QueryTops tops;
+  QueryFollower* follower = nullptr;
   ResolverCounts counts;
   Deadlines deadlines;
   Pool<Pending> pool;
@@ -148,11 +156,13 @@ void Resolver::Impl::count(Bytes query, const Client& client, const dns::Decisio
     ++counts.dropped;
   }
   if (settings.log_queries) log_query(query, client, decision, began_us);
+  tops.count(query, client, loop.now_ms());
+  if (follower != nullptr) follower->seen({query, client, decision, took_us(began_us)});
 }
 
 std::size_t Resolver::Impl::handle(Bytes query, const Client& client, MutableBytes reply,
                                    ReplyLater& later) {
-  const std::uint64_t began_us = settings.log_queries ? monotonic_us() : 0;
+  const std::uint64_t began_us = is_timed() ? monotonic_us() : 0;
   ++counts.by_transport[static_cast<std::size_t>(client.transport)];
   if (!client.is_stream()) {
     const auto verdict = rate_limit.take(client.peer.ip, loop.now_ms());
@@ -295,6 +305,10 @@ void Resolver::reconfigure(dns::Cache& cache, const ResolverSettings& settings) 
   impl_->settings = settings;
   if (new_limit) impl_->rate_limit = {rate, rate};
 }
+
+void Resolver::follow(QueryFollower* follower) { impl_->follower = follower; }
+
+QueryTops& Resolver::tops() { return impl_->tops; }
 
 const ResolverCounts& Resolver::counts() const { return impl_->counts; }
 

@@ -13,6 +13,7 @@
 #include "dns/cache.h"
 #include "dns/policy.h"
 #include "nameserver/forwarder.h"
+#include "nameserver/query_watch.h"
 #include "nameserver/transport.h"
 #include "net/loop.h"
 
@@ -66,6 +67,10 @@ class Resolver final : public QueryHandler {
   /// from the loop.
   void swap_snapshot(std::shared_ptr<const ResolverSnapshot> snapshot);
   void reconfigure(dns::Cache& cache, const ResolverSettings& settings);
+
+  /// nullptr: nobody follows. It outlives the resolver, or is taken back.
+  void follow(QueryFollower* follower);
+  QueryTops& tops();
 
   const ResolverCounts& counts() const;
   std::size_t pending() const;  ///< queries that wait; 0 when drained

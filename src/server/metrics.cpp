@@ -186,6 +186,11 @@ void add_server(Page* page, const ServerState& state) {
   page->counter("zone_edits_refused_total", "Edited zones refused", state.zone_edits_refused);
   page->counter("admin_refused_total", "Connections to server.admin refused: too many at a time",
                 state.admin_refused);
+  page->counter("admin_denied_total", "Requests to server.admin without the right to be answered",
+                state.admin_denied);
+  page->gauge("live_log_followers", "Who follows the live log now", state.followers);
+  page->counter("live_log_dropped_total", "Lines of the live log left out for its limits",
+                state.follow_dropped);
 }
 
 }  // namespace
