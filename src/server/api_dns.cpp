@@ -118,11 +118,14 @@ Json cache_totals(const ServerState& server) {
           {"evictions", cache.evictions}};
 }
 
-std::string view_of(const dns::Policy& policy, std::uint64_t id) {
+// Those that have this in common; none: of an earlier configuration. "": clients of no view.
+Json views_of(const dns::Policy& policy, std::uint64_t id) {
+  Json names = Json::array();
   for (const dns::View& view : policy.views) {
-    if (view.policy.id == id) return view.policy.name;
+    if (view.policy.id == id) names.push_back(view.policy.name);
   }
-  return policy.everyone.id == id ? "" : "of an earlier configuration";
+  if (policy.everyone.id == id) names.push_back("");
+  return names;
 }
 
 template <class Counters>
@@ -169,7 +172,7 @@ Json cache_json(const Snapshot& snapshot, const std::string& name,
                     {"age_s", one.age_s},
                     {"stale", one.stale},
                     {"failure", one.head.failure},
-                    {"view", view_of(*snapshot.resolver->policy, one.policy_id)},
+                    {"views", views_of(*snapshot.resolver->policy, one.policy_id)},
                     {"dnssec_ok", one.dnssec_ok},
                     {"checking_disabled", one.checking_disabled},
                     {"records", lines[i]}});

@@ -10,10 +10,8 @@
 #include "server/fingerprint.h"
 
 namespace postern::server {
-namespace {
 
-// The file's only line, "" when it is no token.
-std::string token_in(const std::string& path) {
+std::string admin_token_in(const std::string& path) {
   std::vector<std::uint8_t> buffer(kTokenBytesMax + 2);
   const net::Fd fd = open_to_read(path);
   if (!fd) return {};
@@ -24,8 +22,6 @@ std::string token_in(const std::string& path) {
       std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c <= '~'; });
   return fits && clean ? text : std::string();
 }
-
-}  // namespace
 
 void check_admin_token(Reader& reader, Document& document) {
   ServerSettings& server = document.config.server;
@@ -47,7 +43,7 @@ void check_admin_token(Reader& reader, Document& document) {
                                     server.admin_token_file, why));
     return;
   }
-  server.admin_token = token_in(server.admin_token_file);
+  server.admin_token = admin_token_in(server.admin_token_file);
   if (!server.admin_token.empty()) return;
   reader.error(place,
                fmt::format("server.admin_token_file: '{}' has no token; one line of {} to {} "
