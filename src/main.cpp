@@ -16,6 +16,7 @@
 #include <fmt/ranges.h>
 #include <CLI/CLI.hpp>
 
+#include "cli/admin_command_line.h"
 #include "cli/check.h"
 #include "cli/doctor.h"
 #include "cli/explain.h"
@@ -31,7 +32,7 @@ namespace {
 using postern::server::Example;
 
 constexpr int kWrongUse = 2;
-constexpr std::array<std::string_view, 4> kLaterCommands{"status", "reload", "cache", "import"};
+constexpr std::array<std::string_view, 1> kLaterCommands{"import"};
 
 /// The configuration at hand: the file named with -c, the default file, or the built-in example.
 struct Chosen {
@@ -125,6 +126,7 @@ int serve_command_line(int argc, char** argv) {
   for (CLI::App* command : {run_command, check_command, explain_command, doctor_command}) {
     add_config_option(command, &file);
   }
+  postern::cli::AdminCommandLine admin_commands(app);
   if (const auto wrong = wrong_command(app, argc, argv)) {
     fmt::print(stderr, "postern: {}\n", *wrong);
     return kWrongUse;
@@ -134,6 +136,7 @@ int serve_command_line(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kWrongUse;
   }
+  if (const auto done = admin_commands.run()) return *done;
   std::optional<Chosen> chosen = choose(file);
   if (!chosen) return 1;
   if (run_command->parsed()) return run(*chosen);

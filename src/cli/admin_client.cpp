@@ -145,9 +145,9 @@ std::string AdminClient::request(std::string_view method, std::string_view path,
   for (const auto& [name, value] : parameters) {
     target += fmt::format("{}{}={}", std::exchange(mark, '&'), name, encoded(value));
   }
-  return fmt::format("{} {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{}{}{}\r\n", method, target,
-                     server_.to_string(), token_.empty() ? "" : "Authorization: Bearer ", token_,
-                     token_.empty() ? "" : "\r\n");
+  return fmt::format("{} {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{}{}{}\r\n", method,
+                     target, server_.to_string(), token_.empty() ? "" : "Authorization: Bearer ",
+                     token_, token_.empty() ? "" : "\r\n");
 }
 
 Result<AdminAnswer> AdminClient::ask(std::string_view method, std::string_view path,
@@ -182,7 +182,8 @@ Result<void> AdminClient::follow(std::string_view path, const Parameters& parame
       text.erase(0, end + 4);
       in_body = true;
     }
-    for (std::size_t end = 0; (end = text.find('\n')) != std::string::npos; text.erase(0, end + 1)) {
+    for (std::size_t end = 0; (end = text.find('\n')) != std::string::npos;
+         text.erase(0, end + 1)) {
       if (!take(std::string_view(text).substr(0, end))) return false;
     }
     return text.size() <= kLineBytesMax;

@@ -129,8 +129,8 @@ int flush_cache(const CacheOptions& options) {
   int status = 0;
   Parameters parameters;
   if (!options.name.empty()) parameters.emplace_back("name", options.name);
-  const Json said = ask("cache flush", options.where, "POST", "/api/v1/cache/flush", parameters,
-                        &status);
+  const Json said =
+      ask("cache flush", options.where, "POST", "/api/v1/cache/flush", parameters, &status);
   if (said.is_null()) return 1;
   fmt::print("{} forgotten\n", counted(said["flushed"].get<std::size_t>(), "answer"));
   return 0;

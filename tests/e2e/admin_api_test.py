@@ -10,6 +10,7 @@ import re
 import socket
 import subprocess
 import time
+import unittest
 import urllib.parse
 
 import jsonschema
@@ -351,3 +352,73 @@ class AccessTest(Case):
                 with socket.create_connection(("127.0.0.1", postern.admin_port), 5 * SLOW) as connection:
                     connection.sendall(head)
                     self.assertEqual(connection.recv(4096)[9:12], status, head[:40])
+
+
+class CommandTest(ApiCase):
+    def command(self, *words, status=0):
+        got, out, err = run(*words, "-c", self.gateway.config_path)
+        self.assertEqual(got, status, out + err)
+        return out
+
+    def test_status_says_the_same_in_a_terminal(self):
+        self.gateway.ask("www.example.com")
+        self.gateway.curl(f"http://{HOST}/")
+        said = self.command("status")
+        for pattern in (r"^postern +0\.\d+\.\d+, up \d+ s, 2 workers", r"^config .* is what runs",
+                        r"^cache +\d+ answers?, ", r"^zones +home\.arpa serial 1, 4 records$",
+                        rf"^upstreams +\. {re.escape(self.up.url())} good, [\d.]+ ms",
+                        rf"^backends +{HOST} to {re.escape(self.backend.url)} good",
+                        r"^certificates +lan .* days left$", r"^clients +\d+ 127\.0\.0\.1$"):
+            self.assertRegex(said, re.compile(pattern, re.M))
+        self.assertNotIn("\x1b", said)
+        whole = json.loads(self.command("status", "--json"))
+        for path in ("status", "dns", "gateway", "clients", "traffic"):
+            jsonschema.Draft202012Validator(schema_of(f"/api/v1/{path}", "get", 200)).validate(whole[path])
+
+    def test_status_shows_drift_and_fails(self):
+        good = self.gateway.config_path.read_text(encoding="utf-8")
+        self.assertEqual(self.command("reload"), "reloaded\n")
+        self.gateway.config_path.write_text(good + "\n# edited\n", encoding="utf-8")
+        self.addCleanup(self.gateway.config_path.write_text, good, encoding="utf-8")
+        wait_until("the edit to be seen", lambda: run("status", "-c", self.gateway.config_path)[0] == 1)
+        self.assertIn("it was edited; a reload would take it over", self.command("status", status=1))
+        self.assertEqual(self.command("reload"), "reloaded\n")
+        self.assertIn("is what runs", self.command("status"))
+        self.gateway.config_path.write_text(good + "\nnonsense = 1\n", encoding="utf-8")
+        said = self.command("reload", status=1)
+        self.assertRegex(said, r"postern\.toml:\d+:\d+: .*nonsense[\s\S]*refused, 1 error")
+        self.assertIn("refused: 1 error", self.command("status", status=1))
+        self.gateway.config_path.write_text(good, encoding="utf-8")
+        self.assertEqual(self.command("reload"), "reloaded\n")
+
+    def test_log_follows_with_filters(self):
+        words = ["log", "--follow", "--text", "logged", "--lines", "2", "-c", str(self.gateway.config_path)]
+        with subprocess.Popen([BINARY, *words], stdout=subprocess.PIPE, text=True) as process:
+            wait_until("a follower", lambda: self.call("/api/v1/status")["live_log"]["followers"] == 1)
+            self.gateway.ask("logged.home.arpa")
+            self.gateway.ask("other.home.arpa")
+            self.gateway.curl(f"http://{HOST}/logged")
+            lines = process.communicate(timeout=20 * SLOW)[0].splitlines()
+        self.assertEqual(process.returncode, 0)
+        self.assertRegex(lines[0], r"^\d\d:\d\d:\d\d\.\d{3} query   127\.0\.0\.1 logged\.home\.arpa A udp zone NXDOMAIN")
+        self.assertRegex(lines[1], rf"request 127\.0\.0\.1 GET {HOST}/logged 200 .* {re.escape(self.backend.url)}$")
+        self.assertEqual(run("log", "--client", "x", "-c", self.gateway.config_path)[0], 1)
+
+    def test_the_cache_by_command(self):
+        self.gateway.ask("www.example.com")
+        self.assertRegex(self.command("cache", "show", "www.example.com"),
+                         r"^www\.example\.com\.: 1 answer\n  A NOERROR, \d+ s left, \d+ s old, guests \(no view\)\n"
+                         r"    www\.example\.com\. \d+ IN A 203\.0\.113\.9\n$")
+        self.assertEqual(self.command("cache", "flush", "www.example.com"), "1 answer forgotten\n")
+        self.assertEqual(self.command("cache", "show", "www.example.com"), "www.example.com.: 0 answers\n")
+        self.assertRegex(self.command("cache", "flush"), r"^\d+ answers? forgotten$")
+        self.assertEqual(run("cache")[0], 2)
+
+    def test_nobody_there_is_said(self):
+        status, _, err = run("status", "--url", f"http://127.0.0.1:{new_port()}")
+        self.assertEqual(status, 1)
+        self.assertIn("does postern run", err)
+
+
+if __name__ == "__main__":
+    unittest.main()
