@@ -26,7 +26,7 @@ struct QuicCounts {
 struct QuicShared {
   QuicLimits limits;
   QuicCounts counts;
-  StrayClients clients;  ///< that were refused
+  StrayClients clients{};  ///< that were refused
 };
 
 class QuicRejecter final : public net::UdpReader {

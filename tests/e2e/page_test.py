@@ -217,6 +217,8 @@ class Page(Case):
                 self.assertEqual(dark, scheme == "dark", background)
                 self.assertLessEqual(self.browser.run("document.documentElement.scrollWidth"), width)
                 self.assertEqual(self.axe(), [])
+                self.traffic()
+                self.wait_text("#log", "onerror")
                 self.picture(name)
         self.as_seen("light", 1280)
 
