@@ -7,7 +7,7 @@ build="g++ meson ninja-build pkgconf libuv1-dev libssl-dev libnghttp2-dev libldn
   libcli11-dev libre2-dev libtomlplusplus-dev nlohmann-json3-dev prometheus-cpp-dev bind9-dnsutils
   ca-certificates curl"
 test="doctest-dev clang-14 libclang-rt-14-dev llvm-14 clang-tidy-14 clang-format-14 python3
-  python3-cryptography python3-dnspython python3-yaml bind9-dnsutils bind9-utils knot-dnsutils ldnsutils nsd knot procps
+  python3-cryptography python3-dnspython python3-jsonschema python3-yaml bind9-dnsutils bind9-utils knot-dnsutils ldnsutils nsd knot procps
   python3-h11 nginx-light haproxy openssl nghttp2-client sslscan python3-h2 python3-hpack python3-hyperframe
   python3-websockets postgresql postgresql-client chromium firefox-esr caddy nftables libnss3-tools
   iproute2 prometheus systemd dnsperf strace debhelper dpkg-dev lintian"

@@ -16,9 +16,11 @@
 #include <fmt/ranges.h>
 #include <CLI/CLI.hpp>
 
+#include "cli/admin_command_line.h"
 #include "cli/check.h"
 #include "cli/doctor.h"
 #include "cli/explain.h"
+#include "cli/record_text.h"
 #include "net/tls.h"
 #include "server/config.h"
 #include "server/config_values.h"
@@ -30,7 +32,7 @@ namespace {
 using postern::server::Example;
 
 constexpr int kWrongUse = 2;
-constexpr std::array<std::string_view, 4> kLaterCommands{"status", "reload", "cache", "import"};
+constexpr std::array<std::string_view, 1> kLaterCommands{"import"};
 
 /// The configuration at hand: the file named with -c, the default file, or the built-in example.
 struct Chosen {
@@ -57,9 +59,10 @@ std::optional<Chosen> choose(const std::string& named) {
 }
 
 int run(Chosen& chosen) {
-  if (!chosen.example) return postern::server::run({chosen.file, {}, [] {}});
+  const postern::server::Wording wording{postern::cli::explanation_of, postern::cli::answer_lines};
+  if (!chosen.example) return postern::server::run({chosen.file, {}, [] {}, wording});
   return postern::server::run(
-      {chosen.file, chosen.example->greeting(), [&chosen] { chosen.example->remove(); }});
+      {chosen.file, chosen.example->greeting(), [&chosen] { chosen.example->remove(); }, wording});
 }
 
 void say_what_is_looked_at(const Chosen& chosen) {
@@ -99,7 +102,7 @@ int serve_command_line(int argc, char** argv) {
       app.add_subcommand("check", "read everything that run would, list all problems");
   auto* explain_command =
       app.add_subcommand("explain", "say what would be answered, and which line says so");
-  postern::cli::ExplainOptions options;
+  postern::server::ExplainQuestion options;
   explain_command->add_option("NAME", options.name, "a domain name, or a URL")->required();
   explain_command->add_option("TYPE", options.type, "a record type, such as A or HTTPS")
       ->capture_default_str();
@@ -123,6 +126,7 @@ int serve_command_line(int argc, char** argv) {
   for (CLI::App* command : {run_command, check_command, explain_command, doctor_command}) {
     add_config_option(command, &file);
   }
+  postern::cli::AdminCommandLine admin_commands(app);
   if (const auto wrong = wrong_command(app, argc, argv)) {
     fmt::print(stderr, "postern: {}\n", *wrong);
     return kWrongUse;
@@ -132,6 +136,7 @@ int serve_command_line(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kWrongUse;
   }
+  if (const auto done = admin_commands.run()) return *done;
   std::optional<Chosen> chosen = choose(file);
   if (!chosen) return 1;
   if (run_command->parsed()) return run(*chosen);
@@ -141,8 +146,7 @@ int serve_command_line(int argc, char** argv) {
     examined.config_file = chosen->file;
     return postern::cli::doctor(examined);
   }
-  options.config_file = chosen->file;
-  return postern::cli::explain(options);
+  return postern::cli::explain(options, chosen->file);
 }
 
 }  // namespace

@@ -154,7 +154,8 @@ void Gateway::Impl::accept(net::Fd fd, const Endpoint& peer, const Endpoint& loc
 }
 
 void Gateway::Impl::log_relay(const RelayRecord& record) {
-  if (context.site == nullptr || !context.site->site->log_requests) return;
+  const bool logged = context.site != nullptr && context.site->site->log_requests;
+  if (!context.access_log.wants(logged)) return;
   const std::string client = record.client.ip.to_string();
   AccessRecord line;
   line.listener = record.listener;
@@ -165,7 +166,7 @@ void Gateway::Impl::log_relay(const RelayRecord& record) {
   line.duration_us = record.duration_ms * 1000;
   line.backend = record.backend;
   if (record.end != RelayEnd::kDone) line.failure = relay_end_text(record.end);
-  context.access_log.write(line);
+  context.access_log.note(line, logged);
 }
 
 void Gateway::Impl::closed(Connection& connection) {
@@ -272,6 +273,16 @@ void Gateway::tell_notes(ClientNotes& notes) {
   impl_->context.notes = &notes;
   impl_->quic.notes = &notes;
 }
+
+std::vector<TopEntry> Gateway::quic_clients() {
+  return impl_->quic.clients.entries(impl_->context.loop.now_ms());
+}
+
+std::vector<TopEntry> Gateway::ech_clients() {
+  return impl_->context.ech_tried.entries(impl_->context.loop.now_ms());
+}
+
+void Gateway::follow(RequestFollower* follower) { impl_->context.access_log.follow(follower); }
 
 GatewayCounts Gateway::counts() const {
   GatewayCounts counts = impl_->context.counts;

@@ -9,6 +9,8 @@
 #include "base/address.h"
 #include "base/client_notes.h"
 #include "base/result.h"
+#include "base/top_list.h"
+#include "gateway/access_log.h"
 #include "gateway/counts.h"
 #include "gateway/host_resolver.h"
 #include "gateway/site.h"
@@ -52,6 +54,12 @@ class Gateway {
   void tell_notes(ClientNotes& notes);
 
   GatewayCounts counts() const;
+
+  /// Who tried QUIC, who Encrypted Client Hello. Keys: the address, 4 or 16 bytes.
+  std::vector<TopEntry> quic_clients();
+  std::vector<TopEntry> ech_clients();
+  /// nullptr: nobody follows. It outlives the gateway, or is taken back.
+  void follow(RequestFollower* follower);
 
  private:
   struct Impl;

@@ -17,6 +17,7 @@
 #include "nameserver/forwarder.h"
 #include "nameserver/query_counts.h"
 #include "nameserver/svcb_note.h"
+#include "nameserver/query_watch.h"
 #include "nameserver/transport.h"
 #include "net/loop.h"
 
@@ -80,6 +81,9 @@ class Resolver final : public QueryHandler {
 
   /// Who is told which client got an edited HTTPS record; outlives the resolver.
   void tell_notes(ClientNotes& notes);
+  /// nullptr: nobody follows. It outlives the resolver, or is taken back.
+  void follow(QueryFollower* follower);
+  QueryTops& tops();
 
   const ResolverCounts& counts() const;
   std::size_t pending() const;  ///< queries that wait; 0 when drained

@@ -22,6 +22,8 @@ struct ServerState {
   std::uint64_t reloads = 0, reloads_refused = 0, zone_reloads = 0, zone_edits_refused = 0;
   std::uint64_t certificate_reloads = 0, certificates_refused = 0;
   std::uint64_t admin_refused = 0;  ///< connections
+  std::uint64_t admin_denied = 0;   ///< requests
+  std::uint64_t followers = 0, follow_dropped = 0;
   bool last_reload_good = true;
 };
 

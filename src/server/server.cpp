@@ -17,6 +17,7 @@
 #include "base/text.h"
 #include "net/mailbox.h"
 #include "server/admin.h"
+#include "server/admin_site.h"
 #include "server/background.h"
 #include "server/client_log.h"
 #include "server/listen.h"
@@ -57,13 +58,14 @@ void mask_signals(int how, std::initializer_list<int> signals) {
   pthread_sigmask(how, &set, nullptr);
 }
 
-class Server {
+class Server final : public ApiHost {
  public:
   Server(const RunOptions& options, PassedSockets passed, std::shared_ptr<const Snapshot> snapshot)
       : config_file_(options.config_file),
         passed_(std::move(passed)),
         abandon_(options.abandon),
         snapshot_(std::move(snapshot)),
+        site_(loop_, *this, options.wording),
         mailbox_(loop_),
         background_(loop_),
         zone_watcher_(loop_, [this] { want_zones(); }),
@@ -79,6 +81,17 @@ class Server {
   Result<void> open();
   void serve();
 
+  // ApiHost
+  ServerState state() const override;
+  const ListenPlan& listening() const override { return listening_; }
+  bool stopping() const override { return stopping_; }
+  void gather_counts(std::function<void(const WorkerCounts&)> take) override;
+  void gather_tops(std::function<void(const WorkerTops&)> take) override;
+  void want_reload() override;
+  void follow(const std::shared_ptr<const FollowFilters>& filters) override;
+  dns::Cache& cache() override { return *cache_; }
+  std::uint32_t now_s() const override { return static_cast<std::uint32_t>(loop_.now_ms() / 1000); }
+
  private:
   const Config& config() const { return snapshot_->config; }
   WorkerPlan plan() const { return {snapshot_, cache_, worker_count_}; }
@@ -91,7 +104,6 @@ class Server {
   void log_start() const;
   std::string serving_text() const;
 
-  void want_reload();
   void want_zones();
   void want_certificates();
   void look_at_certificates();
@@ -108,10 +120,6 @@ class Server {
   void stop();
   void report_stopping();
   void worker_ended();
-  void gather_counts(std::function<void(const WorkerCounts&)> take);
-  void answer_admin(const std::string& path, AdminServer::Respond respond);
-  void answer_metrics(AdminServer::Respond respond);
-  ServerState state() const;
 
   std::string config_file_;
   PassedSockets passed_;
@@ -126,6 +134,7 @@ class Server {
   ClientLog client_log_;
 
   net::Loop loop_;
+  AdminSite site_;
   net::Mailbox mailbox_;
   Background background_;
   Watcher zone_watcher_, certificate_watcher_;
@@ -156,8 +165,8 @@ Result<void> Server::open_admin(const std::optional<Endpoint>& endpoint) {
     return {};
   }
   if (admin_ != nullptr && admin_->local() == *endpoint) return {};
-  auto handler = [this](const std::string& path, AdminServer::Respond respond) {
-    answer_admin(path, std::move(respond));
+  auto handler = [this](const AdminRequest& request, AdminServer::Respond respond) {
+    site_.answer(request, std::move(respond));
   };
   // Our own listener on this port would be in the way of the check.
   const bool own_port = admin_ != nullptr && admin_->local().port == endpoint->port;
@@ -220,7 +229,8 @@ void Server::log_start() const {
   log_listening(listening_);
   log_passed(passed_, listening_);
   if (admin_ != nullptr) {
-    log_info("listening", "{} admin: /metrics /healthz /readyz", admin_->local().to_string());
+    log_info("listening", "{} admin: / /api/v1/ /metrics /healthz /readyz",
+             admin_->local().to_string());
   }
   log_served(*snapshot_);
   log_info("started", "postern {} serves {} with {}", POSTERN_VERSION, config_file_,
@@ -242,8 +252,10 @@ void Server::serve() {
   expiry_warned_ms_ = loop_.now_ms();  // the configuration's warnings say so now
   certificate_look_.start_every(kCertificateLookMs);
   manager_.ready(serving_text());
+  site_.start();
   loop_.run();
   for (const auto& worker : workers_) worker->join();
+  set_admin(nullptr);  // those who follow are told to the workers
 }
 
 // --- reload
@@ -276,6 +288,7 @@ void Server::begin_next() {
   if (reload_wanted_) {
     // A zone edit that is waiting goes on waiting: the reload may be refused.
     reload_wanted_ = false;
+    site_.reload_begins();
     log_info("reload", "reading {}", config_file_);
     manager_.reloading();
     background_.run([this, file = config_file_, current = snapshot_] {
@@ -317,6 +330,8 @@ void Server::finish_reload(SnapshotResult result) {
     manager_.ready(fmt::format("{} was edited and refused ({}); as it was, it goes on being served",
                                config_file_, taken.error().detail));
   }
+  site_.reload_ended(taken.has_value(), taken ? "" : taken.error().detail,
+                     std::move(result.problems));
   begin_next();
 }
 
@@ -495,25 +510,11 @@ ServerState Server::state() const {
   state.certificates_rejected = &certificate_rejections_;
   state.cache = cache_->stats();
   state.workers = worker_count_;
+  state.admin_denied = site_.denied();
+  state.followers = site_.followers();
+  state.follow_dropped = site_.follow_dropped();
   state.admin_refused = admin_refused_before_ + (admin_ == nullptr ? 0 : admin_->refused());
   return state;
-}
-
-void Server::answer_admin(const std::string& path, AdminServer::Respond respond) {
-  if (path == "/metrics") return answer_metrics(std::move(respond));
-  if (path == "/healthz") return respond({200, "text/plain; charset=utf-8", "ok\n"});
-  if (path == "/readyz") {
-    return respond(stopping_ ? AdminReply{503, "text/plain; charset=utf-8", "stopping\n"}
-                             : AdminReply{200, "text/plain; charset=utf-8", "ready\n"});
-  }
-  respond({404, "text/plain; charset=utf-8", "there are /metrics, /healthz and /readyz\n"});
-}
-
-void Server::answer_metrics(AdminServer::Respond respond) {
-  if (stopping_) return respond({503, "text/plain; charset=utf-8", "stopping\n"});
-  gather_counts([this, respond = std::move(respond)](const WorkerCounts& counts) {
-    respond({200, "text/plain; version=0.0.4; charset=utf-8", metrics_text(counts, state())});
-  });
 }
 
 // Every worker is asked for a copy of its numbers; the last one to answer completes the sum.
@@ -532,6 +533,27 @@ void Server::gather_counts(std::function<void(const WorkerCounts&)> take) {
         add(&gathering->sum, counts);
         if (--gathering->missing == 0) gathering->take(gathering->sum);
       });
+    });
+  }
+}
+
+void Server::gather_tops(std::function<void(const WorkerTops&)> take) {
+  auto sum = std::make_shared<WorkerTops>();
+  auto missing = std::make_shared<std::size_t>(workers_.size());
+  for (const auto& worker : workers_) {
+    worker->collect_tops([this, sum, missing, take](const WorkerTops& tops) {
+      mailbox_.post([sum, missing, take, tops] {
+        add(sum.get(), tops);
+        if (--*missing == 0) take(*sum);
+      });
+    });
+  }
+}
+
+void Server::follow(const std::shared_ptr<const FollowFilters>& filters) {
+  for (const auto& worker : workers_) {
+    worker->follow(filters, [this](FollowBatch batch) {
+      mailbox_.post([this, batch = std::move(batch)] { site_.deliver(batch); });
     });
   }
 }

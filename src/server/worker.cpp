@@ -33,7 +33,18 @@ void block_signals() {
   pthread_sigmask(SIG_BLOCK, &all, nullptr);
 }
 
+void append(std::vector<TopEntry>* sum, const std::vector<TopEntry>& more) {
+  sum->insert(sum->end(), more.begin(), more.end());
+}
+
 }  // namespace
+
+void add(WorkerTops* sum, const WorkerTops& more) {
+  append(&sum->names, more.names);
+  append(&sum->clients, more.clients);
+  append(&sum->quic_clients, more.quic_clients);
+  append(&sum->ech_clients, more.ech_clients);
+}
 
 Worker::Worker(const WorkerPlan& plan, Sockets sockets, ClientNotes::Tell note)
     : plan_(plan),
@@ -112,6 +123,26 @@ void Worker::reload(WorkerPlan plan, ListenChange change) {
 
 void Worker::collect(std::function<void(WorkerCounts)> take) {
   mailbox_.post([this, take = std::move(take)] { take(counts()); });
+}
+
+void Worker::collect_tops(std::function<void(WorkerTops)> take) {
+  mailbox_.post([this, take = std::move(take)] {
+    const std::uint64_t now_ms = loop_.now_ms();
+    take({resolver_.tops().names(now_ms), resolver_.tops().clients(now_ms), gateway_.quic_clients(),
+          gateway_.ech_clients()});
+  });
+}
+
+void Worker::follow(std::shared_ptr<const FollowFilters> filters, FollowSource::Deliver deliver) {
+  mailbox_.post([this, filters = std::move(filters), deliver = std::move(deliver)] {
+    resolver_.follow(nullptr);
+    gateway_.follow(nullptr);
+    follow_.reset();
+    if (filters == nullptr) return;
+    follow_ = std::make_unique<FollowSource>(loop_, filters, deliver);
+    resolver_.follow(follow_.get());
+    gateway_.follow(follow_.get());
+  });
 }
 
 void Worker::drain(const DrainLimits& limits) {

@@ -145,6 +145,8 @@ class Pages(Case):
                 path = self.directory / file
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(pem, encoding="utf-8")
+        for file in re.findall(r'^admin_token_file\s*=\s*"([^"]+)"', text, re.M):
+            (self.directory / file).write_text("0123456789abcdef0123\n", encoding="utf-8")
         for pattern in re.findall(r'^include\s*=\s*\["([^"]+)"\]', text, re.M):
             (self.directory / pattern).parent.mkdir(parents=True, exist_ok=True)
         for file in re.findall(r'^file\s*=\s*"([^"]+)"', text, re.M):
@@ -185,8 +187,8 @@ class Pages(Case):
             words = [word for i, word in enumerate(words)
                      if word != "-p" and words[i - 1] != "-p"]  # the port is the test's
             words[1:1] = ["-p", str(postern.port)]
-        elif words[0] == "curl":  # of the example, which has the ports that the page says
-            words = ["sh", "-c", line]
+        elif words[0] == "curl":  # of the example, which has the ports that the page says, or of server.admin
+            words = ["sh", "-c", line if postern.whole is None else line.replace(":9153", f":{postern.admin_port}")]
         elif words[0] == "postern":
             words = [BINARY] + [str(postern.config_path) if word == WHOLE[2:] else word
                                 for word in words[1:]]
@@ -202,7 +204,7 @@ class Pages(Case):
         text = re.sub(r"^listen\s*=.*$", 'listen = ["127.0.0.1:@PORT@"]', self.whole, flags=re.M)
         text = re.sub(r"^upstreams\s*=.*$", f'upstreams = ["{up.url()}"]', text, flags=re.M)
         postern = Postern(files=self.zones)
-        text = f'[server]\nadmin = ""\n{text}'.replace("@PORT@", str(postern.port))
+        text = f'[server]\nadmin = "127.0.0.1:{postern.admin_port}"\n{text}'.replace("@PORT@", str(postern.port))
         postern.whole = text
         return postern
 
