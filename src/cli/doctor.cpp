@@ -13,6 +13,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "cli/doctor_http.h"
+#include "cli/doctor_lookup.h"
 #include "cli/doctor_probe.h"
 #include "cli/doctor_records.h"
 #include "cli/doctor_report.h"
@@ -56,16 +58,9 @@ std::string texts_of(const Addresses& addresses) {
   return texts.empty() ? "no address" : fmt::format("{}", fmt::join(texts, ", "));
 }
 
-/// The value of a field of HTTP/1.1, in lower case; nullopt: not there.
-std::optional<std::string> field(std::string head, std::string_view name) {
-  for (char& c : head) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
-  const std::string start = fmt::format("\r\n{}:", name);
-  const std::size_t at = head.find(start);
-  if (at == std::string::npos) return std::nullopt;
-  const std::size_t from = at + start.size();
-  std::string value = head.substr(from, head.find("\r\n", from) - from);
-  value.erase(0, value.find_first_not_of(' '));
-  return value;
+/// " by CNAME a, b"
+std::string by_chain(const std::vector<std::string>& chain) {
+  return chain.empty() ? "" : fmt::format(" by CNAME {}", fmt::join(chain, ", "));
 }
 
 class Doctor {
@@ -84,20 +79,21 @@ class Doctor {
     name_ = text;
     const auto name = dns::Name::parse(text);
     if (!name) return bad("dns", "is no domain name");
-    const auto reply = ask_dns(own_, name->view(), dns::RrType::kA, timeout_ms_);
-    if (reply.empty()) {
+    const DnsLook look = look_up(own_, *name, dns::RrType::kA, timeout_ms_);
+    if (!look.came()) {
       return bad("dns", fmt::format("no answer from Postern at {}", own_.to_string()),
                  "no page of this house opens",
                  "systemctl start postern, then systemctl status postern");
     }
-    inside_ = answer_addresses(reply);
+    inside_ = answer_addresses(look.reply);
     inside6_ = addresses(own_, *name, dns::RrType::kAaaa);
     if (inside_.empty() && inside6_.empty()) {
-      bad("dns", fmt::format("Postern has no address for it (rcode {})", rcode_of(reply)),
+      bad("dns", fmt::format("Postern has no address for it (rcode {})", look.rcode()),
           "the page is not found",
           fmt::format("[[dns.override]] names = [\"{}\"] address = [\"...\"]", text));
     } else {
-      ok("dns", fmt::format("{} from Postern at {}", texts_of(inside_), own_.to_string()));
+      ok("dns", fmt::format("{}{} from Postern at {}", texts_of(inside_), by_chain(look.chain),
+                            own_.to_string()));
     }
     look_at_aaaa();
     look_at_https("dns", own_, *name, inside_);
@@ -113,9 +109,9 @@ class Doctor {
       const auto name = dns::Name::parse(canary.name);
       if (!name) continue;
       name_ = canary.name;
-      const auto reply = ask_dns(own_, name->view(), dns::RrType::kA, timeout_ms_);
-      if (reply.empty()) continue;  // said of the other names
-      if (answer_addresses(reply).empty()) {
+      const DnsLook look = look_up(own_, *name, dns::RrType::kA, timeout_ms_);
+      if (!look.came()) continue;  // said of the other names
+      if (answer_addresses(look.reply).empty()) {
         ok("bypass", "has no address, as it should be");
         continue;
       }
@@ -151,10 +147,8 @@ class Doctor {
     add(Verdict::kBad, layer, std::move(text), std::move(effect), std::move(remedy));
   }
 
-  static unsigned rcode_of(Bytes reply) { return dns::read_header(reply).flags & 15U; }
-
   Addresses addresses(const Endpoint& server, const dns::Name& name, dns::RrType type) const {
-    return answer_addresses(ask_dns(server, name.view(), type, timeout_ms_));
+    return answer_addresses(look_up(server, name, type, timeout_ms_).reply);
   }
 
   bool listens_on(const IpAddress& ip) const {
@@ -186,19 +180,18 @@ class Doctor {
   void look_at_https(std::string_view layer, const Endpoint& server, const dns::Name& name,
                      const Addresses& addresses) {
     const std::string at = server.to_string();
-    const auto reply = ask_dns(server, name.view(), dns::RrType::kHttps, timeout_ms_);
-    if (reply.empty()) {
+    const DnsLook look = look_up(server, name, dns::RrType::kHttps, timeout_ms_);
+    if (!look.came()) {
       return bad(layer, fmt::format("{} does not answer a query for HTTPS", at),
                  "pages stall for seconds", "let queries of type 65 pass, or use Postern alone");
     }
-    if (rcode_of(reply) != 0) {
-      return bad(layer,
-                 fmt::format("{} answers a query for HTTPS with rcode {}", at, rcode_of(reply)),
+    if (look.rcode() != 0) {
+      return bad(layer, fmt::format("{} answers a query for HTTPS with rcode {}", at, look.rcode()),
                  "pages stall or are not found", "NODATA is the answer: let Postern give it");
     }
-    const HttpsRecords records = https_records(reply);
+    const HttpsRecords records = https_records(look.reply);
     const std::string remedy =
-        layer == "dns" ? "[[dns.override]] for this name with https = \"gateway\" or \"nodata\""
+        layer == "dns" ? "[[dns.override]] for this name with https = \"gateway\" or \"none\""
                        : "let DHCP hand out Postern as the only nameserver";
     if (records.h3) {
       bad(layer, fmt::format("the HTTPS record of {} offers h3", at), std::string(kQuicStalls),
@@ -225,17 +218,19 @@ class Doctor {
 
   void look_at_resolver(const Endpoint& resolver, const dns::Name& name) {
     const std::string at = resolver.to_string();
-    const auto reply = ask_dns(resolver, name.view(), dns::RrType::kA, timeout_ms_);
-    if (reply.empty()) {
+    const DnsLook look = look_up(resolver, name, dns::RrType::kA, timeout_ms_);
+    if (!look.came()) {
       return bad("resolver", fmt::format("{} does not answer", at), "nothing opens",
                  "is it the address that devices really use?");
     }
-    const Addresses theirs = answer_addresses(reply);
+    const Addresses theirs = answer_addresses(look.reply);
     const Addresses theirs6 = addresses(resolver, name, dns::RrType::kAaaa);
     if (!same(theirs, inside_) || !same(theirs6, inside6_)) {
       Addresses all = theirs;
       all.insert(all.end(), theirs6.begin(), theirs6.end());
-      bad("resolver", fmt::format("{} says {}, Postern says otherwise", at, texts_of(all)),
+      bad("resolver",
+          fmt::format("{} says {}{}, Postern says otherwise", at, texts_of(all),
+                      by_chain(look.chain)),
           "devices that ask it go outside",
           fmt::format("let DHCP hand out {} as the only nameserver, or have {} forward to it",
                       own_.ip.to_string(), at));
@@ -253,7 +248,8 @@ class Doctor {
                              ip.to_string()));
     }
     const Endpoint gateway{ip, listener->https};
-    net::TlsLookSettings settings{name_, {"h2", "http/1.1"}, options_.ca_file, {}, timeout_ms_};
+    net::TlsLookSettings settings{
+        name_, {"h2", "http/1.1"}, options_.ca_file, nullptr, timeout_ms_};
     const net::TlsLook look = net::look_at_tls(gateway, settings);
     if (!look.connected) {
       return bad("tcp", fmt::format("{}: {}", gateway.to_string(), look.error),
@@ -268,11 +264,7 @@ class Doctor {
     } else {
       look_at_certificate(look);
       look_at_alpn(look);
-      settings.alpn = {"http/1.1"};
-      settings.request = fmt::format(
-          "GET / HTTP/1.1\r\nHost: {}\r\nUser-Agent: postern-doctor\r\nConnection: close\r\n\r\n",
-          gateway.port == 443 ? name_ : fmt::format("{}:{}", name_, gateway.port));
-      look_at_http(net::look_at_tls(gateway, settings), *listener);
+      look_at_http(get_root(gateway, settings, http_of(*listener)), *listener);
     }
     look_at_quic(gateway);
   }
@@ -299,21 +291,22 @@ class Doctor {
         "slower pages, no gRPC", "alpn = [\"h2\", \"http/1.1\"] in the listener");
   }
 
-  void look_at_http(const net::TlsLook& look, const gateway::ListenerSettings& listener) {
-    const std::string status = look.head.substr(0, look.head.find("\r\n"));
+  static std::string_view http_of(const gateway::ListenerSettings& listener) {
+    const auto& alpn = listener.alpn;
+    return std::find(alpn.begin(), alpn.end(), "http/1.1") != alpn.end() ? "http/1.1" : "h2";
+  }
+
+  void look_at_http(const HttpLook& look, const gateway::ListenerSettings& listener) {
+    const std::string& status = look.status;
     if (status.empty()) {
-      const bool offers =
-          std::find(listener.alpn.begin(), listener.alpn.end(), "http/1.1") != listener.alpn.end();
-      if (!offers)
-        return add(Verdict::kWarning, "http", "not looked at: the listener speaks h2 alone");
       return bad("http",
                  fmt::format("no answer to GET /{}{}", look.error.empty() ? "" : ": ", look.error),
                  "the page never comes", "journalctl -u postern: the request's line says why");
     }
-    const bool failed = status.size() > 9 && status[9] == '5';
+    const bool failed = status.find(" 5") != std::string::npos;
     add(failed ? Verdict::kWarning : Verdict::kOk, "http", status, "",
         failed ? "journalctl -u postern: failure= of the request's line" : "");
-    look_at_alt_svc(field(look.head, "alt-svc"), listener);
+    look_at_alt_svc(look.alt_svc, listener);
   }
 
   void look_at_alt_svc(const std::optional<std::string>& value,

@@ -46,30 +46,68 @@ class Socket {
   int error_ = -1;
 };
 
-}  // namespace
+using Clock = std::chrono::steady_clock;
 
-std::vector<std::uint8_t> ask_dns(const Endpoint& server, dns::NameView name, dns::RrType type,
-                                  int timeout_ms) {
+int left_ms(Clock::time_point end) {
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now());
+  return static_cast<int>(std::max<std::int64_t>(left.count(), 0));
+}
+
+bool answers(Bytes reply, Bytes query) {
+  return reply.size() >= dns::kHeaderBytes &&
+         dns::read_header(reply).id == dns::read_header(query).id;
+}
+
+std::vector<std::uint8_t> ask_by_udp(const Endpoint& server, Bytes query, Clock::time_point end) {
   const Socket socket(server, SOCK_DGRAM);
   if (socket.error() != 0) return {};
-  const auto id = static_cast<std::uint16_t>(std::random_device{}());
-  std::array<std::uint8_t, 512> buffer{};
-  dns::MessageWriter writer(buffer, buffer.size());
-  writer.start(id, dns::kFlagRd);
-  if (!writer.question(name, type, dns::RrClass::kIn)) return {};
-  const Bytes query = writer.finish();
   if (::send(socket.fd(), query.data(), query.size(), 0) < 0) return {};
-  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
-  for (;;) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
-        end - std::chrono::steady_clock::now());
-    if (left.count() <= 0 || !socket.wait(POLLIN, static_cast<int>(left.count()))) return {};
+  while (socket.wait(POLLIN, left_ms(end))) {
     std::vector<std::uint8_t> reply(kReplyBytesMax);
     const ssize_t got = ::recv(socket.fd(), reply.data(), reply.size(), 0);
     if (got < 0) return {};
     reply.resize(static_cast<std::size_t>(got));
-    if (reply.size() >= dns::kHeaderBytes && dns::read_header(reply).id == id) return reply;
+    if (answers(reply, query)) return reply;
   }
+  return {};
+}
+
+// RFC 7766, one query and one reply, each behind its length.
+std::vector<std::uint8_t> ask_by_tcp(const Endpoint& server, Bytes query, Clock::time_point end) {
+  const Socket socket(server, SOCK_STREAM);
+  if (socket.error() != 0 && socket.error() != EINPROGRESS) return {};
+  if (!socket.wait(POLLOUT, left_ms(end))) return {};
+  std::vector<std::uint8_t> message{static_cast<std::uint8_t>(query.size() >> 8U),
+                                    static_cast<std::uint8_t>(query.size())};
+  message.insert(message.end(), query.begin(), query.end());
+  if (::send(socket.fd(), message.data(), message.size(), MSG_NOSIGNAL) < 0) return {};
+  std::vector<std::uint8_t> got;
+  while (socket.wait(POLLIN, left_ms(end))) {
+    std::array<std::uint8_t, 4096> piece{};
+    const ssize_t size = ::recv(socket.fd(), piece.data(), piece.size(), 0);
+    if (size <= 0) return {};
+    got.insert(got.end(), piece.begin(), piece.begin() + size);
+    if (got.size() < 2 || got.size() - 2 < load_u16(got.data())) continue;
+    got.erase(got.begin(), got.begin() + 2);
+    return answers(got, query) ? got : std::vector<std::uint8_t>();
+  }
+  return {};
+}
+
+}  // namespace
+
+std::vector<std::uint8_t> ask_dns(const Endpoint& server, dns::NameView name, dns::RrType type,
+                                  int timeout_ms) {
+  std::array<std::uint8_t, 512> buffer{};
+  dns::MessageWriter writer(buffer, buffer.size());
+  const auto id = static_cast<std::uint16_t>(std::random_device{}());
+  writer.start(id, dns::kFlagRd);
+  if (!writer.question(name, type, dns::RrClass::kIn)) return {};
+  const Bytes query = writer.finish();
+  const Clock::time_point end = Clock::now() + std::chrono::milliseconds(timeout_ms);
+  std::vector<std::uint8_t> reply = ask_by_udp(server, query, end);
+  if (reply.empty() || (dns::read_header(reply).flags & dns::kFlagTc) == 0) return reply;
+  return ask_by_tcp(server, query, end);
 }
 
 QuicAnswer probe_quic(const Endpoint& server, int timeout_ms) {

@@ -18,7 +18,7 @@ enum class QuicAnswer : std::uint8_t {
   kOther,  ///< something else came back
 };
 
-/// The reply, empty when none came.
+/// The reply, by TCP when that of UDP was cut short; empty when none came.
 std::vector<std::uint8_t> ask_dns(const Endpoint& server, dns::NameView name, dns::RrType type,
                                   int timeout_ms);
 /// With a version that nobody speaks, in the shape of an Initial of 1200 bytes.

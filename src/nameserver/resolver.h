@@ -9,12 +9,14 @@
 #include <cstdint>
 #include <memory>
 
+#include "base/client_notes.h"
 #include "base/histogram.h"
 #include "dns/answer.h"
 #include "dns/cache.h"
 #include "dns/policy.h"
 #include "nameserver/forwarder.h"
 #include "nameserver/query_counts.h"
+#include "nameserver/svcb_note.h"
 #include "nameserver/transport.h"
 #include "net/loop.h"
 
@@ -43,6 +45,8 @@ struct ResolverCounts {
   QueryCounts queries;                          ///< counted when they are answered, or are not
   /// Time to the reply, by dns::Source. Of replies at once one in kTimeEvery is measured.
   std::array<DnsHistogram, 9> answer_time{};
+  /// Replies to questions for HTTPS or SVCB that were edited or made here, by kSvcbWhy.
+  std::array<std::uint64_t, kSvcbWhy.size()> svcb_changed{};
   std::uint64_t dropped = 0;            ///< not answered because of what they were
   std::uint64_t limited_dropped = 0;    ///< over qps_per_client: no reply
   std::uint64_t limited_truncated = 0;  ///< over qps_per_client: TC=1
@@ -73,6 +77,9 @@ class Resolver final : public QueryHandler {
   /// from the loop.
   void swap_snapshot(std::shared_ptr<const ResolverSnapshot> snapshot);
   void reconfigure(dns::Cache& cache, const ResolverSettings& settings);
+
+  /// Who is told which client got an edited HTTPS record; outlives the resolver.
+  void tell_notes(ClientNotes& notes);
 
   const ResolverCounts& counts() const;
   std::size_t pending() const;  ///< queries that wait; 0 when drained

@@ -20,7 +20,7 @@
 namespace postern::net {
 namespace {
 
-constexpr std::size_t kHeadBytesMax = 64U << 10;
+constexpr std::size_t kTalkBytesMax = 256U << 10;
 
 using Clock = std::chrono::steady_clock;
 
@@ -34,7 +34,7 @@ class Look {
   TlsLook run() {
     if (!connect() || !prepare() || !shake_hands()) return std::move(look_);
     look_at_certificate();
-    if (!settings_.request.empty()) ask();
+    if (settings_.talk != nullptr) talk();
     return std::move(look_);
   }
 
@@ -132,24 +132,24 @@ class Look {
     }
   }
 
-  void ask() {
-    std::size_t sent = 0;
-    while (sent == 0) {
-      const int result =
-          SSL_write_ex(ssl_.get(), settings_.request.data(), settings_.request.size(), &sent);
-      if (result != 1 && !wait_for(result)) return;
+  bool send(std::string_view text) {
+    for (std::size_t sent = 0; !text.empty(); text.remove_prefix(sent)) {
+      sent = 0;
+      const int result = SSL_write_ex(ssl_.get(), text.data(), text.size(), &sent);
+      if (result != 1 && !wait_for(result)) return false;
     }
-    std::string reply;
-    std::array<char, 4096> piece{};
-    while (reply.size() < kHeadBytesMax) {
+    return true;
+  }
+
+  void talk() {
+    std::array<std::uint8_t, 4096> piece{};
+    for (std::size_t total = 0; total < kTalkBytesMax;) {
+      if (!send(settings_.talk->to_send())) return;
       std::size_t got = 0;
       const int result = SSL_read_ex(ssl_.get(), piece.data(), piece.size(), &got);
       if (result != 1 && !wait_for(result)) return;
-      reply.append(piece.data(), got);
-      const std::size_t end = reply.find("\r\n\r\n");
-      if (end == std::string::npos) continue;
-      look_.head = reply.substr(0, end + 2);
-      return;
+      total += got;
+      if (got != 0 && !settings_.talk->received(Bytes(piece).first(got))) return;
     }
   }
 

@@ -1,5 +1,5 @@
 // A look at a TLS server from outside, for people who want to know why a page does not open: one
-// handshake that goes on whatever the certificate is, and one request. Blocking: never on a loop's
+// handshake that goes on whatever the certificate is, and one exchange. Blocking: never on a loop's
 // thread.
 #pragma once
 
@@ -8,14 +8,25 @@
 #include <vector>
 
 #include "base/address.h"
+#include "base/bytes.h"
 
 namespace postern::net {
+
+/// What is said after the handshake.
+class TlsTalk {
+ public:
+  virtual ~TlsTalk() = default;
+  /// What is to be sent now, once; "": nothing more before something comes.
+  virtual std::string to_send() = 0;
+  /// False: it has what it wanted, or never will have.
+  virtual bool received(Bytes chunk) = 0;
+};
 
 struct TlsLookSettings {
   std::string name;               ///< SNI, and to be in the certificate
   std::vector<std::string> alpn;  ///< offered
   std::string ca_file;            ///< PEM; "": the system's
-  std::string request;            ///< of HTTP/1.1, sent after the handshake; "": none
+  TlsTalk* talk = nullptr;        ///< for one request; nullptr: none
   int timeout_ms = 3000;          ///< for all of it
 };
 
@@ -26,7 +37,6 @@ struct TlsLook {
   std::string alpn;
   std::vector<std::string> names;
   std::int64_t not_after_s = 0;  ///< UNIX time
-  std::string head;              ///< of the reply, up to its empty line; "" none came
 };
 
 TlsLook look_at_tls(const Endpoint& server, const TlsLookSettings& settings);

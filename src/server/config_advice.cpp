@@ -1,7 +1,6 @@
 #include "server/config_advice.h"
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
 #include <set>
 #include <unordered_map>
@@ -192,17 +191,6 @@ bool is_covered(const std::vector<std::string>& names, const std::string& host) 
     return name == host || (name.starts_with("*.") && dot != std::string::npos &&
                             std::string_view(name).substr(1) == std::string_view(host).substr(dot));
   });
-}
-
-/// "FILE:LINE", as it stands in `source`.
-ConfigProblem warning_at(const std::string& source, std::string text) {
-  ConfigProblem problem{source, 0, 0, std::move(text), true};
-  const std::size_t colon = source.rfind(':');
-  if (colon == std::string::npos) return problem;
-  problem.file = source.substr(0, colon);
-  std::from_chars(source.data() + colon + 1, source.data() + source.size(), problem.line);
-  problem.column = 1;
-  return problem;
 }
 
 class Coverage {

@@ -4,6 +4,7 @@
 
 #include "dns/override.h"
 #include "server/config_advice.h"
+#include "server/config_advice_dns.h"
 #include "server/config_advice_routes.h"
 #include "server/config_document.h"
 #include "server/config_gateway.h"
@@ -400,6 +401,7 @@ void finish_document(Reader& reader, Document& document, const ConfigSurrounding
   if (reader.error_count() != 0) return;
   advise_on_gateway(reader, document);
   advise_on_routes(reader, document);
+  advise_on_dns(reader, document);
 }
 
 }  // namespace postern::server

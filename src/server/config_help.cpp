@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <filesystem>
 #include <fstream>
 #include <system_error>
@@ -51,6 +52,16 @@ std::string to_lower(std::string text) {
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
   }
   return text;
+}
+
+ConfigProblem warning_at(const std::string& source, std::string text) {
+  ConfigProblem problem{source, 0, 0, std::move(text), true};
+  const std::size_t colon = source.rfind(':');
+  if (colon == std::string::npos) return problem;
+  problem.file = source.substr(0, colon);
+  std::from_chars(source.data() + colon + 1, source.data() + source.size(), problem.line);
+  problem.column = 1;
+  return problem;
 }
 
 bool is_on(const http::RouteSettings& route, const gateway::ListenerSettings& listener) {

@@ -31,6 +31,9 @@ std::string without_dot(const dns::Name& name);
 /// In ASCII.
 std::string to_lower(std::string text);
 
+/// A warning at "FILE:LINE", as it stands in `source` of an override, a zone or a route.
+ConfigProblem warning_at(const std::string& source, std::string text);
+
 /// Is the route one of this listener's?
 bool is_on(const http::RouteSettings& route, const gateway::ListenerSettings& listener);
 bool shares_address(const gateway::ListenerSettings& listener, const dns::OverrideSettings& rule);

@@ -144,7 +144,7 @@ void finish_forwards(Reader& reader, Document& document, const ConfigSurrounding
                    "dns.forward without a name; add name = \".\", a domain or a network");
       continue;
     }
-    for (dns::Name& name : forward.value.names) {
+    for (const dns::Name& name : forward.value.names) {
       const auto [first, added] = seen.try_emplace(name.lower_wire(), name_node->place);
       if (!added) {
         reader.error(name_node->place,
@@ -155,7 +155,7 @@ void finish_forwards(Reader& reader, Document& document, const ConfigSurrounding
       }
       config.forwards.push_back({name, forward.value.upstreams, forward.value.policy,
                                  forward.value.timeout_ms, reader.line_text(forward.node->place)});
-      config.policy.forward_names.push_back(std::move(name));
+      config.policy.forward_names.push_back(name);
     }
   }
   if (seen.count(dns::Name().lower_wire()) == 0 && !config.listen.empty()) {

@@ -18,6 +18,7 @@ void add(nameserver::ResolverCounts* sum, const nameserver::ResolverCounts& more
   add_numbers(&sum->by_source, more.by_source);
   sum->queries += more.queries;
   add_numbers(&sum->answer_time, more.answer_time);
+  add_numbers(&sum->svcb_changed, more.svcb_changed);
   sum->dropped += more.dropped;
   sum->limited_dropped += more.limited_dropped;
   sum->limited_truncated += more.limited_truncated;

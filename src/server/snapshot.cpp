@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "dns/name.h"
+#include "server/config_advice_dns.h"
 #include "server/fingerprint.h"
 
 namespace postern::server {
@@ -149,6 +150,7 @@ SnapshotResult load_snapshot(const std::string& path, const Snapshot* previous,
   if (result.error_count != 0) return result;
   next.gateway = std::move(gateway.part);
   result.snapshot = compile(std::move(next));
+  take_problems(check_challenges(*result.snapshot), 0, &result);
   return result;
 }
 

@@ -10,6 +10,13 @@ import threading
 import unittest
 import uuid
 
+import dns.flags
+import dns.message
+import dns.rrset
+import h2.config
+import h2.connection
+import h2.events
+
 from gateway_backends import authority, new_port
 from gateway_lab import HOST, Gateway, route
 from lab import Case, Upstream, free_port, run
@@ -59,10 +66,25 @@ class TlsServer:
                 return
             try:
                 with self.context.wrap_socket(plain, server_side=True) as connection:
-                    if connection.recv(4096):
+                    if connection.selected_alpn_protocol() == "h2":
+                        self.speak_h2(connection)
+                    elif connection.recv(4096):
                         connection.sendall(self.answer)
             except OSError:
                 pass
+
+    def speak_h2(self, connection):
+        """Answers with the fields of the answer of HTTP/1.1, by python3-h2."""
+        peer = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+        peer.initiate_connection()
+        connection.sendall(peer.data_to_send())
+        while data := connection.recv(4096):
+            for event in peer.receive_data(data):
+                if isinstance(event, h2.events.RequestReceived):
+                    status, *lines = self.answer.decode().strip().split("\r\n")
+                    fields = [tuple(line.lower().split(": ", 1)) for line in lines]
+                    peer.send_headers(event.stream_id, [(":status", status.split()[1]), *fields], end_stream=True)
+            connection.sendall(peer.data_to_send())
 
     def serve_udp(self):
         while True:
@@ -100,10 +122,12 @@ class DoctorTest(Case):
         self.addCleanup(upstream.stop)
         return f"127.0.0.1:{upstream.port}"
 
-    def elsewhere(self, port):
+    def elsewhere(self, port, alpn=()):
         """The configuration, as if the gateway were a server that is not Postern's."""
         text = self.gateway.config_path.read_text()
         text = re.sub(r"https = \d+", f"https = {port}", text)
+        if alpn:
+            text = re.sub(r"(?m)^(https = \d+)$", rf"\1\nalpn = {json.dumps(alpn)}", text)
         return self.gateway.write("elsewhere.toml", text)
 
     def against(self, **how):
@@ -152,6 +176,60 @@ class DoctorTest(Case):
     def test_a_healthy_server_that_is_not_ours(self):
         status, red, out = self.against()
         self.assertEqual((status, red), (0, set()), out)
+
+    def test_a_listener_with_h2_alone(self):
+        for fields, wanted in (("Alt-Svc: clear\r\n", (0, set())),
+                               ('Alt-Svc: h3=":443"; ma=86400\r\n', (1, {"alt-svc"}))):
+            server = TlsServer(alpn=("h2",), fields=fields)
+            self.addCleanup(server.stop)
+            status, red, out = self.doctor(config=self.elsewhere(server.port, alpn=["h2"]))
+            self.assertEqual((status, red), wanted, out)
+            self.assertRegex(out, r"(?m)^  ok +http +.*HTTP/2 200")
+        self.gateway.change(listener={"alpn": ["h2"]})
+        status, red, out = self.doctor()
+        self.assertEqual((status, red), (0, set()), out)
+        self.assertRegex(out, r"(?m)^  ok +http +.*HTTP/2 200")
+
+    def test_a_resolver_that_leaves_the_chain_to_its_client(self):
+        text = "gw.vanillax.me. 60 CNAME edge.vanillax.me.\nedge.vanillax.me. 60 A {}\n" \
+               'edge.vanillax.me. 60 HTTPS 1 . alpn="{}"'
+        for address, alpn, red in (("127.0.0.1", "h2", set()), ("203.0.113.9", "h2", {"resolver"}),
+                                   ("127.0.0.1", "h3,h2", {"resolver"})):
+            upstream = Upstream(text.format(address, alpn))
+            self.addCleanup(upstream.stop)
+            alias = dns.rrset.from_text(f"{HOST}.", 60, "IN", "CNAME", "gw.vanillax.me.")
+
+            def only_the_alias(query, _transport, alias=alias):
+                response = dns.message.make_response(query)
+                response.answer.append(alias)
+                return response
+
+            upstream.on(HOST, only_the_alias)
+            found = self.doctor("--resolver", f"127.0.0.1:{upstream.port}")
+            self.assertEqual(found[:2], (int(bool(red)), red), found[2])
+            self.assertGreater(upstream.count("gw.vanillax.me"), 0)
+
+    def test_a_circle_of_names_ends(self):
+        text = f"{HOST}. 60 CNAME a.vanillax.me.\na.vanillax.me. 60 CNAME {HOST}."
+        status, red, out = self.doctor("--resolver", self.resolver(text))
+        self.assertEqual((status, red), (1, {"resolver"}), out)
+
+    def test_a_reply_too_long_for_udp(self):
+        upstream = Upstream(f'{HOST}. 60 A 127.0.0.1\n{HOST}. 60 HTTPS 1 . alpn="h3,h2"')
+        self.addCleanup(upstream.stop)
+
+        def cut_short(query, transport):
+            response = upstream.reply(query)
+            if transport == "udp":
+                response.answer.clear()
+                response.flags |= dns.flags.TC
+            return response
+
+        upstream.on(HOST, cut_short)
+        status, red, out = self.doctor("--resolver", f"127.0.0.1:{upstream.port}")
+        self.assertEqual((status, red), (1, {"resolver"}), out)
+        self.assertIn("agrees with Postern", out)
+        self.assertIn("offers h3", out)
 
     def test_certificates(self):
         for how, said in (({"name": "other.example"}, "it is for other.example"), ({"trusted": False}, "not trusted: self")):

@@ -195,6 +195,35 @@ class Start(Case):
         self.assertEqual(status, 0, out + err)
         self.assertRegex(out, r'warning: tls\.certificate "lan" \(.*tls/tls\.crt\) expires in [45] days')
 
+    def test_check_warns_of_challenges_that_nobody_here_can_see(self):
+        site = Site()
+        make_pair(site.tls, "tls", "DNS:vanillax.me,DNS:*.vanillax.me,DNS:nas.home.arpa")
+        zone = "@ 60 SOA ns hostmaster 1 60 60 60 60\n@ 60 NS ns\nns 60 A 192.0.2.1\n"
+        site.write("vanillax.zone", zone)
+        site.write("home.zone", zone)
+        site.write("with.zone", zone + "_acme-challenge 60 TXT abc\n")
+        override = '[[dns.override]]\nnames = ["*.vanillax.me"]\naddress = ["127.0.0.1"]\n'
+        served = '[[dns.zone]]\nname = "vanillax.me"\nfile = "{}"\n'
+        home = '[[dns.zone]]\nname = "home.arpa"\nfile = "home.zone"\n'
+        hidden = 'warning: dns.override.other: "none" hides TXT of \'_acme-challenge.vanillax.me\''
+        absent = "warning: dns.zone: 'vanillax.me' has no TXT of '_acme-challenge.vanillax.me'"
+        exception = '[[dns.override]]\nnames = ["_acme-challenge.vanillax.me"]\nforward = true\n'
+        for more, wanted in ((override + 'other = "none"\n', hidden),
+                             (override + 'other = "none"\n' + exception, None),
+                             (override + home, None),
+                             (served.format("vanillax.zone"), absent),
+                             (served.format("vanillax.zone") + exception, None),
+                             (served.format("vanillax.zone") + "fallthrough = true\n", None),
+                             (served.format("with.zone"), None)):
+            site.parts["config"] = site.config() + more
+            site.configure()
+            status, out, err = run("check", "-c", site.config_path)
+            self.assertEqual(status, 0, out + err)
+            self.assertEqual([line for line in out.splitlines() if "_acme" in line and (
+                wanted is None or wanted not in line)], [], more)
+            if wanted is not None:
+                self.assertIn(wanted, out, more)
+
     def test_a_gateway_without_a_nameserver_is_served_in_silence(self):
         site = Site(ready=False)
         site.whole = ('[server]\nworkers = 1\nuser = ""\nadmin = ""\nlog = { level = "warn", requests = false }\n'

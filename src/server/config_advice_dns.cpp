@@ -1,0 +1,213 @@
+#include "server/config_advice_dns.h"
+
+#include <algorithm>
+#include <array>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "dns/override.h"
+#include "dns/policy.h"
+#include "server/config_help.h"
+
+namespace postern::server {
+namespace {
+
+using dns::LookupName;
+using dns::OverrideSettings;
+using dns::RrType;
+
+dns::OverrideTable table_of(const Config& config) {
+  std::vector<const OverrideSettings*> rules;
+  for (const OverrideSettings& rule : config.policy.overrides) rules.push_back(&rule);
+  return dns::OverrideTable::compile(rules);
+}
+
+// An override made from listeners has no place in the file; they stand behind the written ones.
+std::size_t written_overrides(const Document& document) { return document.overrides.size(); }
+
+void warn_of_h3_in_edited_records(Reader& reader, const Document& document) {
+  const auto& withdrawn = document.config.policy.svcb.strip_alpn;
+  if (std::find(withdrawn.begin(), withdrawn.end(), "h3") != withdrawn.end()) return;
+  for (std::size_t i = 0; i < written_overrides(document); ++i) {
+    if (document.config.policy.overrides[i].https != dns::OverrideHttps::kEdit) continue;
+    reader.warning(
+        key_place(*document.overrides[i].node, "https"),
+        "dns.override.https: \"edit\" passes h3 on, because dns.svcb.strip_alpn does not "
+        "have it, and browsers then try QUIC against these addresses; write \"gateway\" "
+        "here, or \"h3\" there");
+  }
+}
+
+// The listener's own wildcard may have an exception; a host that a route names is meant to be here.
+void warn_of_hosts_led_away(Reader& reader, const Document& document) {
+  if (document.config.listen.empty()) return;
+  const dns::OverrideTable table = table_of(document.config);
+  std::set<std::string> told;
+  for (const auto& [node, unused] : document.routes) {
+    const Node* hostnames = node->find("hostnames");
+    if (hostnames == nullptr) continue;
+    for (const Node& item : hostnames->items) {
+      const auto name = parse_override_name(item.text);
+      if (!name || name->view().is_wildcard() || !told.insert(name->lower_wire()).second) continue;
+      const auto match = table.find(LookupName(name->view()), RrType::kA);
+      if (!match || !match.rule->forward) continue;
+      reader.warning(item.place,
+                     fmt::format("gateway.route.hostnames: '{}' is served here, but the "
+                                 "dns.override at {} has forward = true, so clients get what the "
+                                 "public DNS says, h3 and ech included; remove one of them",
+                                 item.text, match.rule->source));
+    }
+  }
+}
+
+bool has_ipv6(const std::vector<Network>& networks) {
+  return std::any_of(networks.begin(), networks.end(),
+                     [](const Network& network) { return !network.base().is_v4(); });
+}
+
+// With the usual dns.listen this is no more than possible; who writes an IPv6 address means it.
+void warn_of_views_without_ipv6(Reader& reader, const Document& document) {
+  const auto& listen = document.config.listen;
+  const bool asked_by_ipv6 = document.listen != nullptr &&
+                             std::any_of(listen.begin(), listen.end(), [](const Endpoint& e) {
+                               return !e.ip.is_v4() && !e.ip.is_loopback();
+                             });
+  if (!asked_by_ipv6) return;
+  const auto& views = document.config.policy.views;
+  for (std::size_t i = 0; i < written_overrides(document); ++i) {
+    const OverrideSettings& rule = document.config.policy.overrides[i];
+    const bool reaches_ipv6 =
+        rule.views.empty() || std::any_of(views.begin(), views.end(), [&](const auto& view) {
+          return has_ipv6(view.clients) &&
+                 std::find(rule.views.begin(), rule.views.end(), view.name) != rule.views.end();
+        });
+    if (reaches_ipv6 || rule.forward) continue;
+    reader.warning(
+        key_place(*document.overrides[i].node, "views"),
+        fmt::format("dns.override.views: '{}' has no IPv6 network, but dns.listen has an "
+                    "IPv6 address: a client that asks by IPv6 gets what the public DNS "
+                    "says; add its networks (fe80::/10 and your own) to the view",
+                    fmt::join(rule.views, "', '")));
+  }
+}
+
+// An override stands before every forward, whatever its length.
+void warn_of_forwards_without_addresses(Reader& reader, const Document& document) {
+  const dns::OverrideTable table = table_of(document.config);
+  for (const auto& [node, entry] : document.forwards) {
+    for (const dns::Name& name : entry.names) {
+      const auto match = table.find(LookupName(name.view()), RrType::kA);
+      if (!match || !match.wildcard || match.rule->forward) continue;
+      reader.warning(key_place(*node, "name"),
+                     fmt::format("dns.forward.name: addresses of '{0}' never come from its "
+                                 "upstreams: the dns.override at {1} covers it; add a "
+                                 "[[dns.override]] with names = [\"{0}\", \"*.{0}\"] and "
+                                 "forward = true",
+                                 without_dot(name), match.rule->source));
+    }
+  }
+}
+
+// Challenges
+
+/// Names that no public authority issues certificates for (RFC 6761, 6762, 8375, and what people
+/// use at home).
+bool is_private_name(const dns::Name& name) {
+  static constexpr std::array<std::string_view, 10> kLast{
+      "arpa", "internal", "local",   "lan",       "home",
+      "test", "example",  "invalid", "localhost", "corp"};
+  const std::string text = to_lower(name.text());
+  return std::any_of(kLast.begin(), kLast.end(), [&](std::string_view last) {
+    return text == fmt::format("{}.", last) || text.ends_with(fmt::format(".{}.", last));
+  });
+}
+
+class Challenges {
+ public:
+  explicit Challenges(const Snapshot& snapshot) : snapshot_(snapshot) {
+    const auto& certificates = snapshot.gateway->certificates;
+    for (const LoadedCertificate& certificate : certificates) {
+      for (const std::string& name : certificate.identity->names()) add(name);
+    }
+  }
+
+  std::vector<ConfigProblem> take() {
+    const dns::Policy& policy = *snapshot_.resolver->policy;
+    for (const dns::View& view : policy.views) check(view.policy);
+    check(policy.everyone);
+    return std::move(problems_);
+  }
+
+ private:
+  // A certificate for "*.x" is proven by the TXT of "_acme-challenge.x" (RFC 8555 section 7.1.3).
+  void add(std::string_view host) {
+    if (host.starts_with("*.")) host.remove_prefix(2);
+    if (IpAddress::parse(host)) return;
+    auto name = dns::Name::parse(fmt::format("_acme-challenge.{}", host));
+    if (name && !is_private_name(*name)) names_.push_back(std::move(*name));
+  }
+
+  void check(const dns::ViewPolicy& view) {
+    for (const dns::Name& name : names_) check(view, name);
+  }
+
+  void check(const dns::ViewPolicy& view, const dns::Name& name) {
+    const LookupName lookup(name.view());
+    const auto rule = view.overrides.find(lookup, RrType::kTxt);
+    const auto zone = view.zones.find(lookup);
+    if (rule && !rule.rule->forward && rule.rule->other == dns::OverrideOther::kNone) {
+      if (rule.rule->cname) return;  // leads to where the record is
+      return tell(rule.rule->source,
+                  fmt::format("dns.override.other: \"none\" hides TXT of '{0}', so whoever renews "
+                              "the certificate from here does not see the challenge; write "
+                              "\"forward\", or add an override for '{0}' with forward = true",
+                              without_dot(name)));
+    }
+    if (view.is_exception(rule, zone.labels) || view.forwards->find(lookup).labels > zone.labels) {
+      return;
+    }
+    if (zone.value != nullptr) check_zone(*zone.value, name);
+  }
+
+  void check_zone(const dns::ServedZone& zone, const dns::Name& name) {
+    using Kind = dns::ZoneMatch::Kind;
+    const LookupName lookup(name.view());
+    const Kind kind = zone.zone->find(lookup, RrType::kTxt).kind;
+    if (zone.fallthrough || (kind != Kind::kNoData && kind != Kind::kNxDomain)) return;
+    const auto& zones = snapshot_.config.policy.zones;
+    const auto settings = std::find_if(zones.begin(), zones.end(), [&](const auto& one) {
+      return dns::equal_names(one.name.view(), zone.zone->apex());
+    });
+    if (settings == zones.end()) return;
+    tell(settings->source,
+         fmt::format("dns.zone: '{}' has no TXT of '{}', so whoever renews the certificate from "
+                     "here does not see the challenge; write fallthrough = true, or add an "
+                     "override for that name with forward = true",
+                     without_dot(settings->name), without_dot(name)));
+  }
+
+  void tell(const std::string& source, std::string text) {
+    if (told_.insert(source).second) problems_.push_back(warning_at(source, std::move(text)));
+  }
+
+  const Snapshot& snapshot_;
+  std::vector<dns::Name> names_;
+  std::set<std::string> told_;
+  std::vector<ConfigProblem> problems_;
+};
+
+}  // namespace
+
+void advise_on_dns(Reader& reader, const Document& document) {
+  warn_of_h3_in_edited_records(reader, document);
+  warn_of_hosts_led_away(reader, document);
+  warn_of_views_without_ipv6(reader, document);
+  warn_of_forwards_without_addresses(reader, document);
+}
+
+std::vector<ConfigProblem> check_challenges(const Snapshot& snapshot) {
+  return Challenges(snapshot).take();
+}
+
+}  // namespace postern::server
