@@ -19,6 +19,7 @@
 #include "cli/check.h"
 #include "cli/doctor.h"
 #include "cli/explain.h"
+#include "cli/import.h"
 #include "net/tls.h"
 #include "server/config.h"
 #include "server/config_values.h"
@@ -30,7 +31,7 @@ namespace {
 using postern::server::Example;
 
 constexpr int kWrongUse = 2;
-constexpr std::array<std::string_view, 4> kLaterCommands{"status", "reload", "cache", "import"};
+constexpr std::array<std::string_view, 3> kLaterCommands{"status", "reload", "cache"};
 
 /// The configuration at hand: the file named with -c, the default file, or the built-in example.
 struct Chosen {
@@ -88,6 +89,18 @@ void add_config_option(CLI::App* command, std::string* file) {
                   postern::server::kDefaultConfigFile));
 }
 
+CLI::App* add_import_command(CLI::App& app, postern::cli::ImportOptions* options) {
+  auto* command = app.add_subcommand(
+      "import", "print what another nameserver's configuration amounts to, as TOML");
+  command->add_option("KIND", options->kind, "corefile, dnsmasq or hosts")
+      ->required()
+      ->check(CLI::IsMember({"corefile", "dnsmasq", "hosts"}));
+  command->add_option("FILE", options->file, "its configuration")->required();
+  command->add_option("--zones", options->zones,
+                      "directory to write a zone file to, for domains that are to have no names");
+  return command;
+}
+
 int serve_command_line(int argc, char** argv) {
   CLI::App app("Postern: the nameserver of a LAN that serves some of its public names itself.",
                "postern");
@@ -120,6 +133,8 @@ int serve_command_line(int argc, char** argv) {
   doctor_command->add_option("--timeout", examined.timeout_s, "seconds to wait for each answer")
       ->check(CLI::Range(0.1, 60.0))
       ->capture_default_str();
+  postern::cli::ImportOptions imported;
+  auto* import_command = add_import_command(app, &imported);
   for (CLI::App* command : {run_command, check_command, explain_command, doctor_command}) {
     add_config_option(command, &file);
   }
@@ -132,6 +147,7 @@ int serve_command_line(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kWrongUse;
   }
+  if (import_command->parsed()) return postern::cli::import(imported);
   std::optional<Chosen> chosen = choose(file);
   if (!chosen) return 1;
   if (run_command->parsed()) return run(*chosen);
