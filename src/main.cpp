@@ -110,6 +110,11 @@ int serve_command_line(int argc, char** argv) {
   auto* run_command = app.add_subcommand("run", "serve until SIGTERM; SIGHUP reloads");
   auto* check_command =
       app.add_subcommand("check", "read everything that run would, list all problems");
+  postern::cli::CheckOptions checked;
+  check_command
+      ->add_option("--format", checked.format, "of the problems: text, json, github or gitlab")
+      ->check(CLI::IsMember({"text", "json", "github", "gitlab"}))
+      ->capture_default_str();
   auto* explain_command =
       app.add_subcommand("explain", "say what would be answered, and which line says so");
   postern::cli::ExplainOptions options;
@@ -152,7 +157,10 @@ int serve_command_line(int argc, char** argv) {
   if (!chosen) return 1;
   if (run_command->parsed()) return run(*chosen);
   say_what_is_looked_at(*chosen);
-  if (check_command->parsed()) return postern::cli::check(chosen->file);
+  if (check_command->parsed()) {
+    checked.config_file = chosen->file;
+    return postern::cli::check(checked);
+  }
   if (doctor_command->parsed()) {
     examined.config_file = chosen->file;
     return postern::cli::doctor(examined);
