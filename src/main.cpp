@@ -22,6 +22,7 @@
 #include "cli/explain.h"
 #include "cli/import.h"
 #include "cli/record_text.h"
+#include "cli/reference.h"
 #include "net/tls.h"
 #include "server/config.h"
 #include "server/config_values.h"
@@ -75,8 +76,10 @@ void say_what_is_looked_at(const Chosen& chosen) {
 std::optional<std::string> wrong_command(const CLI::App& app, int argc, char** argv) {
   if (argc < 2 || argv[1][0] == '-') return std::nullopt;
   std::vector<std::string_view> known;
-  for (const CLI::App* command : app.get_subcommands({})) known.push_back(command->get_name());
-  if (std::find(known.begin(), known.end(), argv[1]) != known.end()) return std::nullopt;
+  for (const CLI::App* command : app.get_subcommands({})) {
+    if (command->get_name() == argv[1]) return std::nullopt;
+    if (!command->get_group().empty()) known.push_back(command->get_name());
+  }
   const std::string_view near = postern::server::nearest_word(argv[1], known);
   return fmt::format("no such command '{}'; {}", argv[1],
                      near.empty() ? fmt::format("there are: {}", fmt::join(known, ", "))
@@ -146,6 +149,8 @@ int serve_command_line(int argc, char** argv) {
     add_config_option(command, &file);
   }
   postern::cli::AdminCommandLine admin_commands(app);
+  std::string wanted;
+  const auto* reference_command = postern::cli::add_reference(app, &wanted);
   if (const auto wrong = wrong_command(app, argc, argv)) {
     fmt::print(stderr, "postern: {}\n", *wrong);
     return kWrongUse;
@@ -157,6 +162,7 @@ int serve_command_line(int argc, char** argv) {
   }
   if (const auto done = admin_commands.run()) return *done;
   if (import_command->parsed()) return postern::cli::import(imported);
+  if (reference_command->parsed()) return postern::cli::print_reference(app, wanted);
   std::optional<Chosen> chosen = choose(file);
   if (!chosen) return 1;
   if (run_command->parsed()) return run(*chosen);

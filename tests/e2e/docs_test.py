@@ -24,7 +24,7 @@ import unittest.mock as mock
 from lab import BINARY, SLOW, Case, Postern, Upstream, run
 
 ROOT = pathlib.Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 WHOLE = "# /etc/postern/postern.toml"
 EXAMPLE_PORT = 5300
 FOLLOWED_ELSEWHERE = {"install.md"}  # as root of a machine: package_test.py

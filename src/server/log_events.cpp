@@ -1,0 +1,80 @@
+#include "server/log_events.h"
+
+#include <array>
+
+namespace postern::server {
+namespace {
+
+constexpr auto kEvents = std::to_array<LogEvent>({
+    {"accept_failed", "debug", "A client's connection ended before it was taken.", ""},
+    {"admin_refused", "warning", "The admin address has as many connections as it takes.",
+     "Find out who keeps them open; scrape less often."},
+    {"backend_down", "warning", "A backend could not be reached and rests for a while.",
+     "Look at the backend; the line says what failed."},
+    {"backend_healthy", "info", "A backend answers its health check again.", ""},
+    {"backend_unhealthy", "warning", "A backend does not answer its health check.",
+     "Look at the backend; it gets no requests until it answers."},
+    {"backend_up", "info", "A backend that rested takes connections again.", ""},
+    {"cache", "info", "The cache starts empty, since its settings were changed.", ""},
+    {"certificate", "info", "A certificate that is served, with its names and its end.", ""},
+    {"certificate_expiry", "warning", "A certificate ends soon, or has ended.",
+     "Renew it; look at what should have done so."},
+    {"certificate_mended", "info", "The files of a certificate are again what is served.", ""},
+    {"certificate_rejected", "error",
+     "A certificate's files were changed and are wrong; the one before goes on being served.",
+     "Correct the files; they are read again at once."},
+    {"certificate_reloaded", "info", "A certificate's files were changed and are served.", ""},
+    {"config", "warning", "The configuration has something that is hardly meant.",
+     "Run postern check."},
+    {"config_rejected", "error or warning", "What is wrong with the configuration, line by line.",
+     "Run postern check and correct the lines."},
+    {"ech_seen", "warning", "A client has an HTTPS record from outside, with an ECH key.",
+     "Look which other resolver the client asks."},
+    {"event_loop", "error", "The system gives no event loop.", "Raise the limit of open files."},
+    {"forward", "info", "A forward and its upstreams.", ""},
+    {"forward_failed", "warning", "No upstream has answered a question.",
+     "Look at the upstreams and the line to them; the line says what failed."},
+    {"forward_full", "warning", "Too many queries wait for upstreams, so some are refused.",
+     "Look at the upstreams; raise dns.limits.outstanding when they are well."},
+    {"gateway", "info", "How many listeners and routes are served.", ""},
+    {"gateway_full", "warning", "The gateway has as many connections as it takes.",
+     "Raise gateway.limits.connections, or find out who opens them."},
+    {"handshake_failed", "info or debug", "A client's TLS handshake failed.",
+     "Compare the names of the certificate with what the client asks for."},
+    {"http2_abuse", "warning", "A client's HTTP/2 connection was ended, since it did harm.",
+     "Look at the client that the line names."},
+    {"listen_failed", "error", "An address cannot be listened on.",
+     "See who has it: ss -lntup. Look at the rights for ports below 1024."},
+    {"listening", "info", "An address that is listened on.", ""},
+    {"overrides", "info", "How many overrides and views are served.", ""},
+    {"query", "info", "One DNS query, with server.log.queries.", ""},
+    {"quic_refused", "info", "A client still tries QUIC; it was refused.",
+     "Nothing, unless it goes on for days; then run postern doctor."},
+    {"random", "error", "The system gives no random numbers; queries fail.",
+     "Look at the kernel and the sandbox of the service."},
+    {"reload", "info or warning", "The configuration is read again.",
+     "A warning names what takes effect at the next start."},
+    {"reload_refused", "error", "The new configuration is wrong; the one before is served.",
+     "Run postern check and correct the lines."},
+    {"reloaded", "info", "The new configuration is served.", ""},
+    {"request", "info", "One request to the gateway, with server.log.requests.", ""},
+    {"started", "info", "Everything is served.", ""},
+    {"stopped", "info or warning", "The process ends; a warning: before all was finished.", ""},
+    {"stopping", "info", "What is under way is finished first.", ""},
+    {"unreadable", "warning", "After the change of user a file cannot be read again.",
+     "Let the user read it, as the line says."},
+    {"user", "warning", "The default user does not exist, so the process stays root.",
+     "Make the user postern, or set server.user."},
+    {"zone", "info", "A zone that is served.", ""},
+    {"zone_mended", "info", "The file of a zone is again what is served.", ""},
+    {"zone_rejected", "error or warning",
+     "A zone's file was changed and is wrong; the zone before goes on being served.",
+     "Correct the lines; the file is read again at once."},
+    {"zone_reloaded", "info", "A zone's file was changed and is served.", ""},
+});
+
+}  // namespace
+
+std::span<const LogEvent> log_events() { return kEvents; }
+
+}  // namespace postern::server
