@@ -1,6 +1,7 @@
 #include "server/server.h"
 
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <ctime>
@@ -34,6 +35,7 @@ namespace {
 constexpr std::uint64_t kRetireMs = 5000;
 constexpr std::uint64_t kStopReportMs = 5000;
 constexpr std::uint64_t kDayMs = 86'400'000;
+constexpr std::chrono::milliseconds kLogFlush{1000};  // for the last lines, at the end
 
 // Certificate and key are two files, written one after the other; a pair is read when both are.
 constexpr WatchSettings kCertificateWatch{.look_again_ms = 5000, .settle_ms = 500};
@@ -438,6 +440,7 @@ void Server::stop() {
   if (stopping_) {
     log_warning("stopped", "at once, on the second signal");
     abandon_();
+    stop_log_writer(kLogFlush);
     std::_Exit(0);
   }
   stopping_ = true;
@@ -475,6 +478,7 @@ ServerState Server::state() const {
   state.certificates_rejected = &certificate_rejections_;
   state.cache = cache_->stats();
   state.workers = worker_count_;
+  state.log = log_counts();
   state.admin_refused = admin_refused_before_ + (admin_ == nullptr ? 0 : admin_->refused());
   return state;
 }
@@ -516,10 +520,17 @@ void Server::gather_counts(std::function<void(const WorkerCounts&)> take) {
   }
 }
 
+// Lines from here on do not wait for their reader.
+struct LogThread {
+  LogThread() { start_log_writer(); }
+  ~LogThread() { stop_log_writer(kLogFlush); }
+};
+
 }  // namespace
 
 int run(const RunOptions& options) {
   std::signal(SIGPIPE, SIG_IGN);
+  const LogThread log_thread;
   // Until the signals are events of the loop, SIGHUP waits: by itself it would end the process.
   mask_signals(SIG_BLOCK, {SIGHUP});
   SnapshotResult read = load_snapshot(options.config_file, nullptr);
