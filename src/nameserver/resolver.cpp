@@ -54,10 +54,19 @@ ClientNote note_of(Bytes query, const IpAddress& client) {
 void log_query(Bytes query, const Client& client, const dns::Decision& decision,
                std::uint64_t began_us) {
   const bool replied = decision.verdict == dns::Decision::Verdict::kReply;
-  log_info("query", "{} {} {} {} {} {} us", question_text(query), client.peer.ip.to_string(),
-           kTransportLabels[static_cast<std::size_t>(client.transport)],
-           kSourceLabels[static_cast<std::size_t>(decision.source)],
-           replied ? dns::rcode_text(decision.rcode) : "dropped", monotonic_us() - began_us);
+  if (!log_enabled(LogLevel::kInfo)) return;
+  const std::string text =
+      fmt::format("{} {} {} {} {} {} us", question_text(query), client.peer.ip.to_string(),
+                  kTransportLabels[static_cast<std::size_t>(client.transport)],
+                  kSourceLabels[static_cast<std::size_t>(decision.source)],
+                  replied ? dns::rcode_text(decision.rcode) : "dropped", monotonic_us() - began_us);
+  fmt::memory_buffer fields;
+  if (log_is_json()) fields.append(std::string_view("\"message\":"));
+  if (log_is_json()) append_json_string(fields, text);
+  if (!log_is_json()) fields.append(one_line(text));
+  fmt::memory_buffer line;
+  append_log_line(line, LogLevel::kInfo, "query", {fields.data(), fields.size()});
+  write_log_lines({line.data(), line.size()});
 }
 
 // A query from before somebody looked at the clock took no time that we know of.

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "base/log.h"
 #include "dns/cache.h"
 #include "server/counts.h"
 #include "server/snapshot.h"
@@ -24,6 +25,7 @@ struct ServerState {
   std::uint64_t admin_refused = 0;  ///< connections
   std::uint64_t admin_denied = 0;   ///< requests
   std::uint64_t followers = 0, follow_dropped = 0;
+  LogCounts log;
   bool last_reload_good = true;
 };
 

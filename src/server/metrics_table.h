@@ -52,6 +52,10 @@ inline constexpr auto kMetricsTable = [] {
       {"postern_live_log_followers", kGauge, "Who follows the live log now", ""},
       {"postern_live_log_dropped_total", kCounter, "Lines of the live log left out for its limits",
        ""},
+      {"postern_log_dropped_lines_total", kCounter,
+       "Lines of the log lost because standard error was not read", ""},
+      {"postern_log_held_back_lines_total", kCounter,
+       "Lines of the log not written because there were too many of their event", ""},
       // DNS.
       {"postern_dns_queries_total", kCounter,
        "Queries that were answered or, with rcode none, got no reply; the view is "

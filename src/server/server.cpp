@@ -1,6 +1,7 @@
 #include "server/server.h"
 
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <ctime>
@@ -37,6 +38,7 @@ namespace {
 constexpr std::uint64_t kRetireMs = 5000;
 constexpr std::uint64_t kStopReportMs = 5000;
 constexpr std::uint64_t kDayMs = 86'400'000;
+constexpr std::chrono::milliseconds kLogFlush{1000};  // for the last lines, at the end
 
 // Certificate and key are two files, written one after the other; a pair is read when both are.
 constexpr WatchSettings kCertificateWatch{.look_again_ms = 5000, .settle_ms = 500};
@@ -472,6 +474,7 @@ void Server::stop() {
   if (stopping_) {
     log_warning("stopped", "at once, on the second signal");
     abandon_();
+    stop_log_writer(kLogFlush);
     std::_Exit(0);
   }
   stopping_ = true;
@@ -513,6 +516,7 @@ ServerState Server::state() const {
   state.admin_denied = site_.denied();
   state.followers = site_.followers();
   state.follow_dropped = site_.follow_dropped();
+  state.log = log_counts();
   state.admin_refused = admin_refused_before_ + (admin_ == nullptr ? 0 : admin_->refused());
   return state;
 }
@@ -558,10 +562,17 @@ void Server::follow(const std::shared_ptr<const FollowFilters>& filters) {
   }
 }
 
+// Lines from here on do not wait for their reader.
+struct LogThread {
+  LogThread() { start_log_writer(); }
+  ~LogThread() { stop_log_writer(kLogFlush); }
+};
+
 }  // namespace
 
 int run(const RunOptions& options) {
   std::signal(SIGPIPE, SIG_IGN);
+  const LogThread log_thread;
   // Until the signals are events of the loop, SIGHUP waits: by itself it would end the process.
   mask_signals(SIG_BLOCK, {SIGHUP});
   SnapshotResult read = load_snapshot(options.config_file, nullptr);
