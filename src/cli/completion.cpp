@@ -18,6 +18,25 @@ std::string in_quotes(std::string_view text) {
   return out;
 }
 
+// "cache" and all that begins with it as one: with the options of each.
+std::vector<CommandFacts> by_first_word(const std::vector<CommandFacts>& commands) {
+  std::vector<CommandFacts> merged;
+  for (const CommandFacts& command : commands) {
+    if (command.name.find(' ') == std::string::npos) {
+      merged.push_back(command);
+      continue;
+    }
+    std::vector<OptionFacts>& options = merged.back().options;
+    for (const OptionFacts& option : command.options) {
+      const bool there = std::any_of(options.begin(), options.end(), [&](const OptionFacts& one) {
+        return one.long_name == option.long_name;
+      });
+      if (!there && !option.long_name.empty()) options.push_back(option);
+    }
+  }
+  return merged;
+}
+
 std::vector<std::string> names_of(const std::vector<CommandFacts>& commands) {
   std::vector<std::string> names;
   for (const CommandFacts& command : commands) names.push_back(command.name);
@@ -25,7 +44,7 @@ std::vector<std::string> names_of(const std::vector<CommandFacts>& commands) {
 }
 
 std::vector<std::string> words_of(const CommandFacts& command) {
-  std::vector<std::string> words;
+  std::vector<std::string> words = command.inner;
   for (const OptionFacts& option : command.options) {
     if (!option.short_name.empty()) words.push_back(option.short_name);
     if (!option.long_name.empty()) words.push_back(option.long_name);
@@ -64,7 +83,8 @@ std::string zsh_option(const OptionFacts& option) {
 
 }  // namespace
 
-std::string bash_completion(const std::vector<CommandFacts>& commands) {
+std::string bash_completion(const std::vector<CommandFacts>& all) {
+  const std::vector<CommandFacts> commands = by_first_word(all);
   std::string text = fmt::format(
       R"(# bash completion for postern
 _postern() {{
@@ -97,7 +117,8 @@ _postern() {{
   return text + "  esac\n}\ncomplete -o filenames -F _postern postern\n";
 }
 
-std::string zsh_completion(const std::vector<CommandFacts>& commands) {
+std::string zsh_completion(const std::vector<CommandFacts>& all) {
+  const std::vector<CommandFacts> commands = by_first_word(all);
   std::string text =
       "#compdef postern\n_postern() {\n  if (( CURRENT == 2 )); then\n    local -a commands=(\n";
   for (const CommandFacts& command : commands) {
@@ -108,6 +129,9 @@ std::string zsh_completion(const std::vector<CommandFacts>& commands) {
       "  local command=$words[2]\n  shift words\n  (( CURRENT -= 1 ))\n  case $command in\n";
   for (const CommandFacts& command : commands) {
     text += fmt::format("    {})\n      _arguments", command.name);
+    if (!command.inner.empty()) {
+      text += fmt::format(" \\\n        '1:command:({})'", fmt::join(command.inner, " "));
+    }
     for (const OptionFacts& option : command.options) text += " \\\n        " + zsh_option(option);
     text += "\n      ;;\n";
   }
@@ -117,11 +141,16 @@ std::string zsh_completion(const std::vector<CommandFacts>& commands) {
          "  compdef _postern postern\nfi\n";
 }
 
-std::string fish_completion(const std::vector<CommandFacts>& commands) {
+std::string fish_completion(const std::vector<CommandFacts>& all) {
+  const std::vector<CommandFacts> commands = by_first_word(all);
   std::string text = "# fish completion for postern\ncomplete -c postern -f\n";
   for (const CommandFacts& command : commands) {
     text += fmt::format("complete -c postern -n __fish_use_subcommand -a {} -d '{}'\n",
                         command.name, in_quotes(command.meaning));
+    if (!command.inner.empty()) {
+      text += fmt::format("complete -c postern -n '__fish_seen_subcommand_from {}' -a '{}'\n",
+                          command.name, fmt::join(command.inner, " "));
+    }
     for (const OptionFacts& option : command.options) {
       if (option.long_name.empty()) continue;
       text += fmt::format(

@@ -2,9 +2,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <iostream>
-#include <map>
-#include <set>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -12,6 +9,7 @@
 
 #include "server/config_facts.h"
 #include "server/log_events.h"
+#include "server/metrics_table.h"
 
 namespace postern::cli {
 namespace {
@@ -126,60 +124,17 @@ std::string events_reference() {
   return text;
 }
 
-struct MetricFacts {
-  std::string help, type;
-  std::set<std::string> labels;
-};
-
-// "name{a="x",b="y"} 1": the names of the labels.
-void add_labels(std::string_view line, std::set<std::string>* labels) {
-  const std::size_t open = line.find('{');
-  if (open == std::string_view::npos) return;
-  bool quoted = false;
-  std::size_t begin = open + 1;
-  for (std::size_t i = begin; i < line.size(); ++i) {
-    if (line[i] == '"' && line[i - 1] != '\\') quoted = !quoted;
-    if (quoted) continue;
-    if (line[i] == '=') labels->insert(std::string(line.substr(begin, i - begin)));
-    if (line[i] == ',') begin = i + 1;
-    if (line[i] == '}') return;
-  }
-}
-
-// A page in the text format of Prometheus: comments of a family stand before its samples.
-std::map<std::string, MetricFacts> read_metrics(std::istream& page) {
-  std::map<std::string, MetricFacts> metrics;
-  std::string line;
-  MetricFacts* family = nullptr;
-  while (std::getline(page, line)) {
-    const bool help = line.rfind("# HELP ", 0) == 0;
-    if (help || line.rfind("# TYPE ", 0) == 0) {
-      const std::size_t space = line.find(' ', 7);
-      family = &metrics[line.substr(7, space - 7)];
-      (help ? family->help : family->type) =
-          space == std::string::npos ? std::string() : line.substr(space + 1);
-    } else if (family != nullptr) {
-      add_labels(line, &family->labels);
-    }
-  }
-  return metrics;
-}
-
-int metrics_reference(std::string* text) {
-  const auto metrics = read_metrics(std::cin);
-  if (metrics.empty()) {
-    fmt::print(stderr, "postern: there are no metrics on standard input; pipe /metrics into it\n");
-    return 1;
-  }
-  *text = fmt::format(
-      "# Every metric\n\n{}\nServed at `/metrics` of `server.admin`.\n\n"
-      "| metric | type | labels | meaning |\n|---|---|---|---|\n",
+std::string metrics_reference() {
+  std::string text = fmt::format(
+      "# Every metric\n\n{}\nServed at `/metrics` of `server.admin`; [metrics.md](../metrics.md) "
+      "says what to do with them.\n\n| metric | type | labels | meaning |\n|---|---|---|---|\n",
       kMade);
-  for (const auto& [name, facts] : metrics) {
-    *text += fmt::format("| `{}` | {} | {} | {} |\n", name, facts.type,
-                         code(fmt::format("{}", fmt::join(facts.labels, ", "))), cell(facts.help));
+  for (const server::MetricInfo& metric : server::metrics_table()) {
+    text +=
+        fmt::format("| `{}` | {} | {} | {} |\n", metric.name, server::metric_kind_text(metric.kind),
+                    code(metric.labels), cell(metric.help));
   }
-  return 0;
+  return text;
 }
 
 OptionFacts facts_of(const CLI::Option& option) {
@@ -194,27 +149,40 @@ OptionFacts facts_of(const CLI::Option& option) {
     facts.argument = option.get_name(true);
   } else if (option.get_items_expected_max() > 0) {
     const std::string& name = option.get_lnames().front();
-    facts.argument = name == "config" || name == "cacert" ? "FILE" : "VALUE";
+    const bool is_file = name == "config" || name == "cacert" || name.ends_with("file");
+    facts.argument = is_file ? "FILE" : "VALUE";
   }
   return facts;
+}
+
+CommandFacts facts_of(const CLI::App& command, const std::string& outer) {
+  CommandFacts facts{outer + command.get_name(), command.get_description(), {}};
+  for (const CLI::Option* option : command.get_options()) {
+    if (!option->get_group().empty()) facts.options.push_back(facts_of(*option));
+  }
+  // Arguments first, as in --help; --help itself last.
+  std::stable_partition(facts.options.begin(), facts.options.end(),
+                        [](const OptionFacts& option) { return option.long_name != "--help"; });
+  std::stable_partition(facts.options.begin(), facts.options.end(),
+                        [](const OptionFacts& option) { return option.long_name.empty(); });
+  return facts;
+}
+
+// Two levels are all there are.
+std::vector<const CLI::App*> inner_of(const CLI::App& app) {
+  return app.get_subcommands([](const CLI::App* one) { return !one->get_group().empty(); });
 }
 
 }  // namespace
 
 std::vector<CommandFacts> commands_of(const CLI::App& app) {
   std::vector<CommandFacts> commands;
-  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
-    if (command->get_group().empty()) continue;
-    CommandFacts facts{command->get_name(), command->get_description(), {}};
-    for (const CLI::Option* option : command->get_options()) {
-      if (!option->get_group().empty()) facts.options.push_back(facts_of(*option));
-    }
-    // Arguments first, as in --help; --help itself last.
-    std::stable_partition(facts.options.begin(), facts.options.end(),
-                          [](const OptionFacts& option) { return option.long_name != "--help"; });
-    std::stable_partition(facts.options.begin(), facts.options.end(),
-                          [](const OptionFacts& option) { return option.long_name.empty(); });
+  for (const CLI::App* command : inner_of(app)) {
+    CommandFacts facts = facts_of(*command, "");
+    const auto inner = inner_of(*command);
+    for (const CLI::App* one : inner) facts.inner.push_back(one->get_name());
     commands.push_back(std::move(facts));
+    for (const CLI::App* one : inner) commands.push_back(facts_of(*one, command->get_name() + ' '));
   }
   return commands;
 }
@@ -233,13 +201,13 @@ int print_reference(const CLI::App& app, std::string_view part) {
   std::string text;
   if (part == "config") text = config_reference();
   if (part == "commands") text = commands_reference(app);
+  if (part == "metrics") text = metrics_reference();
   if (part == "events") text = events_reference();
   if (part == "postern.1") text = command_manual(commands_of(app));
   if (part == "postern.toml.5") text = config_manual();
   if (part == "bash") text = bash_completion(commands_of(app));
   if (part == "zsh") text = zsh_completion(commands_of(app));
   if (part == "fish") text = fish_completion(commands_of(app));
-  if (part == "metrics" && metrics_reference(&text) != 0) return 1;
   fmt::print("{}", text);
   return part == "config" ? say_out_of_step() : 0;
 }

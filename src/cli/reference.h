@@ -14,7 +14,7 @@ namespace postern::cli {
 
 /// The command, and where the part goes that is wanted.
 const CLI::App* add_reference(CLI::App& app, std::string* part);
-/// The exit status. "metrics" reads a page of /metrics from standard input.
+/// The exit status.
 int print_reference(const CLI::App& app, std::string_view part);
 
 /// One option or argument of a command.
@@ -29,9 +29,10 @@ struct OptionFacts {
 };
 
 struct CommandFacts {
-  std::string name;
+  std::string name;  ///< "check", "cache flush"
   std::string meaning;
   std::vector<OptionFacts> options;
+  std::vector<std::string> inner = {};  ///< of "cache": "show", "flush"
 };
 
 /// What people are shown, in the order of --help.

@@ -58,10 +58,13 @@ struct Decision {
   std::size_t reply_size = 0;
   Source source = Source::kNone;
   Rcode rcode = Rcode::kNoError;
+  RrType type{};               ///< that was asked for; 0: unreadable
   bool stale_at_hand = false;  ///< kForward: after the client-response timer call with allow_stale
   bool refresh = false;        ///< kReply: also fetch `question` again in the background
   ForwardQuestion question;    ///< kForward, or when `refresh`
-  const ViewPolicy* view = nullptr;
+  const ViewPolicy* view = nullptr;  ///< nullptr: it did not come so far
+  /// kReply to a question for HTTPS or SVCB: kSvcbH3Removed and others, dns/svcb.h.
+  std::uint16_t svcb_changes = 0;
 };
 
 struct AnswerInput {

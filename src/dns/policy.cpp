@@ -140,6 +140,7 @@ std::unique_ptr<const Policy> compile_policy(
     policy->views.emplace_back();
     policy->views.back().clients = view.clients;
     compile_view(settings, zones, view.name, *policy, &policy->views.back().policy);
+    policy->views.back().policy.index = static_cast<std::uint32_t>(policy->views.size());
   }
   compile_view(settings, zones, "", *policy, &policy->everyone);
   return policy;

@@ -59,8 +59,9 @@ struct ServedZone {
 
 /// What holds for one group of clients.
 struct ViewPolicy {
-  std::string name;      ///< "" for clients that no view matches
-  std::uint64_t id = 0;  ///< same content, same id: part of every cache key
+  std::string name;         ///< "" for clients that no view matches
+  std::uint64_t id = 0;     ///< same content, same id: part of every cache key
+  std::uint32_t index = 0;  ///< 0: Policy::everyone, i + 1: Policy::views[i]
   OverrideTable overrides;
   SuffixTable<ServedZone> zones;
   const SuffixTable<std::uint16_t>* forwards =

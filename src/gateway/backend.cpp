@@ -44,7 +44,11 @@ Backend::Waiting::~Waiting() {
 }
 
 Backend::Backend(Context& context, const http::BackendUrl& url, const http::HealthSettings& health)
-    : context_(context), url_(url), text_(url.to_string()), health_(health) {
+    : context_(context),
+      url_(url),
+      text_(url.to_string()),
+      name_id_(context.requests.name_id(text_)),
+      health_(health) {
   counts_.backend = text_;
   speaks_h2_ = url.scheme == http::BackendScheme::kH2c;
   if (url_.is_address) {

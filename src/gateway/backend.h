@@ -67,6 +67,7 @@ class Backend {
   bool healthy() const;
   std::size_t load() const { return in_use_; }  ///< requests under way
   const std::string& text() const { return text_; }
+  RequestCounts::NameId name_id() const { return name_id_; }
   const http::BackendUrl& url() const { return url_; }
   const http::HealthSettings& health() const { return health_; }
   void count_failure() { ++counts_.failures; }
@@ -117,6 +118,7 @@ class Backend {
   Context& context_;
   http::BackendUrl url_;
   std::string text_;
+  RequestCounts::NameId name_id_;
   http::HealthSettings health_;
   std::vector<Address> addresses_;
   std::uint64_t addresses_until_ms_ = 0;

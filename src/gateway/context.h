@@ -10,11 +10,13 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/client_notes.h"
 #include "gateway/access_log.h"
 #include "gateway/counts.h"
-#include "gateway/daily_clients.h"
 #include "gateway/host_resolver.h"
+#include "gateway/request_counts.h"
 #include "gateway/site.h"
+#include "gateway/stray_clients.h"
 #include "net/loop.h"
 #include "net/stream.h"
 
@@ -91,6 +93,7 @@ struct WorkerSite {
   std::shared_ptr<const Site> site;
   /// By http::Route::index, then as in RouteSettings::backends.
   std::vector<std::vector<std::shared_ptr<Backend>>> backends;
+  std::vector<RequestCounts::NameId> listener_names, route_names;  ///< in the order of the site
 };
 
 struct Context {
@@ -107,15 +110,22 @@ struct Context {
   void give_back(std::unique_ptr<Exchange> exchange);
   void collect_ended();
 
+  /// See ClientNotes; true: `notes` is there.
+  bool is_first_note(ClientEvent event, const IpAddress& client) {
+    return notes != nullptr && notes->is_first(event, client, loop.now_ms());
+  }
+
   net::Loop& loop;
   HostResolver& resolver;
   std::shared_ptr<const WorkerSite> site;
   GatewayCounts counts;
+  RequestCounts requests;
   AccessLog access_log;
   Output output;
   Random random;
   Graveyard graveyard;
-  DailyClients ech_clients;
+  ClientNotes* notes = nullptr;
+  StrayClients ech_tried;
   LogLimit abuse_log{10'000}, handshake_log{10'000};
   std::vector<std::unique_ptr<Exchange>> idle_exchanges;
   /// Over, but maybe still on the call stack: idle from the next turn on.

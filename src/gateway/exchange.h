@@ -119,10 +119,12 @@ class Exchange final : public BackendEvents {
   void redirect_to(std::uint16_t status, std::string_view location);
   void fail(std::uint16_t status, std::string_view text, std::string_view failure);
   void add_own_fields();
+  void note_alt_svc();
   void finish(bool cut);
   void leave_backend();
   void count_status(std::uint16_t status);
-  void log();
+  void account();
+  void log(std::uint64_t duration_us, std::uint64_t first_byte_us);
   std::uint64_t now_ms() const { return context_.loop.now_ms(); }
   void touch() { active_ms_ = now_ms(); }
   bool over() const { return client_ == nullptr; }

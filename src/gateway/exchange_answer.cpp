@@ -1,4 +1,5 @@
 // Exchange: what the gateway answers by itself, and how an exchange ends.
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <utility>
@@ -9,12 +10,34 @@
 #include "http/header_filter.h"
 
 namespace postern::gateway {
+namespace {
+
+constexpr std::size_t kAltSvcLogged = 200;  // bytes of a value that a backend chose
+
+}  // namespace
 
 // Date also for a backend that has no clock (RFC 9110 section 6.6.1).
 void Exchange::add_own_fields() {
   if (response_.fields.find("date") == nullptr) response_.fields.add("date", context_.date());
   http::apply_alt_svc(response_.fields, listener_->settings.alt_svc, info_->tls);
   http::apply_hsts(response_.fields, listener_->hsts, info_->tls);
+}
+
+// What a backend offers goes by apply_alt_svc().
+void Exchange::note_alt_svc() {
+  const std::string_view offered = response_.fields.value("alt-svc");
+  if (offered.empty() || offered == "clear") return;
+  ++context_.counts.alt_svc_cleared;
+  IpAddress client = info_->peer.address;
+  if (info_->peer.trusted) client = IpAddress::parse(client_address_).value_or(client);
+  if (!context_.is_first_note(ClientEvent::kAltSvcRemoved, client)) return;
+  ClientNote note;
+  note.event = ClientEvent::kAltSvcRemoved;
+  note.client = client;
+  note.name = host_ ? host_->host() : request_.authority;
+  note.removed = offered.substr(0, kAltSvcLogged);
+  if (backend_ != nullptr) note.where = backend_->text();
+  context_.notes->tell(std::move(note));
 }
 
 void Exchange::count_status(std::uint16_t status) {
@@ -88,14 +111,30 @@ void Exchange::fail(std::uint16_t status, std::string_view text, std::string_vie
 
 void Exchange::finish(bool cut) {
   if (over()) return;
-  log();
+  account();
   leave_backend();
   std::exchange(client_, nullptr)->finished(cut);
 }
 
-void Exchange::log() {
-  if (info_ == nullptr || !site_->site->log_requests) return;
-  const std::uint64_t now = monotonic_us();
+// An exchange has ended, however it did.
+void Exchange::account() {
+  if (info_ == nullptr) return;
+  const std::uint64_t duration_us = monotonic_us() - begun_us_;
+  const std::uint64_t first_byte_us = first_byte_us_ > begun_us_ ? first_byte_us_ - begun_us_ : 0;
+  RequestCounts::End end;
+  const auto at = static_cast<std::size_t>(listener_ - site_->site->listeners.data());
+  end.listener = site_->listener_names[at];
+  if (match_) end.route = site_->route_names[match_.route->index];
+  if (backend_ != nullptr) end.backend = backend_->name_id();
+  end.status = status_;
+  end.duration_us = duration_us;
+  end.first_byte_us = status_ == 0 ? 0 : std::max<std::uint64_t>(first_byte_us, 1);
+  end.upgraded = upgraded_;
+  context_.requests.count(end);
+  if (context_.access_log.wants(site_->site->log_requests)) log(duration_us, first_byte_us);
+}
+
+void Exchange::log(std::uint64_t duration_us, std::uint64_t first_byte_us) {
   AccessRecord record;
   record.listener = listener_->settings.name;
   record.client = client_address_;
@@ -107,13 +146,13 @@ void Exchange::log() {
   record.status = status_;
   record.bytes_received = received_;
   record.bytes_sent = sent_;
-  record.duration_us = now - begun_us_;
-  record.first_byte_us = first_byte_us_ > begun_us_ ? first_byte_us_ - begun_us_ : 0;
+  record.duration_us = duration_us;
+  record.first_byte_us = first_byte_us;
   if (match_) record.route = settings().source;
   if (backend_ != nullptr) record.backend = backend_->text();
   record.request_id = request_.fields.value("x-request-id");
   record.failure = failure_;
-  context_.access_log.write(record);
+  context_.access_log.note(record, site_->site->log_requests);
 }
 
 }  // namespace postern::gateway

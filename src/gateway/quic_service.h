@@ -7,8 +7,10 @@
 #include <memory>
 
 #include "base/address.h"
+#include "base/client_notes.h"
 #include "base/result.h"
 #include "gateway/quic_limits.h"
+#include "gateway/stray_clients.h"
 #include "net/loop.h"
 #include "net/socket.h"
 #include "net/udp.h"
@@ -25,6 +27,8 @@ struct QuicCounts {
 struct QuicShared {
   QuicLimits limits;
   QuicCounts counts;
+  ClientNotes* notes = nullptr;  ///< who is told which clients still try
+  StrayClients clients{};  ///< that were refused
 };
 
 class QuicRejecter final : public net::UdpReader {

@@ -18,9 +18,13 @@ namespace {
 constexpr std::size_t kUdpReplyMax = 4096;
 constexpr std::size_t kQueryBytesMax = 4096;  // of a query that has to wait
 
-constexpr std::array<std::string_view, 4> kTransportNames{"udp", "tcp", "tls", "https"};
-constexpr std::array<std::string_view, 9> kSourceNames{
-    "none", "override", "zone", "cache", "stale", "upstream", "special", "refused", "error"};
+// As people write a host: small letters, no dot at the end.
+std::string host_text(std::string name) {
+  if (name.size() > 1 && name.back() == '.') name.pop_back();
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  return name;
+}
 
 std::string question_text(Bytes query) {
   std::size_t position = dns::kHeaderBytes;
@@ -33,13 +37,41 @@ std::string question_text(Bytes query) {
                      dns::type_text(type));
 }
 
+// The question of a query that was answered: its name and type.
+ClientNote note_of(Bytes query, const IpAddress& client) {
+  std::size_t position = dns::kHeaderBytes;
+  std::array<std::uint8_t, dns::kNameBytesMax> name;
+  const std::size_t size = dns::read_name(query, &position, name);
+  ClientNote note;
+  note.event = ClientEvent::kHttpsRecordEdited;
+  note.client = client;
+  if (size == 0 || position + 2 > query.size()) return note;
+  note.name = host_text(dns::name_text(dns::NameView(Bytes(name.data(), size))));
+  note.type = dns::type_text(static_cast<dns::RrType>(load_u16(query.data() + position)));
+  return note;
+}
+
 void log_query(Bytes query, const Client& client, const dns::Decision& decision,
                std::uint64_t began_us) {
   const bool replied = decision.verdict == dns::Decision::Verdict::kReply;
-  log_info("query", "{} {} {} {} {} {} us", question_text(query), client.peer.ip.to_string(),
-           kTransportNames[static_cast<std::size_t>(client.transport)],
-           kSourceNames[static_cast<std::size_t>(decision.source)],
-           replied ? dns::rcode_text(decision.rcode) : "dropped", monotonic_us() - began_us);
+  if (!log_enabled(LogLevel::kInfo)) return;
+  const std::string text =
+      fmt::format("{} {} {} {} {} {} us", question_text(query), client.peer.ip.to_string(),
+                  kTransportLabels[static_cast<std::size_t>(client.transport)],
+                  kSourceLabels[static_cast<std::size_t>(decision.source)],
+                  replied ? dns::rcode_text(decision.rcode) : "dropped", monotonic_us() - began_us);
+  fmt::memory_buffer fields;
+  if (log_is_json()) fields.append(std::string_view("\"message\":"));
+  if (log_is_json()) append_json_string(fields, text);
+  if (!log_is_json()) fields.append(one_line(text));
+  fmt::memory_buffer line;
+  append_log_line(line, LogLevel::kInfo, "query", {fields.data(), fields.size()});
+  write_log_lines({line.data(), line.size()});
+}
+
+// A query from before somebody looked at the clock took no time that we know of.
+std::uint64_t took_us(std::uint64_t began_us) {
+  return began_us == 0 ? 0 : monotonic_us() - began_us;
 }
 
 }  // namespace
@@ -62,7 +94,7 @@ struct Resolver::Impl {
     Forwarder::Ticket ticket;
     unsigned hops = 0;
     std::uint64_t began_ms = 0;
-    std::uint64_t began_us = 0;  // only for the log
+    std::uint64_t began_us = 0;
   };
 
   /// A failure that is always at hand.
@@ -83,7 +115,10 @@ struct Resolver::Impl {
   dns::AnswerInput input_for(const Client& client, const ResolverSnapshot& from) const;
   void refresh(const dns::Decision& decision, const std::shared_ptr<const ResolverSnapshot>& from);
   void count(Bytes query, const Client& client, const dns::Decision& decision,
-             std::uint64_t began_us);
+             std::uint64_t began_us, const ResolverSnapshot& from);
+  void note_svcb(Bytes query, const Client& client, std::uint16_t changes);
+  void count_time(const dns::Decision& decision, std::uint64_t began_us, std::uint64_t weight);
+  bool is_timed() const { return settings.log_queries || follower != nullptr; }
 
   bool wait(Bytes query, const Client& client, ReplyLater& later, const dns::Decision& decision,
             std::uint64_t began_us, dns::ImageView* failure);
@@ -99,7 +134,11 @@ struct Resolver::Impl {
   ResolverSettings settings;
   std::shared_ptr<const ResolverSnapshot> snapshot;
   RateLimit rate_limit{0, 0};
+  QueryTops tops;
+  QueryFollower* follower = nullptr;
   ResolverCounts counts;
+  ClientNotes* notes = nullptr;
+  std::uint32_t turn = 0;  // of queries; whose time is taken
   Deadlines deadlines;
   Pool<Pending> pool;
   const Failure chain_too_long{dns::Ede::kOther, "a chain of names asked upstream too often"};
@@ -138,21 +177,48 @@ void Resolver::Impl::refresh(const dns::Decision& decision,
   forwarder.refresh(decision.question, from);
 }
 
+void Resolver::Impl::count_time(const dns::Decision& decision, std::uint64_t began_us,
+                                std::uint64_t weight) {
+  const auto source = static_cast<std::size_t>(decision.source);
+  counts.answer_time[source].observe(monotonic_us() - began_us, weight);
+}
+
 void Resolver::Impl::count(Bytes query, const Client& client, const dns::Decision& decision,
-                           std::uint64_t began_us) {
+                           std::uint64_t began_us, const ResolverSnapshot& from) {
+  if (&from == snapshot.get()) {
+    counts.queries.count(client.transport, decision);
+  } else {
+    counts.queries.count_former(client.transport, decision);
+  }
   if (decision.verdict == dns::Decision::Verdict::kReply) {
     const auto rcode = static_cast<std::size_t>(decision.rcode);
     ++counts.by_rcode[std::min(rcode, counts.by_rcode.size() - 1)];
     ++counts.by_source[static_cast<std::size_t>(decision.source)];
+    if (decision.svcb_changes != 0) note_svcb(query, client, decision.svcb_changes);
   } else {
     ++counts.dropped;
   }
   if (settings.log_queries) log_query(query, client, decision, began_us);
+  tops.count(query, client, loop.now_ms());
+  if (follower != nullptr) follower->seen({query, client, decision, took_us(began_us)});
+}
+
+void Resolver::Impl::note_svcb(Bytes query, const Client& client, std::uint16_t changes) {
+  const std::size_t why = svcb_why(changes);
+  ++counts.svcb_changed[why];
+  const bool first = notes != nullptr && notes->is_first(ClientEvent::kHttpsRecordEdited,
+                                                         client.peer.ip, loop.now_ms());
+  if (!first) return;
+  ClientNote note = note_of(query, client.peer.ip);
+  note.why = kSvcbWhy[why];
+  note.removed = svcb_removed(changes);
+  notes->tell(std::move(note));
 }
 
 std::size_t Resolver::Impl::handle(Bytes query, const Client& client, MutableBytes reply,
                                    ReplyLater& later) {
-  const std::uint64_t began_us = settings.log_queries ? monotonic_us() : 0;
+  const bool timed = turn++ % kTimeEvery == 0;
+  const std::uint64_t began_us = timed || is_timed() ? monotonic_us() : 0;
   ++counts.by_transport[static_cast<std::size_t>(client.transport)];
   if (!client.is_stream()) {
     const auto verdict = rate_limit.take(client.peer.ip, loop.now_ms());
@@ -171,7 +237,8 @@ std::size_t Resolver::Impl::handle(Bytes query, const Client& client, MutableByt
     dns::answer(input, query, reply, &decision);
   }
   refresh(decision, snapshot);
-  count(query, client, decision, began_us);
+  if (timed) count_time(decision, began_us, kTimeEvery);
+  count(query, client, decision, began_us, *snapshot);
   return decision.verdict == dns::Decision::Verdict::kReply ? decision.reply_size : 0;
 }
 
@@ -191,7 +258,7 @@ bool Resolver::Impl::wait(Bytes query, const Client& client, ReplyLater& later,
   pending.snapshot = snapshot;
   pending.hops = 0;
   pending.began_ms = loop.now_ms();
-  pending.began_us = began_us;
+  pending.began_us = began_us != 0 ? began_us : monotonic_us();
   if (!ask(pending, decision)) {
     *failure = forwarder.refusal();
     pending.snapshot.reset();
@@ -264,7 +331,8 @@ void Resolver::Impl::finish(Pending& pending, const dns::Decision& decision) {
   }
   pending.path.reset();
   refresh(decision, pending.snapshot);
-  count(pending.query, pending.client, decision, pending.began_us);
+  count_time(decision, pending.began_us, 1);
+  count(pending.query, pending.client, decision, pending.began_us, *pending.snapshot);
   pending.snapshot.reset();
   pool.release(pending);
 }
@@ -273,7 +341,7 @@ Resolver::Resolver(net::Loop& loop, dns::Cache& cache, Forwarder& forwarder,
                    const ResolverSettings& settings,
                    std::shared_ptr<const ResolverSnapshot> snapshot)
     : impl_(std::make_unique<Impl>(loop, cache, forwarder)) {
-  impl_->snapshot = std::move(snapshot);
+  swap_snapshot(std::move(snapshot));
   reconfigure(cache, settings);
 }
 
@@ -286,6 +354,7 @@ std::size_t Resolver::handle(Bytes query, const Client& client, MutableBytes rep
 
 void Resolver::swap_snapshot(std::shared_ptr<const ResolverSnapshot> snapshot) {
   impl_->snapshot = std::move(snapshot);
+  impl_->counts.queries.use(*impl_->snapshot->policy);
 }
 
 void Resolver::reconfigure(dns::Cache& cache, const ResolverSettings& settings) {
@@ -295,6 +364,12 @@ void Resolver::reconfigure(dns::Cache& cache, const ResolverSettings& settings) 
   impl_->settings = settings;
   if (new_limit) impl_->rate_limit = {rate, rate};
 }
+
+void Resolver::tell_notes(ClientNotes& notes) { impl_->notes = &notes; }
+
+void Resolver::follow(QueryFollower* follower) { impl_->follower = follower; }
+
+QueryTops& Resolver::tops() { return impl_->tops; }
 
 const ResolverCounts& Resolver::counts() const { return impl_->counts; }
 

@@ -31,7 +31,9 @@ ExchangeCounts Upstream::counts() const {
 
 void Upstream::heard(const Exchange& exchange, bool by_tcp, std::uint64_t now_us) {
   heard_us_ = now_us;
-  if (by_tcp == tcp_only()) round_trip.sample(now_us - exchange.sent_us);
+  if (by_tcp != tcp_only()) return;
+  round_trip.sample(now_us - exchange.sent_us);
+  round_trips_.observe(now_us - exchange.sent_us);
 }
 
 void Upstream::given_up(const Exchange& exchange, std::uint64_t now_us) {
@@ -58,6 +60,7 @@ UpstreamStatus Upstream::status(std::uint64_t now_ms) const {
   status.queries = queries_;
   status.answers = answers_;
   status.failures = failures_;
+  status.round_trips = round_trips_;
   return status;
 }
 

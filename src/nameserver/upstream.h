@@ -60,6 +60,7 @@ class Upstream {
   TcpConnections tcp_;
   std::uint64_t heard_us_ = 0;
   std::uint64_t queries_ = 0, answers_ = 0, failures_ = 0;
+  DnsHistogram round_trips_;
 };
 
 }  // namespace postern::nameserver

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/address.h"
+#include "base/histogram.h"
 #include "dns/name.h"
 
 namespace postern::nameserver {
@@ -54,6 +55,7 @@ struct UpstreamStatus {
   bool mixed_case = true;  ///< 0x20 in use
   bool edns = true;
   std::uint64_t queries = 0, answers = 0, failures = 0;
+  DnsHistogram round_trips;  ///< of its own transport: not of TCP in place of UDP
 };
 
 }  // namespace postern::nameserver

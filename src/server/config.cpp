@@ -14,6 +14,7 @@
 
 #include "net/socket.h"
 #include "server/config_document.h"
+#include "server/fingerprint.h"
 
 namespace postern::server {
 namespace {
@@ -78,6 +79,7 @@ class Loader {
     result.config = std::move(document_.config);
     result.config.file = reader_.files().front();
     result.config.files = reader_.files();
+    result.config.fingerprint = fingerprint_;
     return result;
   }
 
@@ -91,6 +93,8 @@ class Loader {
   std::optional<std::string> text_of(std::uint32_t file, const Node* pattern) {
     const std::string& path = reader_.files()[file];
     auto text = read_file(path);
+    fingerprint_ = mixed_fingerprint(fingerprint_, path);
+    fingerprint_ = mixed_fingerprint(fingerprint_, text ? *text : text.error().detail);
     if (text) return std::move(*text);
     incomplete_ = true;
     if (pattern == nullptr) {
@@ -189,6 +193,7 @@ class Loader {
   std::deque<Node> roots_;
   std::deque<Included> waiting_;  // to be read, in this order
   bool incomplete_ = false;
+  std::uint64_t fingerprint_ = 0;
 };
 
 }  // namespace

@@ -29,6 +29,8 @@ struct ServerSettings {
   bool user_given = false;       ///< not the default: it has to exist
   LogSettings log;
   std::optional<Endpoint> admin;  ///< nullopt: off
+  std::string admin_token_file;   ///< "": none
+  std::string admin_token;        ///< what stands in it
   std::string state_dir = "/var/lib/postern";
 };
 
@@ -51,6 +53,7 @@ struct CertificateSettings {
 struct Config {
   std::string file;                ///< as the user named it
   std::vector<std::string> files;  ///< it and what it includes
+  std::uint64_t fingerprint = 0;   ///< of their names and content, as read
   ServerSettings server;
   std::vector<Endpoint> listen;
   dns::PolicySettings policy;

@@ -31,6 +31,8 @@ constexpr auto kMeanings = std::to_array<Meaning>({
     {"server.log.queries", "", "One line for each DNS query."},
     {"server.log.requests", "", "One line for each request to the gateway."},
     {"server.admin", "", "Where health and metrics are served; \"\" is off."},
+    {"server.admin_token_file", "none",
+     "A file with the word that others than this machine need for the status page and the API."},
     {"server.state_dir", "", "A directory for what outlives a restart."},
     {"dns", "", "The nameserver."},
     {"dns.listen", "", "Where queries are taken, by UDP and TCP."},

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <unordered_map>
 
 namespace postern::server {
 namespace {
@@ -15,6 +16,9 @@ void add(nameserver::ResolverCounts* sum, const nameserver::ResolverCounts& more
   add_numbers(&sum->by_transport, more.by_transport);
   add_numbers(&sum->by_rcode, more.by_rcode);
   add_numbers(&sum->by_source, more.by_source);
+  add_numbers(&sum->svcb_changed, more.svcb_changed);
+  sum->queries += more.queries;
+  add_numbers(&sum->answer_time, more.answer_time);
   sum->dropped += more.dropped;
   sum->limited_dropped += more.limited_dropped;
   sum->limited_truncated += more.limited_truncated;
@@ -54,6 +58,7 @@ void add(nameserver::UpstreamStatus* sum, const nameserver::UpstreamStatus& more
   sum->queries += more.queries;
   sum->answers += more.answers;
   sum->failures += more.failures;
+  sum->round_trips += more.round_trips;
 }
 
 void add(gateway::BackendCounts* sum, const gateway::BackendCounts& more) {
@@ -65,6 +70,29 @@ void add(gateway::BackendCounts* sum, const gateway::BackendCounts& more) {
   sum->reused += more.reused;
   sum->connections += more.connections;
   sum->idle += more.idle;
+}
+
+void add(gateway::RouteTimes* sum, const gateway::RouteTimes& more) {
+  sum->duration += more.duration;
+  sum->first_byte += more.first_byte;
+}
+
+// With three names it may be many: found by a hash of them.
+void add_requests(std::vector<gateway::RequestSeries>* sum,
+                  const std::vector<gateway::RequestSeries>& more) {
+  const auto key = [](const gateway::RequestSeries& one) {
+    return one.listener + '\n' + one.route + '\n' + one.backend;
+  };
+  std::unordered_map<std::string, std::size_t> known;
+  for (std::size_t i = 0; i < sum->size(); ++i) known.emplace(key((*sum)[i]), i);
+  for (const gateway::RequestSeries& one : more) {
+    const auto [at, is_new] = known.emplace(key(one), sum->size());
+    if (is_new) {
+      sum->push_back(one);
+    } else {
+      add_numbers(&(*sum)[at->second].by_class, one.by_class);
+    }
+  }
 }
 
 // What has the same text becomes one.
@@ -140,7 +168,10 @@ void add(gateway::GatewayCounts* sum, const gateway::GatewayCounts& more) {
   sum->tcp_bytes_out += more.tcp_bytes_out;
   sum->upgrades += more.upgrades;
   sum->alt_svc_cleared += more.alt_svc_cleared;
+  sum->in_flight += more.in_flight;
   add_by_text(&sum->backends, more.backends, &gateway::BackendCounts::backend);
+  add_by_text(&sum->routes, more.routes, &gateway::RouteTimes::route);
+  add_requests(&sum->requests, more.requests);
 }
 
 void add(WorkerCounts* sum, const WorkerCounts& more) {

@@ -53,6 +53,10 @@ std::uint64_t content_fingerprint(const std::vector<std::string>& files) {
   return hash;
 }
 
+std::uint64_t mixed_fingerprint(std::uint64_t hash, std::string_view text) {
+  return mix_bytes(hash, as_bytes(text));
+}
+
 net::Fd open_to_read(const std::string& path) {
   return net::Fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
 }

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "base/log.h"
 #include "dns/cache.h"
 #include "server/counts.h"
 #include "server/snapshot.h"
@@ -17,10 +18,14 @@ struct ServerState {
   const std::vector<CertificateRejection>* certificates_rejected = nullptr;
   dns::CacheStats cache;
   unsigned workers = 0;
-  std::uint64_t started_s = 0;  ///< seconds since 1970
+  std::uint64_t started_s = 0;           ///< seconds since 1970
+  std::uint64_t last_reload_good_s = 0;  ///< seconds since 1970; 0: there was none
   std::uint64_t reloads = 0, reloads_refused = 0, zone_reloads = 0, zone_edits_refused = 0;
   std::uint64_t certificate_reloads = 0, certificates_refused = 0;
   std::uint64_t admin_refused = 0;  ///< connections
+  std::uint64_t admin_denied = 0;   ///< requests
+  std::uint64_t followers = 0, follow_dropped = 0;
+  LogCounts log;
   bool last_reload_good = true;
 };
 

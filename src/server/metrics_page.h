@@ -1,68 +1,83 @@
-// The page of GET /metrics while it is put together, in Prometheus' types. Main thread.
+// The page of GET /metrics while it is put together, in Prometheus' types. What a metric is called
+// comes from server/metrics_table.h. Main thread.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
-#include <fmt/format.h>
 #include <prometheus/metric_family.h>
-#include <prometheus/text_serializer.h>
 
-#include "gateway/counts.h"
+#include "base/histogram.h"
+#include "server/counts.h"
+#include "server/metrics_table.h"
 
 namespace postern::server {
 
 struct ServerState;
 
-/// Gathers families, one value or many labelled values each.
+/// One metric with its series.
+class MetricSeries {
+ public:
+  using LabelValues = std::initializer_list<std::string_view>;
+
+  explicit MetricSeries(const MetricInfo& info);
+
+  /// REQUIRES: as many values as the table has labels for this metric.
+  void add(LabelValues labels, double value);
+  void add(LabelValues labels, std::uint64_t value) { add(labels, static_cast<double>(value)); }
+  /// Nothing when nothing was observed.
+  template <class AnyHistogram>
+  void add_times(LabelValues labels, const AnyHistogram& times) {
+    if (times.count() == 0) return;
+    prometheus::ClientMetric& metric = series(labels);
+    begin_buckets(&metric, times.count(), times.sum_us);
+    for (std::size_t i = 0; i < times.ranges.size(); ++i) {
+      const bool is_last = i == AnyHistogram::bounds_us().size();
+      add_bucket(&metric, times.ranges[i], is_last ? 0 : AnyHistogram::bounds_us()[i]);
+    }
+  }
+
+  const prometheus::MetricFamily& family() const { return family_; }
+
+ private:
+  prometheus::ClientMetric& series(LabelValues labels);
+  static void begin_buckets(prometheus::ClientMetric* metric, std::uint64_t count,
+                            std::uint64_t sum_us);
+  // `bound_us` 0: the one without.
+  static void add_bucket(prometheus::ClientMetric* metric, std::uint64_t more,
+                         std::uint32_t bound_us);
+
+  std::vector<std::string> names_;  // of the labels
+  prometheus::MetricFamily family_;
+};
+
+/// Gathers metrics; one without a series is left out.
 class MetricsPage {
  public:
-  prometheus::MetricFamily& family(std::string_view name, std::string_view help,
-                                   prometheus::MetricType type) {
-    families_.push_back({fmt::format("postern_{}", name), std::string(help), type, {}});
-    return families_.back();
-  }
+  void add(const MetricSeries& metric) { families_.push_back(metric.family()); }
+  /// A metric without labels.
+  void add(const MetricInfo& info, double value);
+  void add(const MetricInfo& info, std::uint64_t value) { add(info, static_cast<double>(value)); }
 
-  void counter(std::string_view name, std::string_view help, std::uint64_t value) {
-    add(&family(name, help, prometheus::MetricType::Counter), {}, {}, static_cast<double>(value));
-  }
+  struct Labelled {
+    std::string_view label;
+    std::uint64_t value = 0;
+  };
+  /// A metric with one label.
+  void add(const MetricInfo& info, std::initializer_list<Labelled> values);
 
-  void gauge(std::string_view name, std::string_view help, std::uint64_t value) {
-    add(&family(name, help, prometheus::MetricType::Gauge), {}, {}, static_cast<double>(value));
-  }
-
-  static void add(prometheus::MetricFamily* family, std::string_view label,
-                  std::string_view label_value, double value) {
-    prometheus::ClientMetric metric;
-    if (!label.empty()) metric.label.push_back({std::string(label), std::string(label_value)});
-    if (family->type == prometheus::MetricType::Counter) {
-      metric.counter.value = value;
-    } else {
-      metric.gauge.value = value;
-    }
-    family->metric.push_back(std::move(metric));
-  }
-
-  template <class Names, class Values>
-  void counters(std::string_view name, std::string_view help, std::string_view label,
-                const Names& names, const Values& values) {
-    prometheus::MetricFamily& all = family(name, help, prometheus::MetricType::Counter);
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      add(&all, label, names[i], static_cast<double>(values[i]));
-    }
-  }
-
-  std::string text() const { return prometheus::TextSerializer().Serialize(families_); }
+  std::string text() const;
 
  private:
   std::vector<prometheus::MetricFamily> families_;
 };
 
-void add_gateway(MetricsPage* page, const gateway::GatewayCounts& counts);
+void add_dns(MetricsPage* page, const WorkerCounts& counts, const ServerState& state);
+void add_gateway(MetricsPage* page, const WorkerCounts& counts, const ServerState& state);
 void add_certificates(MetricsPage* page, const ServerState& state);
 
 }  // namespace postern::server

@@ -361,9 +361,10 @@ class Process(Case):
     def test_limits_are_shown(self):
         with Postern(self.config("10.0.0.1")) as postern:
             metrics = postern.metrics()
-            for name in ("hops_refused", "udp_source_port0", "tcp_refused", "tcp_refused_address",
-                         "tcp_held_back", "tcp_exhausted", "admin_refused"):
-                self.assertEqual(metrics.get(f"postern_{name}_total"), 0, name)
+            for name in ("dns_chain_hops", "dns.limits.tcp_clients", "dns_tcp_clients_of_address",
+                         "dns_tcp_queries_under_way", "file_descriptors", "admin_connections"):
+                self.assertEqual(metrics.get(f'postern_limit_hits_total{{limit="{name}"}}'), 0, name)
+            self.assertEqual(metrics['postern_dns_udp_dropped_total{reason="source_port_0"}'], 0)
 
     def test_many_reloads_under_load_lose_no_query(self):
         with Postern(self.config("10.0.0.1"), server="workers = 2") as postern:

@@ -9,7 +9,7 @@ sh     dig, curl and postern lines are run; other lines have to be known to this
 text   what the lines of the sh block before it print, in this order; other lines may stand between.
 script a shell script that checks a server by its ports of DNS and admin: one that runs, and one that does not.
 yaml, json, dnsmasq, keepalived
-       files of other programs, parsed by these where they have a way to do so.
+       files of other programs (of Prometheus by its first line), parsed by these where they have a way to do so.
 """
 
 import fcntl
@@ -19,6 +19,7 @@ import os
 import pathlib
 import re
 import shlex
+import shutil
 import subprocess
 import tempfile
 import unittest
@@ -33,6 +34,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 WHOLE = "# /etc/postern/postern.toml"
 EXAMPLE_PORT = 5300
 LANGUAGES = ("toml", "zone", "sh", "text", "script", "yaml", "json", "dnsmasq", "keepalived")
+FOLLOWED_ELSEWHERE = {"install.md"}  # as root of a machine: package_test.py
 
 # What the public DNS says on these pages.
 PUBLIC = """
@@ -149,6 +151,8 @@ class Pages(Case):
                 path = self.directory / file
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(pem, encoding="utf-8")
+        for file in re.findall(r'^admin_token_file\s*=\s*"([^"]+)"', text, re.M):
+            (self.directory / file).write_text("0123456789abcdef0123\n", encoding="utf-8")
         for pattern in re.findall(r'^include\s*=\s*\["([^"]+)"\]', text, re.M):
             (self.directory / pattern).parent.mkdir(parents=True, exist_ok=True)
         for file in re.findall(r'^file\s*=\s*"([^"]+)"', text, re.M):
@@ -196,8 +200,8 @@ class Pages(Case):
                      if word != "-p" and words[i - 1] != "-p"]  # the port is the test's
             words = [re.sub(r"^@192\.168\..*", "@127.0.0.1", word) for word in words]
             words[1:1] = ["-p", str(postern.port)]
-        elif words[0] == "curl":  # of the example, which has the ports that the page says
-            words = ["sh", "-c", line]
+        elif words[0] == "curl":  # of the example, which has the ports that the page says, or of server.admin
+            words = ["sh", "-c", line if postern.whole is None else line.replace(":9153", f":{postern.admin_port}")]
         elif words[0] == "postern":
             config = postern.config_path if postern else self.directory / "postern.toml"
             words = [BINARY] + [str(config) if word == WHOLE[2:] else word for word in words[1:]]
@@ -213,7 +217,7 @@ class Pages(Case):
         text = re.sub(r"^listen\s*=.*$", 'listen = ["127.0.0.1:@PORT@"]', self.whole, flags=re.M)
         text = re.sub(r"^upstreams\s*=.*$", f'upstreams = ["{up.url()}"]', text, flags=re.M)
         postern = Postern(files=self.zones)
-        text = f'[server]\nadmin = ""\n{text}'.replace("@PORT@", str(postern.port))
+        text = f'[server]\nadmin = "127.0.0.1:{postern.admin_port}"\n{text}'.replace("@PORT@", str(postern.port))
         postern.whole = text
         return postern
 
@@ -246,6 +250,8 @@ class Pages(Case):
         self.assertNotEqual(gone.returncode, 0, f"{self.where}: a server that is not there passes")
 
     def yaml(self, text):
+        if text.startswith("# /etc/prometheus/prometheus.yml\n"):
+            return self.prometheus(text)
         for document in yaml.safe_load_all(text):
             if "ingress" in document:
                 self.tunnel(document)
@@ -283,6 +289,15 @@ class Pages(Case):
             complaints = re.findall(r"Line \d+\).*", done.stdout + done.stderr)
             self.assertEqual(not complaints, good, f"{self.where}\n{done.stdout}{done.stderr}")
 
+    def prometheus(self, text):
+        """Prometheus' own configuration, with our rules beside it."""
+        (self.directory / "prometheus.yml").write_text(text, encoding="utf-8")
+        shutil.copy(ROOT / "packaging/prometheus/postern.rules.yml", self.directory)
+        done = subprocess.run(["promtool", "check", "config", "prometheus.yml"], cwd=self.directory,
+                              capture_output=True, text=True, check=False, timeout=60 * SLOW)
+        self.assertEqual(done.returncode, 0, f"{self.where}\n{done.stdout}{done.stderr}")
+        self.assertIn("SUCCESS: 1 rule files found", done.stdout)
+
     def text(self, text):
         self.assertTrue(self.printed, f"{self.where}: a text block follows an sh block that prints")
         said = [squeeze(line) for output in self.printed for line in output.splitlines()]
@@ -296,6 +311,8 @@ class Pages(Case):
 
 def add_page_tests():
     for page in PAGES:
+        if page.name in FOLLOWED_ELSEWHERE:
+            continue
         name = "test_" + re.sub(r"\W+", "_", str(page.relative_to(ROOT))).lower()
         setattr(Pages, name, lambda self, page=page: self.follow(page))
 

@@ -435,12 +435,12 @@ class Limits(Case):
             self.assertEqual(postern.answer("a.example.com", tcp=True), ["203.0.113.1"])
             metrics = urllib.request.urlopen(f"http://127.0.0.1:{postern.admin_port}/metrics")
             text = metrics.read().decode()
-            self.assertIn("postern_oversize_refused_total 1", text)
-            for name in ("upstream_sockets_failed", "upstream_queries_refused",
-                         "upstream_connections_full", "upstream_send_dropped",
-                         "fetches_joins_refused", "fetches_attempts_full",
-                         "fetches_lingering_full"):
-                self.assertIn(f"postern_{name}_total 0", text)
+            self.assertIn('postern_limit_hits_total{limit="dns_waiting_query_bytes"} 1', text)
+            for name in ("upstream_queries", "upstream_connections", "fetch_joins", "fetch_attempts",
+                         "fetches_lingering"):
+                self.assertIn(f'postern_limit_hits_total{{limit="dns_{name}"}} 0', text)
+            for name in ("socket_errors", "send_dropped"):
+                self.assertIn(f"postern_dns_upstream_{name}_total 0", text)
 
 
 class Stale(Case):

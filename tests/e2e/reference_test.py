@@ -12,14 +12,12 @@ import tempfile
 import unittest
 
 import docs_test
-from gateway_lab import Gateway, route
-from lab import BINARY, Case, run
+from lab import BINARY, Case, Postern, run
 
 ROOT = pathlib.Path(__file__).parents[2]
 BINARY = str(pathlib.Path(BINARY).resolve())
 FOLDER = ROOT / "docs" / "reference"
-PARTS = ("config", "commands", "events")
-ZONE = "$TTL 60\n@ IN SOA ns admin 1 3600 600 86400 60\n  IN NS ns\nns IN A 192.168.10.2\n"
+PARTS = ("config", "commands", "metrics", "events")
 
 
 def say(part, text=None):
@@ -29,17 +27,8 @@ def say(part, text=None):
     return done.stdout
 
 
-def metrics():
-    """From a server that has one of everything; nothing but names and words is kept of its page."""
-    config = '[[dns.zone]]\nname = "home.arpa"\nfile = "home.zone"\n'
-    with Gateway(route("http://127.0.0.1:9"), config=config, files={"home.zone": ZONE}) as server:
-        page = subprocess.run(["curl", "-sS", f"http://127.0.0.1:{server.admin_port}/metrics"],
-                              capture_output=True, text=True, check=True, timeout=60).stdout
-    return say("metrics", page)
-
-
 def pages():
-    return {**{part: say(part) for part in PARTS}, "metrics": metrics()}
+    return {part: say(part) for part in PARTS}
 
 
 def rows(page):
@@ -55,7 +44,16 @@ class Reference(Case):
         for name, text in pages().items():
             written = (FOLDER / f"{name}.md").read_text(encoding="utf-8")
             self.assertEqual(written, text, f"docs/reference/{name}.md: run packaging/reference.sh")
-        self.assertEqual({path.stem for path in FOLDER.glob("*.md")}, {*PARTS, "metrics"})
+        self.assertEqual({path.stem for path in FOLDER.glob("*.md")}, set(PARTS))
+
+    def test_a_running_server_has_no_other_metrics(self):
+        table = {name.strip("`"): kind for name, kind, *_ in rows(say("metrics"))}
+        with Postern() as postern:
+            page = subprocess.run(["curl", "-sS", f"http://127.0.0.1:{postern.admin_port}/metrics"],
+                                  capture_output=True, text=True, check=True, timeout=60).stdout
+        served = dict(re.findall(r"^# TYPE (\S+) (\S+)$", page, re.M))
+        self.assertGreater(len(served), 30)
+        self.assertLessEqual(served.items(), table.items())
 
     def test_every_event_of_the_sources_is_in_the_table_and_the_other_way_round(self):
         table = {name.strip("`"): levels for name, levels, *_ in rows(say("events"))}
@@ -172,12 +170,13 @@ class Completions(Case):
         self.assertNotIn("reference", self.bash("postern", ""))
         self.assertEqual(self.bash("postern", "explain", "--cl"), ["--client"])
         self.assertEqual(self.bash("postern", "check", "-c", "ho"), ["home.toml"])
+        self.assertEqual(self.bash("postern", "cache", "fl"), ["flush"])
         self.assertEqual(self.bash("postern", "nosuch", ""), [])
 
     def test_every_command_and_option_is_in_each_of_them(self):
         shells = {name: say(name) for name in ("bash", "zsh", "fish")}
         page = say("commands")
-        commands = re.findall(r"^## postern (\w+)", page, re.M)
+        commands = re.findall(r"^## postern .*?(\w+)$", page, re.M)
         options = set(re.findall(r"--([a-z-]+)", " ".join(row[0] for row in rows(page))))
         self.assertGreater(len(options), 5)
         for name, text in shells.items():

@@ -2,10 +2,12 @@
 1 is in `learn`, which fails unless HTTP/3 is used outside."""
 
 import re
+import time
 
 from scenes import ALT, BOTH, FORWARDED, LEAK, NEW, NO_EDITS, PASS_RECORDS, RECORD
 
 STALL_S = 2.5
+TTL_S = 60 + 15  # of what publish_dns says, and a visit under way
 
 WEBSOCKET = """new Promise((done, failed) => {
     const socket = new WebSocket(`wss://${location.host}/socket`);
@@ -33,7 +35,9 @@ class CuredCases:
         first, second = self.come_home(host, way)
         self.assert_home(first)
         self.assert_quiet(second)
-        self.assertEqual(self.close().logged_errors(self.second_began), [])
+        browser = self.close()
+        self.assertEqual(browser.failed_requests(self.moved), [])
+        self.assertEqual(browser.logged_errors(self.second_began), [])
 
     def test_2_alt_svc_dns_flips(self):
         self.check_move(ALT, "dns")
@@ -68,9 +72,11 @@ class CuredCases:
     def test_6_typed_without_scheme(self):
         self.network.go_home()
         self.start()
+        mark = len(self.network.postern.log)
         visit = self.open(f"http://{NEW}", "home")
         self.assertEqual(visit.url, f"https://{NEW}/")
         self.assert_quiet(visit)
+        self.assertIn(self.network.statuses(NEW, mark), self.TYPED)
 
     def test_7_streams(self):
         self.network.go_home()
@@ -89,7 +95,12 @@ class CuredCases:
         self.start()
         self.assert_quiet(self.open(BOTH, "home"))
         self.network.go_outside()
-        self.browser.forget_connections()
+        end = time.monotonic() + TTL_S
+        attempt = 0
+        while self.open(BOTH, f"outside-{attempt}", seconds=5).title != "EDGE":
+            self.assertLess(time.monotonic(), end, "the address from home is still used")
+            self.browser.drop_connections()
+            attempt += 1
         self.learn(BOTH)
 
 
@@ -109,10 +120,10 @@ class UncuredCases:
         for _ in range(8):
             self.start()
             visits.append(self.open(LEAK, "home"))
-            self.close()
+            browser = self.close()
             if visits[-1].packets > 0 and re.search(self.LEAK_ERROR, visits[-1].error):
-                return
-        self.fail(f"no visit failed: {visits}")
+                return self.assertNotEqual(browser.failed_requests(), [])
+        return self.fail(f"no visit failed: {visits}")
 
     def test_4_quic_ignored(self):
         self.network.serve('quic = "ignore"')

@@ -126,6 +126,9 @@ class Chromium:
             self.run(f"chrome.send('{what}')")
         self.open("about:blank")
 
+    def drop_connections(self):
+        """It does so itself when the address changes."""
+
     def choose_file(self, path):
         """Puts the file into the page's only input."""
         page = self.call("DOM.getDocument")["root"]["nodeId"]
@@ -144,13 +147,25 @@ class Chromium:
         return any(one["server"] == f"https://{host}" and one.get("alternative_service") for one in servers)
 
     def logged_errors(self, since=0.0):
-        """Errors of QUIC and ECH that requests met since this time, from the net log of the closed browser."""
+        """Errors of QUIC and ECH since this time, also of attempts that no request depended on, from the net log
+        of the closed browser."""
+        return [f"{kind} {name}" for kind, _, name in self._logged(since)
+                if "QUIC" in name or "ECH" in name or kind == "QUIC_SESSION_CLOSED"]
+
+    def failed_requests(self, since=0.0):
+        """The same, of requests that failed for good, as a person would see."""
+        return [f"{kind} {name}" for kind, source, name in self._logged(since)
+                if source == "URL_REQUEST" and kind != "HTTP_TRANSACTION_RESTART_AFTER_ERROR"
+                and ("QUIC" in name or "ECH" in name)]
+
+    def _logged(self, since):
+        """(event, its source, error) of each event with an error."""
         log = json.loads(self.net_log.read_text())
-        names = {number: name for name, number in log["constants"]["netError"].items()}
-        kinds = {number: name for name, number in log["constants"]["logEventTypes"].items()}
+        tables = [{number: name for name, number in log["constants"][table].items()}
+                  for table in ("logEventTypes", "logSourceType", "netError")]
         start = float(log["constants"]["timeTickOffset"]) / 1000
-        return [f"{kinds[one['type']]} {names.get(code, code)}" for one in log["events"]
-                if start + float(one["time"]) / 1000 >= since
-                and (code := one.get("params", {}).get("net_error"))
-                and ("QUIC" in names.get(code, "") or "ECH" in names.get(code, "")
-                     or kinds[one["type"]] == "QUIC_SESSION_CLOSED")]
+        for one in log["events"]:
+            code = one.get("params", {}).get("net_error")
+            if code and start + float(one["time"]) / 1000 >= since:
+                keys = (one["type"], one["source"]["type"], code)
+                yield tuple(table.get(key, str(key)) for table, key in zip(tables, keys))

@@ -9,6 +9,7 @@ from scenes import ALT, Scene
 
 class Cured(CuredCases, Scene):
     BROWSER = Chromium
+    TYPED = [["200"]]  # the HTTPS record says so: nothing is asked on port 80
 
 
 class Uncured(UncuredCases, Scene):

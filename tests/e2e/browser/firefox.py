@@ -31,8 +31,8 @@ PREFERENCES = {
     "app.update.disabledForTesting": True,
     "toolkit.cosmeticAnimations.enabled": False,
 }
-FORGET = """Services.dns.clearCache(true);
-    Services.obs.notifyObservers(null, 'net:cancel-all-connections');"""
+DROP = "Services.obs.notifyObservers(null, 'net:cancel-all-connections');"
+FORGET = "Services.dns.clearCache(true);" + DROP
 
 
 class Firefox:
@@ -108,8 +108,9 @@ class Firefox:
     def open(self, url, seconds=90):
         """Opens the page and waits until it is loaded."""
         before, began, error = self.network.quic_packets(), time.monotonic(), ""
+        self.call("WebDriver:SetTimeouts", pageLoad=seconds * 1000)
         try:
-            self.call("WebDriver:Navigate", seconds, url=url)
+            self.call("WebDriver:Navigate", seconds + 10, url=url)
         except AssertionError as failure:
             error = str(failure)
         took = time.monotonic() - began
@@ -120,8 +121,15 @@ class Firefox:
     def forget_connections(self):
         """What time does, at once: names are asked for anew, and no connection is left."""
         self.open("about:blank")
+        self._run_as_browser(FORGET)
+
+    def drop_connections(self):
+        """It would wait for minutes on those that lead nowhere after a move."""
+        self._run_as_browser(DROP)
+
+    def _run_as_browser(self, script):
         self.call("Marionette:SetContext", value="chrome")
-        self.call("WebDriver:ExecuteScript", script=FORGET, args=[])
+        self.call("WebDriver:ExecuteScript", script=script, args=[])
         self.call("Marionette:SetContext", value="content")
 
     def choose_file(self, path):
@@ -138,7 +146,14 @@ class Firefox:
     def logged_errors(self, since=0.0):
         """Sessions of HTTP/3 that began since this time, failed or not, and errors of ECH, from the log of the
         closed browser."""
+        return self._logged(since, r"Http3Session::Init |SSL_ERROR_ECH")
+
+    def failed_requests(self, since=0.0):
+        """Errors of ECH; that a request failed is seen by the page."""
+        return self._logged(since, r"SSL_ERROR_ECH")
+
+    def _logged(self, since, pattern):
         start = datetime.datetime.fromtimestamp(since, datetime.timezone.utc).strftime("%Y-%m-%d %H:%M:%S.%f")
         return [line for path in self.network.directory.glob(self.net_log.name + "*")
                 for line in path.read_text(errors="replace").splitlines()
-                if line >= start and re.search(r"Http3Session::Init |SSL_ERROR_ECH", line)]
+                if line >= start and re.search(pattern, line)]

@@ -9,6 +9,7 @@ from scenes import Scene
 
 class Cured(CuredCases, Scene):
     BROWSER = Firefox
+    TYPED = [["200"], ["301", "200"]]  # it does not always wait for the HTTPS record
 
 
 class Uncured(UncuredCases, Scene):

@@ -12,6 +12,7 @@ import ctypes
 import json
 import os
 import pathlib
+import re
 import shutil
 import struct
 import subprocess
@@ -242,6 +243,12 @@ class Network:
         if self.postern is not None:
             self.postern.__exit__(None, None, None)
             self.postern = None
+
+    def statuses(self, host, since=0):
+        """What the gateway's requests for the host were answered with, in their order, from this line of its
+        log on."""
+        lines = "\n".join(self.postern.log[since:])
+        return re.findall(rf" host={re.escape(host)} .*? status=(\d+) ", lines)
 
     def drop_quic(self, drop):
         """The firewall of the gateway drops UDP to 443, or lets it through."""

@@ -17,7 +17,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 TOOLS = ("chromium", "firefox-esr", "caddy", "nft", "certutil", "ip")
-LIMIT_S = int(os.environ.get("BROWSER_LIMIT_S", "300"))
+LIMIT_S = int(os.environ.get("BROWSER_LIMIT_S", "420"))
 
 
 def sweep(pid):

@@ -64,10 +64,10 @@ class Scene(unittest.TestCase):
     def start(self, profile=None):
         self.browser = self.BROWSER(self.network, profile or self.new_profile(), list(NAMES))
 
-    def open(self, url, name):
+    def open(self, url, name, **limits):
         """Opens a page; the picture of it is kept."""
         url = url if "://" in url else f"https://{url}/"
-        visit = self.browser.open(url)
+        visit = self.browser.open(url, **limits)
         RESULTS.mkdir(parents=True, exist_ok=True)
         test = self.id().rpartition(".")[2]
         self.browser.screenshot(RESULTS / f"{self.BROWSER.NAME}-{test}-{name}.png")
@@ -106,6 +106,7 @@ class Scene(unittest.TestCase):
             self.network.go_outside()
         self.start()
         self.learn(host)
+        self.moved = time.time()
         getattr(self, f"move_by_{way}")()
         first = self.open(host, "home-1")
         self.second_began = time.time()
