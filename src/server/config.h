@@ -30,6 +30,7 @@ struct ServerSettings {
   LogSettings log;
   std::optional<Endpoint> admin;  ///< nullopt: off
   std::string state_dir = "/var/lib/postern";
+  bool watch = true;  ///< the configuration is read again when it is edited, without SIGHUP
 };
 
 /// [dns.limits]; rebind_protection is in the policy.
@@ -49,8 +50,9 @@ struct CertificateSettings {
 };
 
 struct Config {
-  std::string file;                ///< as the user named it
-  std::vector<std::string> files;  ///< it and what it includes
+  std::string file;                              ///< as the user named it
+  std::vector<std::string> files;                ///< it and what it includes
+  std::vector<std::string> include_directories;  ///< in which a pattern may find more of them
   ServerSettings server;
   std::vector<Endpoint> listen;
   dns::PolicySettings policy;

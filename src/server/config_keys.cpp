@@ -55,12 +55,13 @@ Result<std::optional<Endpoint>> parse_admin(std::string_view text) {
           text));
 }
 
-constexpr std::array<Key<ServerSettings>, 5> kServerKeys{{
+constexpr std::array<Key<ServerSettings>, 6> kServerKeys{{
     {"workers", read_workers},
     {"user", read_user},
     {"log", table<&ServerSettings::log, kLogKeys>},
     {"admin", field<&ServerSettings::admin, parsed<parse_admin, std::optional<Endpoint>>>},
     {"state_dir", field<&ServerSettings::state_dir, read_text>},
+    {"watch", field<&ServerSettings::watch, read_boolean>},
 }};
 
 // Addresses and networks

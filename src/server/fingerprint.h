@@ -10,7 +10,8 @@
 
 namespace postern::server {
 
-/// Names and content of the files as a number; a file that cannot be read counts as its error.
+/// Names and content of the files as a number; a file that cannot be read counts as its error, a
+/// directory as the names in it.
 std::uint64_t content_fingerprint(const std::vector<std::string>& files);
 
 /// For reading files of any kind without waiting; the descriptor is empty when it cannot.

@@ -178,8 +178,10 @@ void add_server(Page* page, const ServerState& state) {
   page->gauge("workers", "Event loops", state.workers);
   page->gauge("overrides", "Overrides in the configuration",
               state.snapshot->config.policy.overrides.size());
-  page->counter("reloads_total", "Configurations taken over by SIGHUP", state.reloads);
-  page->counter("reloads_refused_total", "Configurations refused by SIGHUP", state.reloads_refused);
+  page->counter("reloads_total", "Configurations taken over, by SIGHUP or when edited",
+                state.reloads);
+  page->counter("reloads_refused_total", "Configurations refused, by SIGHUP or when edited",
+                state.reloads_refused);
   page->gauge("config_good", "0 while the last configuration read was refused",
               state.last_reload_good ? 1 : 0);
   page->counter("zone_reloads_total", "Edited zones taken over", state.zone_reloads);
