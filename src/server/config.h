@@ -17,6 +17,7 @@
 #include "gateway/settings.h"
 #include "http/route.h"
 #include "nameserver/forwarder.h"
+#include "server/query_tap.h"
 
 namespace postern::server {
 
@@ -57,6 +58,8 @@ struct Config {
   dns::CacheSettings cache;
   std::vector<nameserver::ForwardSettings> forwards;  ///< same index as policy.forward_names
   DnsLimits limits;
+  QueryLogSettings query_log;
+  DnstapSettings dnstap;
   std::vector<CertificateSettings> certificates;
   gateway::GatewayLimits gateway_limits;
   std::vector<gateway::ListenerSettings> listeners;

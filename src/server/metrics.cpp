@@ -187,11 +187,6 @@ void add_server(Page* page, const ServerState& state) {
               state.last_reload_good ? 1 : 0);
   page->counter("zone_reloads_total", "Edited zones taken over", state.zone_reloads);
   page->counter("zone_edits_refused_total", "Edited zones refused", state.zone_edits_refused);
-  page->counter("log_dropped_lines_total",
-                "Lines of the log lost because standard error was not read", state.log.dropped);
-  page->counter("log_held_back_lines_total",
-                "Lines of the log not written because there were too many of their event",
-                state.log.held_back);
   page->counter("admin_refused_total", "Connections to server.admin refused: too many at a time",
                 state.admin_refused);
 }
@@ -209,6 +204,7 @@ std::string metrics_text(const WorkerCounts& counts, const ServerState& state) {
   add_zones(&page, state);
   add_gateway(&page, counts.gateway);
   add_certificates(&page, state);
+  add_logs(&page, state);
   return page.text();
 }
 

@@ -23,6 +23,7 @@ struct ServerState {
   std::uint64_t certificate_reloads = 0, certificates_refused = 0;
   std::uint64_t admin_refused = 0;  ///< connections
   LogCounts log;
+  QueryTapCounts queries;
   bool last_reload_good = true;
 };
 

@@ -64,5 +64,6 @@ class MetricsPage {
 
 void add_gateway(MetricsPage* page, const gateway::GatewayCounts& counts);
 void add_certificates(MetricsPage* page, const ServerState& state);
+void add_logs(MetricsPage* page, const ServerState& state);
 
 }  // namespace postern::server
