@@ -48,6 +48,7 @@ Worker::Worker(const WorkerPlan& plan, Sockets sockets, ClientNotes::Tell note,
       mailbox_(loop_) {
   resolver_.tell_notes(notes_);
   resolver_.record_to(queries);
+  forwarder_.record_to(queries);
   gateway_.tell_notes(notes_);
   tick_.start_every(kTickMs);
 }

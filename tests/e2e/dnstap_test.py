@@ -48,6 +48,21 @@ class File(Case):
                          "rcode: NXDOMAIN", "192.168.10.50", "192.0.2.1")
         self.assertEqual(full.count("type: CLIENT_QUERY"), full.count("type: CLIENT_RESPONSE"))
 
+    def test_what_upstreams_were_asked_and_said(self):
+        with Upstream("www.example.com. 300 A 192.0.2.1") as up, \
+                Postern(OVERRIDE + up.forward(), dns='dnstap = { file = "tap.fstrm", messages = ["forwarder"] }\n') as postern:
+            postern.answer("www.example.com")
+            postern.answer("www.example.com")  # from the cache
+            postern.answer("llama.vanillax.me")
+            wait_until("the frames", lambda: postern.metrics()[FRAMES] >= 2)
+            self.assertEqual(postern.stop(), 0)
+            lines = read_back(postern.directory / "tap.fstrm").splitlines()
+            full = read_back(postern.directory / "tap.fstrm", "-y")
+        self.assertEqual([line.split()[2] for line in lines if "ready.invalid" not in line.lower()], ["FQ", "FR"], lines)
+        for line in lines:
+            self.assertRegex(line.lower(), r"\"www\.example\.com\.\" in a$")
+        self.assert_says(full, "type: FORWARDER_QUERY", "type: FORWARDER_RESPONSE", f"response_port: {up.port}", "192.0.2.1")
+
     def test_a_restart_keeps_the_old_file(self):
         postern = Postern(OVERRIDE, dns='dnstap = { file = "tap.fstrm" }\n')
         with postern:
