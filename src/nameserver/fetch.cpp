@@ -59,11 +59,27 @@ void Fetch::due(std::uint64_t now_ms) {
   go_on();
 }
 
+// The query as it was sent: only its id is taken from the reply.
+void Fetch::record(const Attempt& attempt, Bytes message, std::uint64_t now_us) {
+  std::array<std::uint8_t, kUpstreamQueryMax> query;
+  const std::size_t size = write_upstream_query(load_u16(message.data()), attempt.question, query);
+  QueryRecord record;
+  record.kind = QueryRecord::Kind::kForwarder;
+  record.took_us = static_cast<std::uint32_t>(now_us - std::min(now_us, attempt.sent_us));
+  record.begun_us = utc_us() - record.took_us;
+  record.transport = attempt.by_tcp ? 1 : 0;
+  record.reply_size = static_cast<std::uint32_t>(message.size());
+  record.peer = attempt.upstream->settings().endpoint;
+  host_.queries->write(record, "", Bytes(query).first(size), message);
+}
+
 void Fetch::replied(Exchange& exchange, Bytes message) {
   auto& attempt = static_cast<Attempt&>(exchange);
   const std::uint64_t now_us = monotonic_us();
   now_ms_ = now_us / 1000;
   attempt.heard = true;
+  const bool is_wanted = host_.queries != nullptr && host_.queries->wants(QueryRing::kForwarder);
+  if (is_wanted) record(attempt, message, now_us);
   attempt.upstream->heard(attempt, attempt.by_tcp, now_us);
   if (attempt.match_case) attempt.upstream->keeps_case.confirmed();
   if (done_) {

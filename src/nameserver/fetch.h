@@ -12,6 +12,7 @@
 #include "nameserver/deadlines.h"
 #include "nameserver/exchange.h"
 #include "nameserver/forwarder.h"
+#include "nameserver/query_ring.h"
 #include "nameserver/random.h"
 #include "nameserver/upstream.h"
 
@@ -43,6 +44,7 @@ class FetchHost {
   Deadlines* deadlines = nullptr;
   const dns::CacheSettings* cache_settings = nullptr;
   dns::ImageBuffer* image = nullptr;
+  QueryRing* queries = nullptr;          ///< for dnstap
   std::vector<std::uint8_t> plain_case;  ///< an answer whose question has its own case again
   ForwarderCounts counts;
 };
@@ -104,6 +106,7 @@ class Fetch final : public Deadline, private ExchangeOwner {
   };
 
   void replied(Exchange& exchange, Bytes message) override;
+  void record(const Attempt& attempt, Bytes message, std::uint64_t now_us);
   void broke(Exchange& exchange, AttemptEnd end) override;
   void case_lost(Exchange& exchange) override;
   void edns_refused(Exchange& exchange) override;

@@ -255,6 +255,8 @@ void Forwarder::reconfigure(dns::Cache& cache, const Settings& settings) {
   impl_->configure(settings);
 }
 
+void Forwarder::record_to(QueryRing& ring) { impl_->queries = &ring; }
+
 const ForwarderCounts& Forwarder::counts() const {
   impl_->counts.exchanges = impl_->exchanges_before;
   for (const auto& upstream : impl_->upstreams) impl_->counts.exchanges += upstream->counts();

@@ -13,6 +13,7 @@
 #include "dns/accept.h"
 #include "dns/answer.h"
 #include "dns/cache.h"
+#include "nameserver/query_ring.h"
 #include "nameserver/upstream_settings.h"
 #include "net/loop.h"
 
@@ -95,6 +96,9 @@ class Forwarder {
   /// On reload: fetches under way finish with the old settings; RTT and health of upstreams that
   /// stay are kept. From here on `question.forward` is an index into the new forwards.
   void reconfigure(dns::Cache& cache, const Settings& settings);
+
+  /// Where replies of upstreams are left, when somebody wants them; outlives the forwarder.
+  void record_to(QueryRing& ring);
 
   const ForwarderCounts& counts() const;
   std::size_t outstanding() const;  ///< fetches under way

@@ -1,12 +1,12 @@
 #include "nameserver/resolver.h"
 
 #include <algorithm>
+#include <limits>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "dns/name.h"
 #include "nameserver/deadlines.h"
 #include "nameserver/pool.h"
@@ -26,17 +26,6 @@ std::string host_text(std::string name) {
   return name;
 }
 
-std::string question_text(Bytes query) {
-  std::size_t position = dns::kHeaderBytes;
-  std::array<std::uint8_t, dns::kNameBytesMax> name;
-  const std::size_t size =
-      query.size() < dns::kHeaderBytes ? 0 : dns::read_name(query, &position, name);
-  if (size == 0 || position + 4 > query.size()) return "- -";
-  const auto type = static_cast<dns::RrType>(load_u16(query.data() + position));
-  return fmt::format("{} {}", dns::name_text(dns::NameView(Bytes(name.data(), size))),
-                     dns::type_text(type));
-}
-
 // The question of a query that was answered: its name and type.
 ClientNote note_of(Bytes query, const IpAddress& client) {
   std::size_t position = dns::kHeaderBytes;
@@ -51,23 +40,8 @@ ClientNote note_of(Bytes query, const IpAddress& client) {
   return note;
 }
 
-void log_query(Bytes query, const Client& client, const dns::Decision& decision,
-               std::uint64_t began_us) {
-  const bool replied = decision.verdict == dns::Decision::Verdict::kReply;
-  if (!log_enabled(LogLevel::kInfo)) return;
-  const std::string text =
-      fmt::format("{} {} {} {} {} {} us", question_text(query), client.peer.ip.to_string(),
-                  kTransportLabels[static_cast<std::size_t>(client.transport)],
-                  kSourceLabels[static_cast<std::size_t>(decision.source)],
-                  replied ? dns::rcode_text(decision.rcode) : "dropped", monotonic_us() - began_us);
-  fmt::memory_buffer fields;
-  if (log_is_json()) fields.append(std::string_view("\"message\":"));
-  if (log_is_json()) append_json_string(fields, text);
-  if (!log_is_json()) fields.append(one_line(text));
-  fmt::memory_buffer line;
-  append_log_line(line, LogLevel::kInfo, "query", {fields.data(), fields.size()});
-  write_log_lines({line.data(), line.size()});
-}
+// For the query log alone the header and the question are enough.
+constexpr std::size_t kQuestionBytesMax = dns::kHeaderBytes + dns::kNameBytesMax + 4;
 
 // A query from before somebody looked at the clock took no time that we know of.
 std::uint64_t took_us(std::uint64_t began_us) {
@@ -114,11 +88,15 @@ struct Resolver::Impl {
   std::size_t over_limit(Bytes query, MutableBytes reply, RateLimit::Verdict verdict);
   dns::AnswerInput input_for(const Client& client, const ResolverSnapshot& from) const;
   void refresh(const dns::Decision& decision, const std::shared_ptr<const ResolverSnapshot>& from);
-  void count(Bytes query, const Client& client, const dns::Decision& decision,
+  void count(Bytes query, const Client& client, const dns::Decision& decision, Bytes reply,
              std::uint64_t began_us, const ResolverSnapshot& from);
+  void record(Bytes query, const Client& client, const dns::Decision& decision, Bytes reply,
+              std::uint64_t began_us);
   void note_svcb(Bytes query, const Client& client, std::uint16_t changes);
   void count_time(const dns::Decision& decision, std::uint64_t began_us, std::uint64_t weight);
-  bool is_timed() const { return settings.log_queries || follower != nullptr; }
+  bool is_recorded(const Client& client) const {
+    return ring != nullptr && ring->wanted() != 0 && !client.internal;
+  }
 
   bool wait(Bytes query, const Client& client, ReplyLater& later, const dns::Decision& decision,
             std::uint64_t began_us, dns::ImageView* failure);
@@ -139,6 +117,7 @@ struct Resolver::Impl {
   ResolverCounts counts;
   ClientNotes* notes = nullptr;
   std::uint32_t turn = 0;  // of queries; whose time is taken
+  QueryRing* ring = nullptr;
   Deadlines deadlines;
   Pool<Pending> pool;
   const Failure chain_too_long{dns::Ede::kOther, "a chain of names asked upstream too often"};
@@ -184,7 +163,7 @@ void Resolver::Impl::count_time(const dns::Decision& decision, std::uint64_t beg
 }
 
 void Resolver::Impl::count(Bytes query, const Client& client, const dns::Decision& decision,
-                           std::uint64_t began_us, const ResolverSnapshot& from) {
+                           Bytes reply, std::uint64_t began_us, const ResolverSnapshot& from) {
   if (&from == snapshot.get()) {
     counts.queries.count(client.transport, decision);
   } else {
@@ -198,9 +177,31 @@ void Resolver::Impl::count(Bytes query, const Client& client, const dns::Decisio
   } else {
     ++counts.dropped;
   }
-  if (settings.log_queries) log_query(query, client, decision, began_us);
   tops.count(query, client, loop.now_ms());
   if (follower != nullptr) follower->seen({query, client, decision, took_us(began_us)});
+  if (began_us != 0 && is_recorded(client)) record(query, client, decision, reply, began_us);
+}
+
+// `reply`: the buffer that the reply stands in.
+void Resolver::Impl::record(Bytes query, const Client& client, const dns::Decision& decision,
+                            Bytes reply, std::uint64_t began_us) {
+  const bool replied = decision.verdict == dns::Decision::Verdict::kReply;
+  const bool whole = ring->wants(QueryRing::kMessages);
+  QueryRecord record;
+  record.took_us = static_cast<std::uint32_t>(std::min<std::uint64_t>(
+      monotonic_us() - began_us, std::numeric_limits<std::uint32_t>::max()));
+  record.begun_us = utc_us() - record.took_us;
+  record.transport = static_cast<std::uint8_t>(client.transport);
+  record.source = static_cast<std::uint8_t>(decision.source);
+  record.peer = client.peer;
+  record.local = client.local;
+  if (replied) {
+    record.rcode = static_cast<std::uint16_t>(decision.rcode);
+    record.reply_size = static_cast<std::uint32_t>(decision.reply_size);
+  }
+  const std::string_view view = decision.view == nullptr ? "" : decision.view->name;
+  ring->write(record, view, whole ? query : query.first(std::min(query.size(), kQuestionBytesMax)),
+              whole && replied ? reply.first(decision.reply_size) : Bytes{});
 }
 
 void Resolver::Impl::note_svcb(Bytes query, const Client& client, std::uint16_t changes) {
@@ -218,7 +219,8 @@ void Resolver::Impl::note_svcb(Bytes query, const Client& client, std::uint16_t 
 std::size_t Resolver::Impl::handle(Bytes query, const Client& client, MutableBytes reply,
                                    ReplyLater& later) {
   const bool timed = turn++ % kTimeEvery == 0;
-  const std::uint64_t began_us = timed || is_timed() ? monotonic_us() : 0;
+  const bool is_wanted = timed || follower != nullptr || is_recorded(client);
+  const std::uint64_t began_us = is_wanted ? monotonic_us() : 0;
   ++counts.by_transport[static_cast<std::size_t>(client.transport)];
   if (!client.is_stream()) {
     const auto verdict = rate_limit.take(client.peer.ip, loop.now_ms());
@@ -238,7 +240,7 @@ std::size_t Resolver::Impl::handle(Bytes query, const Client& client, MutableByt
   }
   refresh(decision, snapshot);
   if (timed) count_time(decision, began_us, kTimeEvery);
-  count(query, client, decision, began_us, *snapshot);
+  count(query, client, decision, reply, began_us, *snapshot);
   return decision.verdict == dns::Decision::Verdict::kReply ? decision.reply_size : 0;
 }
 
@@ -332,7 +334,7 @@ void Resolver::Impl::finish(Pending& pending, const dns::Decision& decision) {
   pending.path.reset();
   refresh(decision, pending.snapshot);
   count_time(decision, pending.began_us, 1);
-  count(pending.query, pending.client, decision, pending.began_us, *pending.snapshot);
+  count(pending.query, pending.client, decision, late_reply, pending.began_us, *pending.snapshot);
   pending.snapshot.reset();
   pool.release(pending);
 }
@@ -364,6 +366,8 @@ void Resolver::reconfigure(dns::Cache& cache, const ResolverSettings& settings) 
   impl_->settings = settings;
   if (new_limit) impl_->rate_limit = {rate, rate};
 }
+
+void Resolver::record_to(QueryRing& ring) { impl_->ring = &ring; }
 
 void Resolver::tell_notes(ClientNotes& notes) { impl_->notes = &notes; }
 

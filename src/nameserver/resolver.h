@@ -16,8 +16,9 @@
 #include "dns/policy.h"
 #include "nameserver/forwarder.h"
 #include "nameserver/query_counts.h"
-#include "nameserver/svcb_note.h"
+#include "nameserver/query_ring.h"
 #include "nameserver/query_watch.h"
+#include "nameserver/svcb_note.h"
 #include "nameserver/transport.h"
 #include "net/loop.h"
 
@@ -28,14 +29,13 @@ struct ResolverSnapshot {
   std::shared_ptr<const dns::Policy> policy;
 };
 
-/// [dns.limits] and [server] log.
+/// [dns.limits]
 struct ResolverSettings {
   /// Queries per second and client address (IPv6: per /64) by UDP, 0 = no limit. In this worker:
   /// the system sends all that comes from one source port to the same one.
   std::uint32_t qps_per_client = 0;
   std::uint32_t pending_max = 10000;   ///< [dns.limits] outstanding: clients that wait
   std::uint32_t stale_wait_ms = 1800;  ///< client response timer, RFC 8767 section 5
-  bool log_queries = false;            ///< one line per query
 };
 
 /// Plain numbers of this worker; another thread gets them as a copy that the worker posts to it.
@@ -79,6 +79,8 @@ class Resolver final : public QueryHandler {
   void swap_snapshot(std::shared_ptr<const ResolverSnapshot> snapshot);
   void reconfigure(dns::Cache& cache, const ResolverSettings& settings);
 
+  /// Where what was answered is left, when somebody wants it; outlives the resolver.
+  void record_to(QueryRing& ring);
   /// Who is told which client got an edited HTTPS record; outlives the resolver.
   void tell_notes(ClientNotes& notes);
   /// nullptr: nobody follows. It outlives the resolver, or is taken back.

@@ -34,7 +34,7 @@ TcpShared::TcpShared(net::Loop& event_loop, QueryHandler& query_handler,
 
 TcpConnection::TcpConnection(TcpShared& shared, const Endpoint& peer, const Endpoint& listener)
     : shared_(shared),
-      client_{peer, Transport::kTcp},
+      client_{peer, Transport::kTcp, false, {}},
       listener_(listener),
       last_active_ms_(shared.loop.now_ms()),
       sent_mark_ms_(last_active_ms_) {}

@@ -17,6 +17,7 @@ struct Client {
   Endpoint peer;
   Transport transport = Transport::kUdp;
   bool internal = false;  ///< this process itself (names of backends): dns.allow is not asked
+  Endpoint local;         ///< where it was asked; unspecified when not known
 
   bool is_stream() const { return transport != Transport::kUdp; }
 };

@@ -13,6 +13,7 @@ Result<std::unique_ptr<UdpService>> UdpService::open(net::Loop& loop, net::Fd fd
                            {.batch_max = settings.batch_max, .rounds_max = settings.rounds_max});
   if (!socket) return tl::unexpected(std::move(socket.error()));
   service->socket_ = std::move(*socket);
+  service->local_ = service->socket_->local();
   return service;
 }
 
@@ -37,7 +38,7 @@ std::size_t UdpService::received(const net::UdpDatagram& datagram, MutableBytes 
   }
   current_ = &datagram;
   current_kept_ = false;
-  const Client client{datagram.peer, Transport::kUdp};
+  const Client client{datagram.peer, Transport::kUdp, false, local_};
   const std::size_t size = handler_.handle(datagram.data, client, reply, *this);
   current_ = nullptr;
   if (size == 0 && !current_kept_) ++dropped_;

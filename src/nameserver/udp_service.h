@@ -47,7 +47,7 @@ class UdpService final : private net::UdpReader, private ReplyLater {
   void drain() { socket_->turn_away(); }
   std::size_t waiting() const { return kept_.size(); }  ///< replies that come later
 
-  Endpoint local() const { return socket_->local(); }
+  Endpoint local() const { return local_; }
   UdpServiceCounts counts() const;
 
  private:
@@ -62,6 +62,7 @@ class UdpService final : private net::UdpReader, private ReplyLater {
   void late_nothing() { ++dropped_; }
 
   QueryHandler& handler_;
+  Endpoint local_;
   std::unique_ptr<net::UdpSocket> socket_;
   Kept kept_{*this};
   const net::UdpDatagram* current_ = nullptr;  // during handle()

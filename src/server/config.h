@@ -17,6 +17,7 @@
 #include "gateway/settings.h"
 #include "http/route.h"
 #include "nameserver/forwarder.h"
+#include "server/query_tap.h"
 
 namespace postern::server {
 
@@ -55,13 +56,15 @@ struct Config {
   std::string file;                              ///< as the user named it
   std::vector<std::string> files;                ///< it and what it includes
   std::vector<std::string> include_directories;  ///< in which a pattern may find more of them
-  std::uint64_t fingerprint = 0;   ///< of their names and content, as read
+  std::uint64_t fingerprint = 0;                 ///< of their names and content, as read
   ServerSettings server;
   std::vector<Endpoint> listen;
   dns::PolicySettings policy;
   dns::CacheSettings cache;
   std::vector<nameserver::ForwardSettings> forwards;  ///< same index as policy.forward_names
   DnsLimits limits;
+  QueryLogSettings query_log;
+  DnstapSettings dnstap;
   std::vector<CertificateSettings> certificates;
   gateway::GatewayLimits gateway_limits;
   std::vector<gateway::ListenerSettings> listeners;

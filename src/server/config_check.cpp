@@ -11,6 +11,7 @@
 #include "server/config_gateway.h"
 #include "server/config_help.h"
 #include "server/config_publish.h"
+#include "server/config_query_log.h"
 #include "server/config_upstreams.h"
 #include "server/system.h"
 
@@ -387,6 +388,7 @@ void finish_document(Reader& reader, Document& document, const ConfigSurrounding
   check_user(reader, document, surroundings);
   warn_of_open_resolver(reader, document);
   check_cache(reader, document);
+  check_query_logs(reader, document);
   check_views(reader, document);
   check_overrides(reader, document);
   check_zones(reader, document);

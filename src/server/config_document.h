@@ -35,6 +35,8 @@ struct Document {
   const Node* listen = nullptr;
   const Node* allow = nullptr;
   const Node* cache = nullptr;
+  const Node* query_log = nullptr;
+  const Node* dnstap = nullptr;
 };
 
 /// A document with all defaults.

@@ -4,6 +4,7 @@
 
 #include "server/config_document.h"
 #include "server/config_gateway.h"
+#include "server/config_query_log.h"
 
 namespace postern::server {
 namespace {
@@ -273,7 +274,7 @@ void read_limits(Reader& reader, const Node& node, Document& document) {
 }
 
 using dns::PolicySettings;
-constexpr std::array<Key<Document>, 14> kDnsKeys{{
+constexpr std::array<Key<Document>, 16> kDnsKeys{{
     {"listen", read_listen},
     {"allow", read_allow},
     {"udp_payload", read_udp_payload},
@@ -288,6 +289,8 @@ constexpr std::array<Key<Document>, 14> kDnsKeys{{
     {"canary", policy_table<&PolicySettings::canary, kCanaryKeys>},
     {"view", elements<&Document::views, kViewKeys>},
     {"limits", read_limits},
+    {"query_log", read_query_log},
+    {"dnstap", read_dnstap},
 }};
 
 // The file

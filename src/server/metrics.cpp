@@ -24,8 +24,6 @@ void add_server(MetricsPage* page, const ServerState& state) {
   page->add(metric("postern_admin_denied_total"), state.admin_denied);
   page->add(metric("postern_live_log_followers"), std::uint64_t{state.followers});
   page->add(metric("postern_live_log_dropped_total"), state.follow_dropped);
-  page->add(metric("postern_log_dropped_lines_total"), state.log.dropped);
-  page->add(metric("postern_log_held_back_lines_total"), state.log.held_back);
   page->add(metric("postern_config_reloads_total"),
             {{"taken", state.reloads}, {"refused", state.reloads_refused}});
   page->add(metric("postern_config_last_reload_successful"), state.last_reload_good ? 1.0 : 0.0);
@@ -73,6 +71,7 @@ std::string metrics_text(const WorkerCounts& counts, const ServerState& state) {
   add_dns(&page, counts, state);
   add_gateway(&page, counts, state);
   add_certificates(&page, state);
+  add_logs(&page, state);
   return page.text();
 }
 

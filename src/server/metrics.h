@@ -26,6 +26,7 @@ struct ServerState {
   std::uint64_t admin_denied = 0;   ///< requests
   std::uint64_t followers = 0, follow_dropped = 0;
   LogCounts log;
+  QueryTapCounts queries;
   bool last_reload_good = true;
 };
 

@@ -79,5 +79,6 @@ class MetricsPage {
 void add_dns(MetricsPage* page, const WorkerCounts& counts, const ServerState& state);
 void add_gateway(MetricsPage* page, const WorkerCounts& counts, const ServerState& state);
 void add_certificates(MetricsPage* page, const ServerState& state);
+void add_logs(MetricsPage* page, const ServerState& state);
 
 }  // namespace postern::server

@@ -55,6 +55,10 @@ bool same_settings(const dns::CacheSettings& a, const dns::CacheSettings& b) {
          a.prefetch == b.prefetch;
 }
 
+QueryTapSettings tap_settings(const Config& config) {
+  return {config.server.log.queries, config.query_log, config.dnstap};
+}
+
 void mask_signals(int how, std::initializer_list<int> signals) {
   sigset_t set;
   sigemptyset(&set);
@@ -141,6 +145,7 @@ class Server final : public ApiHost {
   std::vector<CertificateRejection> certificate_rejections_;
   Snapshots retired_;
   ClientLog client_log_;
+  std::unique_ptr<QueryTap> tap_;
 
   net::Loop loop_;
   AdminSite site_;
@@ -224,10 +229,14 @@ Result<void> Server::open() {
   if (auto opened = open_sockets_of_start(&sockets); !opened) return opened;
   if (auto user = become_configured_user(); !user) return user;
   cache_ = std::make_shared<dns::Cache>(config().cache);
+  tap_ = std::make_unique<QueryTap>(worker_count_);
+  if (auto taps = tap_->configure(tap_settings(config())); !taps) return taps;
   for (Sockets& own : sockets) {
-    workers_.push_back(std::make_unique<Worker>(plan(), std::move(own), [this](ClientNote note) {
-      mailbox_.post([this, note = std::move(note)] { client_log_.write(note, loop_.now_ms()); });
-    }));
+    auto note = [this](ClientNote one) {
+      mailbox_.post([this, one = std::move(one)] { client_log_.write(one, loop_.now_ms()); });
+    };
+    workers_.push_back(std::make_unique<Worker>(plan(), std::move(own), std::move(note),
+                                                tap_->ring(workers_.size())));
     if (auto opened = workers_.back()->open(); !opened) return opened;
   }
   return {};
@@ -390,6 +399,7 @@ Result<void> Server::take_over(std::shared_ptr<const Snapshot> next) {
   auto changes = open_added(listening_, plan, worker_count_, passed_);
   if (!changes) return tl::unexpected(changes.error());
   if (auto admin = open_admin(next->config.server.admin); !admin) return admin;
+  if (auto taps = tap_->configure(tap_settings(next->config)); !taps) return taps;
   warn_of_unchangeable(next->config);
   configure_log(next->config.server.log);
   if (!same_settings(next->config.cache, config().cache)) {
@@ -562,6 +572,7 @@ ServerState Server::state() const {
   state.followers = site_.followers();
   state.follow_dropped = site_.follow_dropped();
   state.log = log_counts();
+  state.queries = tap_->counts();
   state.admin_refused = admin_refused_before_ + (admin_ == nullptr ? 0 : admin_->refused());
   return state;
 }
@@ -617,9 +628,9 @@ struct LogThread {
 
 int run(const RunOptions& options) {
   std::signal(SIGPIPE, SIG_IGN);
-  const LogThread log_thread;
   // Until the signals are events of the loop, SIGHUP waits: by itself it would end the process.
   mask_signals(SIG_BLOCK, {SIGHUP});
+  const LogThread log_thread;
   SnapshotResult read = load_snapshot(options.config_file, nullptr);
   print_problems(read.problems);
   if (read.snapshot == nullptr) {

@@ -46,7 +46,8 @@ void add(WorkerTops* sum, const WorkerTops& more) {
   append(&sum->ech_clients, more.ech_clients);
 }
 
-Worker::Worker(const WorkerPlan& plan, Sockets sockets, ClientNotes::Tell note)
+Worker::Worker(const WorkerPlan& plan, Sockets sockets, ClientNotes::Tell note,
+               nameserver::QueryRing& queries)
     : plan_(plan),
       sockets_(std::move(sockets)),
       notes_(std::move(note)),
@@ -58,6 +59,8 @@ Worker::Worker(const WorkerPlan& plan, Sockets sockets, ClientNotes::Tell note)
       tick_(loop_, [this] { drop_retired(); }),
       mailbox_(loop_) {
   resolver_.tell_notes(notes_);
+  resolver_.record_to(queries);
+  forwarder_.record_to(queries);
   gateway_.tell_notes(notes_);
   tick_.start_every(kTickMs);
 }
@@ -69,7 +72,6 @@ nameserver::ResolverSettings Worker::resolver_settings() const {
   nameserver::ResolverSettings settings;
   settings.qps_per_client = config.limits.qps_per_client;
   settings.pending_max = share(config.limits.outstanding, plan_.workers);
-  settings.log_queries = config.server.log.queries;
   return settings;
 }
 

@@ -50,8 +50,10 @@ struct DrainLimits {
 
 class Worker {
  public:
-  /// Main thread. The sockets are served from start() on. `note` is called on the worker's thread.
-  Worker(const WorkerPlan& plan, Sockets sockets, ClientNotes::Tell note);
+  /// Main thread. The sockets are served from start() on. `note` is called on the worker's thread;
+  /// `queries` outlives the worker.
+  Worker(const WorkerPlan& plan, Sockets sockets, ClientNotes::Tell note,
+         nameserver::QueryRing& queries);
   /// REQUIRES: never started, or joined.
   ~Worker();
   Worker(const Worker&) = delete;
