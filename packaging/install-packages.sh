@@ -1,24 +1,26 @@
 #!/bin/sh
 # Installs the Debian 12 packages that are missing: `install-packages.sh build` for what building
-# needs, `install-packages.sh test` for what the tests need on top. Does nothing when all are there.
+# needs, `... package` for a Debian package, `... test` for what the tests need on top. Does nothing when all are there.
 set -eu
 
 build="g++ meson ninja-build pkgconf libuv1-dev libssl-dev libnghttp2-dev libldns-dev libfmt-dev libexpected-dev
   libcli11-dev libre2-dev libtomlplusplus-dev nlohmann-json3-dev prometheus-cpp-dev bind9-dnsutils
   ca-certificates curl"
 test="doctest-dev clang-14 libclang-rt-14-dev llvm-14 clang-tidy-14 clang-format-14 python3
-  python3-cryptography python3-dnspython python3-yaml bind9-dnsutils bind9-utils knot-dnsutils ldnsutils nsd knot procps
+  python3-cryptography python3-dnspython python3-jsonschema python3-yaml bind9-dnsutils bind9-utils knot-dnsutils ldnsutils nsd knot procps
   python3-h11 nginx-light haproxy openssl nghttp2-client sslscan python3-h2 python3-hpack python3-hyperframe
   python3-websockets postgresql postgresql-client chromium firefox-esr caddy nftables libnss3-tools
-  iproute2 prometheus"
+  iproute2 prometheus systemd dnsperf strace debhelper dpkg-dev lintian dnsmasq-base
+  keepalived mandoc python3-kubernetes zsh fish shellcheck"
 # Node.js that is here from elsewhere does as well, and Debian's would not go beside it.
 command -v node >/dev/null || test="$test nodejs"
 command -v npm >/dev/null || test="$test npm"
 
 case "${1:-}" in
   build) wanted=$build ;;
+  package) wanted="$build debhelper dpkg-dev" ;;
   test) wanted="$build $test" ;;
-  *) echo "usage: $0 build|test" >&2; exit 2 ;;
+  *) echo "usage: $0 build|package|test" >&2; exit 2 ;;
 esac
 
 missing=

@@ -134,6 +134,9 @@ e2e() {
   directory=$1
   shift
   /usr/bin/python3 tests/e2e/run.py "$directory/src/postern" "$@"
+  status=$?
+  grep '^[A-Z]* TESTS DID NOT RUN' "$log" >&3
+  return "$status"
 }
 
 # Where browsers cannot be tested, that is said on the terminal, not only in the log.

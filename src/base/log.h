@@ -1,9 +1,11 @@
-// One line per event, to standard error: text for people and journald, or JSON. Any thread may log;
-// a line is written with one write(2). Not for the hot path: what a stranger can trigger goes
-// through a LogLimit.
+// One line per event, to standard error: text for people and journald, or JSON. Any thread may log.
+// While the writer's thread runs nobody waits for whoever reads; without it a line is one write(2).
+// Not for the hot path. Of one event 100 lines in 10 s are written, the number of the others is
+// told (log_limits.h); what a stranger can trigger often goes through a LogLimit as well.
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <initializer_list>
 #include <string>
@@ -40,7 +42,19 @@ bool log_is_json();
 void append_log_line(fmt::memory_buffer& out, LogLevel level, std::string_view event,
                      std::string_view fields);
 void write_log_lines(std::string_view lines);
-/// With its quotes; what is not printable ASCII escaped.
+
+/// From here on a thread writes (log_writer.h).
+void start_log_writer();
+/// Writes what waits, for so long at most; then lines are written directly again.
+void stop_log_writer(std::chrono::milliseconds limit);
+
+struct LogCounts {
+  std::uint64_t dropped = 0;    ///< lines lost because standard error was not read
+  std::uint64_t held_back = 0;  ///< lines not written because there were too many of one event
+};
+LogCounts log_counts();
+
+/// With its quotes; controls and what is no UTF-8 escaped.
 void append_json_string(fmt::memory_buffer& out, std::string_view text);
 /// As it is when it has no blanks, quotes or control bytes; else in quotes with these escaped.
 void append_quoted(fmt::memory_buffer& out, std::string_view text);

@@ -11,41 +11,50 @@
 namespace postern::cli {
 namespace {
 
-int wrong(std::string_view text) {
-  fmt::print(stderr, "postern explain: {}\n", text);
-  return 2;
-}
+using server::ExplainQuestion;
+using server::Explanation;
 
-server::SnapshotResult read(const ExplainOptions& options) {
-  server::SnapshotResult result = server::load_snapshot(options.config_file, nullptr);
-  if (result.snapshot != nullptr) return result;
-  for (const auto& problem : result.problems) fmt::print(stderr, "{}\n", problem.to_string());
-  return result;
-}
-
-int explain_name(const ExplainOptions& options, const IpAddress& client) {
-  const auto name = dns::Name::parse(options.name);
-  if (!name) return wrong(name.error().detail);
-  const auto type = dns::parse_type(options.type);
-  if (!type) return wrong(type.error().detail);
-  const server::SnapshotResult result = read(options);
-  if (result.snapshot == nullptr) return 1;
+Result<Explanation> explain_name(const ExplainQuestion& question, const IpAddress& client,
+                                 const server::Snapshot& snapshot) {
+  const auto name = dns::Name::parse(question.name);
+  if (!name) return tl::unexpected(name.error());
+  const auto type = dns::parse_type(question.type);
+  if (!type) return tl::unexpected(type.error());
   std::string shown = name->text();
   if (shown.size() > 1) shown.pop_back();
-  fmt::print("{} {}\n", shown, dns::type_text(*type));
-  say_dns(make_question(*result.snapshot, name->view(), *type, client));
-  return 0;
+  Lines lines(fmt::format("{} {}", shown, dns::type_text(*type)));
+  say_dns(lines, make_question(snapshot, name->view(), *type, client));
+  return lines.take();
 }
 
 }  // namespace
 
-int explain(const ExplainOptions& options) {
-  const auto client = IpAddress::parse(options.client);
-  if (!client) return wrong("--client: " + client.error().detail);
-  if (options.name.find("://") == std::string::npos) return explain_name(options, *client);
-  const server::SnapshotResult result = read(options);
-  if (result.snapshot == nullptr) return 1;
-  return explain_url({options.name, options.method, *client}, *result.snapshot);
+Result<Explanation> explanation_of(const ExplainQuestion& question,
+                                   const server::Snapshot& snapshot) {
+  const auto client = IpAddress::parse(question.client);
+  if (!client) return fail(Code::kInvalid, "--client: " + client.error().detail);
+  if (question.name.find("://") == std::string::npos) {
+    return explain_name(question, *client, snapshot);
+  }
+  return explain_url({question.name, question.method, *client}, snapshot);
+}
+
+int explain(const ExplainQuestion& question, const std::string& config_file) {
+  const server::SnapshotResult result = server::load_snapshot(config_file, nullptr);
+  if (result.snapshot == nullptr) {
+    for (const auto& problem : result.problems) fmt::print(stderr, "{}\n", problem.to_string());
+    return 1;
+  }
+  const auto explanation = explanation_of(question, *result.snapshot);
+  if (!explanation) {
+    fmt::print(stderr, "postern explain: {}\n", explanation.error().detail);
+    return 2;
+  }
+  fmt::print("{}\n", explanation->title);
+  for (const server::ExplainLine& line : explanation->lines) {
+    fmt::print("  {:<10} {}\n", line.what, line.text);
+  }
+  return 0;
 }
 
 }  // namespace postern::cli

@@ -4,17 +4,15 @@
 
 #include <string>
 
+#include "server/explanation.h"
+
 namespace postern::cli {
 
-struct ExplainOptions {
-  std::string name;  ///< or a URL
-  std::string type = "A";
-  std::string method = "GET";  ///< of a URL
-  std::string client = "127.0.0.1";
-  std::string config_file;
-};
+/// Invalid: the question is wrong.
+Result<server::Explanation> explanation_of(const server::ExplainQuestion& question,
+                                           const server::Snapshot& snapshot);
 
 /// The exit status: 0, 1 when the configuration is wrong, 2 when the question is.
-int explain(const ExplainOptions& options);
+int explain(const server::ExplainQuestion& question, const std::string& config_file);
 
 }  // namespace postern::cli

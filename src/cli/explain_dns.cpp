@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "base/log.h"
 #include "cli/record_text.h"
 #include "dns/answer.h"
 #include "dns/cache.h"
@@ -25,38 +26,38 @@ std::vector<std::uint8_t> query_bytes(const Question& question) {
   return bytes;
 }
 
-void say_view(const Question& question) {
+void say_view(Lines& lines, const Question& question) {
   const std::string& name = question.view->name;
-  say("view", name.empty() ? "none; what holds everywhere" : name);
+  lines.say("view", name.empty() ? "none; what holds everywhere" : name);
 }
 
-void say_override(const Question& question) {
+void say_override(Lines& lines, const Question& question) {
   const auto match = question.view->overrides.find(question.name, question.type);
   if (!match) return;
   const std::string name =
       (match.wildcard && !match.service_name ? "*." : "") + dns::name_text(match.owner);
   const std::string what = match.rule->forward ? "exception" : "override";
-  say(what, fmt::format("{} ({})", name, match.rule->source));
+  lines.say(what, fmt::format("{} ({})", name, match.rule->source));
 }
 
-void say_zone(const Question& question) {
+void say_zone(Lines& lines, const Question& question) {
   const auto& settings = question.config->policy.zones;
   const auto served = question.view->zones.find(question.name);
   if (served.value == nullptr) return;
   for (const dns::ZoneSettings& zone : settings) {
     if (!dns::equal_names(zone.name.view(), served.value->zone->apex())) continue;
-    say("zone", fmt::format("{} ({}), {}{}", zone.name.text(), zone.source, zone.file,
-                            zone.fallthrough ? ", falls through" : ""));
+    lines.say("zone", fmt::format("{} ({}), {}{}", zone.name.text(), zone.source, zone.file,
+                                  zone.fallthrough ? ", falls through" : ""));
     return;
   }
 }
 
-void say_special(const Question& question) {
+void say_special(Lines& lines, const Question& question) {
   const auto special = question.view->special.table.find(question.name);
   if (special.value == nullptr) return;
   const auto skipped = question.name.label_count() - special.labels;
-  say("special", fmt::format("{} is not for the public DNS (RFC 6761 and others)",
-                             dns::name_text(question.name.suffix(skipped))));
+  lines.say("special", fmt::format("{} is not for the public DNS (RFC 6761 and others)",
+                                   dns::name_text(question.name.suffix(skipped))));
 }
 
 std::string_view policy_text(nameserver::UpstreamPolicy policy) {
@@ -70,25 +71,25 @@ std::string_view policy_text(nameserver::UpstreamPolicy policy) {
   }
 }
 
-void say_forward(const Question& question, const dns::ForwardQuestion& asked) {
+void say_forward(Lines& lines, const Question& question, const dns::ForwardQuestion& asked) {
   const nameserver::ForwardSettings& forward = question.config->forwards[asked.forward];
   if (!dns::equal_names(asked.name.name(), question.name.name())) {
-    say("asks for", dns::name_text(asked.name.name()));
+    lines.say("asks for", dns::name_text(asked.name.name()));
   }
-  say("forward", fmt::format("{} ({})", forward.name.text(), forward.source));
+  lines.say("forward", fmt::format("{} ({})", forward.name.text(), forward.source));
   std::vector<std::string> upstreams;
   for (const auto& upstream : forward.upstreams) upstreams.push_back(upstream.text);
-  say("upstreams",
-      fmt::format("{}; {}, {} for all attempts", fmt::join(upstreams, " "),
-                  policy_text(forward.policy), server::duration_text(forward.timeout_ms)));
+  lines.say("upstreams",
+            fmt::format("{}; {}, {} for all attempts", fmt::join(upstreams, " "),
+                        policy_text(forward.policy), server::duration_text(forward.timeout_ms)));
 }
 
-void say_edits(const Question& question, const dns::ForwardQuestion& asked) {
+void say_edits(Lines& lines, const Question& question, const dns::ForwardQuestion& asked) {
   const dns::ViewPolicy& view = *question.view;
   const bool svcb = question.type == dns::RrType::kHttps || question.type == dns::RrType::kSvcb;
   const bool address = question.type == dns::RrType::kA || question.type == dns::RrType::kAaaa;
   if (svcb && view.svcb_except->contains(asked.name)) {
-    say("edits", "none: dns.svcb.except");
+    lines.say("edits", "none: dns.svcb.except");
   } else if (svcb) {
     std::vector<std::string> keys;
     for (const std::uint16_t key : view.svcb->drop_keys) keys.push_back(dns::svc_key_text(key));
@@ -97,26 +98,26 @@ void say_edits(const Question& question, const dns::ForwardQuestion& asked) {
         if (std::find(keys.begin(), keys.end(), key) == keys.end()) keys.emplace_back(key);
       }
     }
-    say("edits", fmt::format("alpn without {}{}{}", fmt::join(view.svcb->strip_alpn, ", "),
-                             keys.empty() ? "" : "; dropped: ", fmt::join(keys, ", ")));
+    lines.say("edits", fmt::format("alpn without {}{}{}", fmt::join(view.svcb->strip_alpn, ", "),
+                                   keys.empty() ? "" : "; dropped: ", fmt::join(keys, ", ")));
   }
   if ((address || svcb) && view.guards(asked.name)) {
-    say("edits", fmt::format("private {} are taken out (dns.limits.rebind_protection)",
-                             address ? "addresses" : "address hints"));
+    lines.say("edits", fmt::format("private {} are taken out (dns.limits.rebind_protection)",
+                                   address ? "addresses" : "address hints"));
   }
 }
 
-void say_reply(Bytes reply, const dns::Decision& decision) {
+void say_reply(Lines& lines, Bytes reply, const dns::Decision& decision) {
   constexpr std::array<std::string_view, 9> kSources{
       "nobody",   "the override",     "the zone",         "the cache", "the cache, stale",
       "upstream", "the special name", "the access rules", "an error"};
   const dns::Header header = dns::read_header(reply);
   const std::uint16_t answers = header.count(dns::Section::kAnswer);
   const bool no_data = decision.rcode == dns::Rcode::kNoError && answers == 0;
-  say("answer",
-      fmt::format("{}{} from {}", dns::rcode_text(decision.rcode), no_data ? ", no data," : "",
-                  kSources[static_cast<std::size_t>(decision.source)]));
-  for (const std::string& line : answer_lines(reply)) say("", line);
+  lines.say("answer", fmt::format("{}{} from {}", dns::rcode_text(decision.rcode),
+                                  no_data ? ", no data," : "",
+                                  kSources[static_cast<std::size_t>(decision.source)]));
+  for (const std::string& line : answer_lines(reply)) lines.say("", line);
 }
 
 /// The reply, when that is what was decided, in its size.
@@ -136,16 +137,16 @@ std::vector<std::uint8_t> decide(const Question& question, dns::Decision* decisi
   return reply;
 }
 
-void say_outcome(const Question& question) {
+void say_outcome(Lines& lines, const Question& question) {
   dns::Decision decision;
   const std::vector<std::uint8_t> reply = decide(question, &decision);
   if (decision.verdict == dns::Decision::Verdict::kReply) {
-    say_reply(reply, decision);
+    say_reply(lines, reply, decision);
   } else if (decision.verdict == dns::Decision::Verdict::kForward) {
-    say_forward(question, decision.question);
-    say_edits(question, decision.question);
+    say_forward(lines, question, decision.question);
+    say_edits(lines, question, decision.question);
   } else {
-    say("answer", "none: such a question is dropped");
+    lines.say("answer", "none: such a question is dropped");
   }
 }
 
@@ -163,16 +164,21 @@ Question make_question(const server::Snapshot& snapshot, dns::NameView name, dns
   return question;
 }
 
-void say(std::string_view what, std::string_view text) { fmt::print("  {:<10} {}\n", what, text); }
+Lines::Lines(std::string_view title) { explanation_.title = one_line(title); }
 
-void say_dns(const Question& question) {
-  say("client", fmt::format("{}{}", question.client.to_string(),
-                            question.policy->allows(question.client) ? "" : ", not in dns.allow"));
-  say_view(question);
-  say_override(question);
-  say_zone(question);
-  say_special(question);
-  say_outcome(question);
+void Lines::say(std::string_view what, std::string_view text) {
+  explanation_.lines.push_back({std::string(what), one_line(text)});
+}
+
+void say_dns(Lines& lines, const Question& question) {
+  lines.say("client",
+            fmt::format("{}{}", question.client.to_string(),
+                        question.policy->allows(question.client) ? "" : ", not in dns.allow"));
+  say_view(lines, question);
+  say_override(lines, question);
+  say_zone(lines, question);
+  say_special(lines, question);
+  say_outcome(lines, question);
 }
 
 std::vector<std::uint8_t> reply_from_here(const Question& question) {

@@ -3,11 +3,13 @@
 
 #include <cstdint>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/address.h"
 #include "dns/name.h"
 #include "dns/policy.h"
+#include "server/explanation.h"
 #include "server/snapshot.h"
 
 namespace postern::cli {
@@ -25,11 +27,20 @@ struct Question {
 Question make_question(const server::Snapshot& snapshot, dns::NameView name, dns::RrType type,
                        const IpAddress& client);
 
-/// One line of an explanation; without `what` it goes on with the line before.
-void say(std::string_view what, std::string_view text);
+/// An explanation, as it grows.
+class Lines {
+ public:
+  explicit Lines(std::string_view title);
+  /// Without `what` it goes on with the line before.
+  void say(std::string_view what, std::string_view text);
+  server::Explanation take() { return std::move(explanation_); }
+
+ private:
+  server::Explanation explanation_;
+};
 
 /// Who asks, what has the name, and what is answered.
-void say_dns(const Question& question);
+void say_dns(Lines& lines, const Question& question);
 
 /// The reply when it is made here, empty when somebody else has to be asked.
 std::vector<std::uint8_t> reply_from_here(const Question& question);

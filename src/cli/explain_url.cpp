@@ -42,12 +42,11 @@ struct Entrance {
   bool tls = false;
 };
 
-int wrong(std::string_view url) {
-  fmt::print(stderr,
-             "postern explain: '{}' is not a URL that a browser asks for; write it like "
-             "\"https://app.example.com/path\"\n",
-             url);
-  return 2;
+tl::unexpected<Error> wrong(std::string_view url) {
+  return fail(Code::kInvalid,
+              fmt::format("'{}' is not a URL that a browser asks for; write it like "
+                          "\"https://app.example.com/path\"",
+                          url));
 }
 
 bool parse_url(const std::string& url, Target* out) {
@@ -69,7 +68,8 @@ bool parse_url(const std::string& url, Target* out) {
 // DNS
 
 /// What browsers ask: A, AAAA and HTTPS. Returns the addresses they get from here.
-std::vector<IpAddress> say_addresses(const Target& target, const UrlQuestion& question,
+std::vector<IpAddress> say_addresses(Lines& lines, const Target& target,
+                                     const UrlQuestion& question,
                                      const server::Snapshot& snapshot) {
   std::string_view host = target.host();
   if (target.authority.is_address) {
@@ -88,9 +88,9 @@ std::vector<IpAddress> say_addresses(const Target& target, const UrlQuestion& qu
     const Question asked = make_question(snapshot, of->view(), type, question.client);
     const std::vector<std::uint8_t> reply = reply_from_here(asked);
     if (type == dns::RrType::kA) {
-      say_dns(asked);
+      say_dns(lines, asked);
     } else if (!reply.empty()) {
-      for (const std::string& line : answer_lines(reply)) say("", line);
+      for (const std::string& line : answer_lines(reply)) lines.say("", line);
     }
     for (const IpAddress& ip : answer_addresses(reply)) addresses.push_back(ip);
   }
@@ -143,13 +143,13 @@ Entrance find_entrance(const Config& config, const std::vector<IpAddress>& addre
   return found;
 }
 
-void say_listener(const Entrance& entrance) {
+void say_listener(Lines& lines, const Entrance& entrance) {
   const ListenerSettings& listener = *entrance.listener;
-  say("listener", fmt::format("{} ({}), {} on {}", listener.name, listener.source,
-                              entrance.tls        ? "HTTPS"
-                              : listener.tcp == 0 ? "HTTP"
-                                                  : "TCP",
-                              entrance.endpoint.to_string()));
+  lines.say("listener", fmt::format("{} ({}), {} on {}", listener.name, listener.source,
+                                    entrance.tls        ? "HTTPS"
+                                    : listener.tcp == 0 ? "HTTP"
+                                                        : "TCP",
+                                    entrance.endpoint.to_string()));
 }
 
 std::string_view alt_svc_text(http::AltSvc policy) {
@@ -163,7 +163,7 @@ std::string_view alt_svc_text(http::AltSvc policy) {
   }
 }
 
-void say_tls(const Config& config, const Entrance& entrance) {
+void say_tls(Lines& lines, const Config& config, const Entrance& entrance) {
   const ListenerSettings& listener = *entrance.listener;
   std::vector<std::string> certificates;
   for (const std::string& name : listener.certificates) {
@@ -172,13 +172,14 @@ void say_tls(const Config& config, const Entrance& entrance) {
         certificates.push_back(fmt::format("{} ({}), {}", c.name, c.source, c.cert));
     }
   }
-  say("tls", fmt::format("{}{}", fmt::join(certificates, "; "),
-                         certificates.size() > 1 ? "; the one that has the name" : ""));
-  say("alpn", fmt::format("{}", fmt::join(listener.alpn, ", ")));
-  say("quic", listener.quic_refuse ? fmt::format("refused at once on UDP port {}", listener.https)
-                                   : std::string("ignored"));
-  say("alt-svc", alt_svc_text(listener.alt_svc));
-  if (listener.hsts_s != 0) say("hsts", http::hsts_value(listener.hsts_s));
+  lines.say("tls", fmt::format("{}{}", fmt::join(certificates, "; "),
+                               certificates.size() > 1 ? "; the one that has the name" : ""));
+  lines.say("alpn", fmt::format("{}", fmt::join(listener.alpn, ", ")));
+  lines.say("quic", listener.quic_refuse
+                        ? fmt::format("refused at once on UDP port {}", listener.https)
+                        : std::string("ignored"));
+  lines.say("alt-svc", alt_svc_text(listener.alt_svc));
+  if (listener.hsts_s != 0) lines.say("hsts", http::hsts_value(listener.hsts_s));
 }
 
 // The route
@@ -194,126 +195,131 @@ std::string rule_text(const http::RouteMatchSettings& rule) {
   return text;
 }
 
-void say_edits(std::string_view side, const http::HeaderEdits& edits) {
+void say_edits(Lines& lines, std::string_view side, const http::HeaderEdits& edits) {
   std::vector<std::string> all;
   for (const std::string& name : edits.remove) all.push_back("remove " + name);
   for (const auto& [name, value] : edits.set) all.push_back(fmt::format("set {}: {}", name, value));
   for (const auto& [name, value] : edits.add) all.push_back(fmt::format("add {}: {}", name, value));
-  if (!all.empty()) say(side, fmt::format("{}", fmt::join(all, "; ")));
+  if (!all.empty()) lines.say(side, fmt::format("{}", fmt::join(all, "; ")));
 }
 
 std::string timeout_text(std::uint64_t milliseconds) {
   return milliseconds == 0 ? "none" : server::duration_text(milliseconds);
 }
 
-void say_backends(const RouteSettings& route, const http::RouteMatch& match, const Target& target) {
+void say_backends(Lines& lines, const RouteSettings& route, const http::RouteMatch& match,
+                  const Target& target) {
   http::TextArena arena;
   const std::string_view sent =
       http::backend_target(target.path, route.filters.rewrite, match.prefix_elements, arena);
   std::uint64_t sum = 0;
   for (const http::BackendSettings& backend : route.backends) sum += backend.weight;
   for (const http::BackendSettings& backend : route.backends) {
-    say("backend", fmt::format("{}{}{}", backend.url.to_string(), sent,
-                               route.backends.size() == 1
-                                   ? ""
-                                   : fmt::format(", {} of {} requests", backend.weight, sum)));
+    lines.say("backend",
+              fmt::format("{}{}{}", backend.url.to_string(), sent,
+                          route.backends.size() == 1
+                              ? ""
+                              : fmt::format(", {} of {} requests", backend.weight, sum)));
   }
   const std::string& host = route.filters.rewrite.host;
-  if (!host.empty()) say("host", host);
+  if (!host.empty()) lines.say("host", host);
   if (!route.health.path.empty()) {
-    say("health", fmt::format("{} every {}", route.health.path,
-                              server::duration_text(route.health.interval_ms)));
+    lines.say("health", fmt::format("{} every {}", route.health.path,
+                                    server::duration_text(route.health.interval_ms)));
   }
-  say("timeouts",
+  lines.say(
+      "timeouts",
       fmt::format("request {}, backend {}, idle {}", timeout_text(route.timeouts.request_ms),
                   timeout_text(route.timeouts.backend_ms), timeout_text(route.timeouts.idle_ms)));
   if (route.body_bytes_max != 0) {
-    say("body", fmt::format("{} at most, else 413", server::size_text(route.body_bytes_max)));
+    lines.say("body", fmt::format("{} at most, else 413", server::size_text(route.body_bytes_max)));
   }
 }
 
-void say_action(const RouteSettings& route, const http::RouteMatch& match, const Target& target,
-                const Entrance& entrance) {
+void say_action(Lines& lines, const RouteSettings& route, const http::RouteMatch& match,
+                const Target& target, const Entrance& entrance) {
   if (route.redirect) {
     http::TextArena arena;
     const auto location = http::redirect_location(
         *route.redirect, {entrance.tls, target.host(), target.port}, target.path, arena);
-    say("redirect", fmt::format("{} to {}", route.redirect->status, location));
+    lines.say("redirect", fmt::format("{} to {}", route.redirect->status, location));
   } else if (route.respond) {
-    say("respond", fmt::format("{}, {}, {} bytes", route.respond->status,
-                               route.respond->content_type, route.respond->body.size()));
+    lines.say("respond", fmt::format("{}, {}, {} bytes", route.respond->status,
+                                     route.respond->content_type, route.respond->body.size()));
   } else {
-    say_backends(route, match, target);
+    say_backends(lines, route, match, target);
   }
-  say_edits("request", route.filters.request);
-  say_edits("response", route.filters.response);
+  say_edits(lines, "request", route.filters.request);
+  say_edits(lines, "response", route.filters.response);
 }
 
-void say_route(const Config& config, const Entrance& entrance, const Target& target,
+void say_route(Lines& lines, const Config& config, const Entrance& entrance, const Target& target,
                const std::string& method) {
   const auto table = http::RouteTable::compile(config.routes, entrance.listener->name);
   const http::Fields none;
   const http::RouteMatch match =
       table.match({target.host(), method, target.path.decoded(), target.path.query(), none});
-  if (!match) return say("route", "none: 404");
+  if (!match) return lines.say("route", "none: 404");
   const RouteSettings& route = *match.route->settings;
-  say("route", fmt::format("{}, {}", route.source, rule_text(*match.rule)));
-  say_action(route, match, target, entrance);
+  lines.say("route", fmt::format("{}, {}", route.source, rule_text(*match.rule)));
+  say_action(lines, route, match, target, entrance);
 }
 
 /// True when the request goes no further.
-bool say_redirect_to_https(const Entrance& entrance, const Target& target) {
+bool say_redirect_to_https(Lines& lines, const Entrance& entrance, const Target& target) {
   const ListenerSettings& listener = *entrance.listener;
   if (entrance.tls || !listener.redirect_to_https) return false;
   const std::string port = listener.https == 443 ? "" : fmt::format(":{}", listener.https);
-  say("redirect",
-      fmt::format("to https://{}{}{} (redirect_to_https)", target.host(), port, target.text));
+  lines.say("redirect",
+            fmt::format("to https://{}{}{} (redirect_to_https)", target.host(), port, target.text));
   return true;
 }
 
-void say_gateway(const Config& config, const Target& target, const UrlQuestion& question,
-                 const std::vector<IpAddress>& addresses) {
+void say_gateway(Lines& lines, const Config& config, const Target& target,
+                 const UrlQuestion& question, const std::vector<IpAddress>& addresses) {
   const Entrance entrance = addresses.empty() ? guess_entrance(config, target)
                                               : find_entrance(config, addresses, target.port);
   if (addresses.empty()) {
-    say("address", fmt::format("not said here{}", entrance.listener == nullptr
-                                                      ? ", and no listener has such a port"
-                                                      : "; if the client comes all the same:"));
+    lines.say("address",
+              fmt::format("not said here{}", entrance.listener == nullptr
+                                                 ? ", and no listener has such a port"
+                                                 : "; if the client comes all the same:"));
     if (entrance.listener == nullptr) return;
   }
   if (entrance.listener == nullptr) {
     std::vector<std::string> places;
     places.reserve(addresses.size());
     for (const IpAddress& ip : addresses) places.push_back(Endpoint{ip, target.port}.to_string());
-    return say("listener", fmt::format("none of ours on {}", fmt::join(places, ", ")));
+    return lines.say("listener", fmt::format("none of ours on {}", fmt::join(places, ", ")));
   }
-  say_listener(entrance);
+  say_listener(lines, entrance);
   if (entrance.listener->tcp == target.port) {
     std::vector<std::string> backends;
     backends.reserve(entrance.listener->backends.size());
     for (const auto& b : entrance.listener->backends) {
       backends.push_back(fmt::format("{}:{}", b.host, b.port));
     }
-    return say("backends", fmt::format("{}; bytes as they are", fmt::join(backends, ", ")));
+    return lines.say("backends", fmt::format("{}; bytes as they are", fmt::join(backends, ", ")));
   }
   if (entrance.tls != target.tls) {
-    return say("answer", entrance.tls ? "none: this port speaks TLS only"
-                                      : "none: this port does not speak TLS");
+    return lines.say("answer", entrance.tls ? "none: this port speaks TLS only"
+                                            : "none: this port does not speak TLS");
   }
-  if (say_redirect_to_https(entrance, target)) return;
-  if (entrance.tls) say_tls(config, entrance);
-  say_route(config, entrance, target, question.method);
+  if (say_redirect_to_https(lines, entrance, target)) return;
+  if (entrance.tls) say_tls(lines, config, entrance);
+  say_route(lines, config, entrance, target, question.method);
 }
 
 }  // namespace
 
-int explain_url(const UrlQuestion& question, const server::Snapshot& snapshot) {
+Result<server::Explanation> explain_url(const UrlQuestion& question,
+                                        const server::Snapshot& snapshot) {
   Target target;
   if (!parse_url(question.url, &target)) return wrong(question.url);
-  fmt::print("{} {}\n", question.method, question.url);
-  const auto addresses = say_addresses(target, question, snapshot);
-  say_gateway(snapshot.config, target, question, addresses);
-  return 0;
+  Lines lines(fmt::format("{} {}", question.method, question.url));
+  const auto addresses = say_addresses(lines, target, question, snapshot);
+  say_gateway(lines, snapshot.config, target, question, addresses);
+  return lines.take();
 }
 
 }  // namespace postern::cli

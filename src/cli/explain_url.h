@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/address.h"
+#include "server/explanation.h"
 #include "server/snapshot.h"
 
 namespace postern::cli {
@@ -14,7 +15,8 @@ struct UrlQuestion {
   IpAddress client;
 };
 
-/// The exit status: 0, 2 when it is no URL that a browser could ask for.
-int explain_url(const UrlQuestion& question, const server::Snapshot& snapshot);
+/// Invalid: no URL that a browser could ask for.
+Result<server::Explanation> explain_url(const UrlQuestion& question,
+                                        const server::Snapshot& snapshot);
 
 }  // namespace postern::cli

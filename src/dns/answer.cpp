@@ -542,9 +542,9 @@ void answer(const AnswerInput& input, Bytes message, MutableBytes buffer, Decisi
   out->rcode = Rcode::kNoError;
   out->stale_at_hand = false;
   out->refresh = false;
+  out->svcb_changes = 0;
   out->type = RrType{};
   out->view = nullptr;
-  out->svcb_changes = 0;
   const Policy& policy = *input.policy;
   Query query;
   const QueryFault fault = parse_query(message, &query);

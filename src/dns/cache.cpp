@@ -140,6 +140,9 @@ struct Cache::Stripe {
   std::size_t allocate(std::size_t size, std::uint32_t now_s);
   void put(const CacheKey& key, std::uint32_t tag, std::uint32_t now_s, const ImageView& image);
   std::size_t flush(const LookupName& name);
+  CachedAnswer copy_of(const Entry& entry, std::uint32_t now_s) const;
+  void list(const LookupName& name, std::uint32_t now_s, std::size_t max,
+            std::vector<CachedAnswer>* out);
 
   std::mutex mutex;
   const CacheSettings& settings;
@@ -278,6 +281,36 @@ std::size_t Cache::Stripe::flush(const LookupName& name) {
   return dropped;
 }
 
+CachedAnswer Cache::Stripe::copy_of(const Entry& entry, std::uint32_t now_s) const {
+  const std::uint32_t age = age_of(entry, now_s);
+  CachedAnswer answer;
+  answer.type = entry.type;
+  answer.klass = entry.klass;
+  answer.policy_id = entry.policy_id;
+  answer.dnssec_ok = entry.dnssec_ok;
+  answer.checking_disabled = entry.checking_disabled;
+  answer.stale = life_at(entry, age) == Life::kStale;
+  answer.age_s = age;
+  answer.head = entry.head;
+  answer.head.ttl_s =
+      answer.stale ? kStaleTtlS : entry.head.ttl_s - std::min(age, entry.head.ttl_s);
+  answer.body.resize(entry.head.body_size);
+  copy_body(entry, life_at(entry, age), age, answer.body);
+  return answer;
+}
+
+void Cache::Stripe::list(const LookupName& name, std::uint32_t now_s, std::size_t max,
+                         std::vector<CachedAnswer>* out) {
+  std::size_t offset = ring.oldest();
+  while (offset != CacheRing::kNone && out->size() < max) {
+    const Entry* entry = at(offset);
+    if (!entry->dead && has_name(*entry, name) && life_of(*entry, now_s) != Life::kOver) {
+      out->push_back(copy_of(*entry, now_s));
+    }
+    offset = ring.next(offset, entry->block_size());
+  }
+}
+
 Cache::Cache(const CacheSettings& settings) : settings_(settings) {
   const std::size_t wanted = std::bit_floor(settings.size_bytes / kStripeBytesMin);
   const std::size_t stripes = std::clamp(wanted, std::size_t{1}, kStripesMax);
@@ -328,6 +361,16 @@ void Cache::flush() {
     stripe->table.clear();
     stripe->ring.clear();
   }
+}
+
+std::vector<CachedAnswer> Cache::answers_for(const LookupName& name, std::uint32_t now_s,
+                                             std::size_t max) const {
+  std::vector<CachedAnswer> answers;
+  for (const auto& stripe : stripes_) {
+    const std::lock_guard lock(stripe->mutex);
+    stripe->list(name, now_s, max, &answers);
+  }
+  return answers;
 }
 
 CacheStats Cache::stats() const {

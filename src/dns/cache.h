@@ -40,6 +40,18 @@ struct CacheHit {
   std::array<char, kEdeTextMax> ede_text;  ///< valid for head.ede_text_size bytes
 };
 
+/// One entry, copied, for people to look at.
+struct CachedAnswer {
+  RrType type{};
+  RrClass klass{};
+  std::uint64_t policy_id = 0;
+  bool dnssec_ok = false, checking_disabled = false;
+  bool stale = false;
+  std::uint32_t age_s = 0;
+  ImageHead head;                  ///< head.ttl_s is what is left of it
+  std::vector<std::uint8_t> body;  ///< TTLs as they would be served now
+};
+
 struct CacheStats {
   std::uint64_t entries = 0;
   std::uint64_t bytes = 0;  ///< memory held, tables included
@@ -64,6 +76,10 @@ class Cache {
   /// Drops entries for `name` in all types and policies; the empty call drops everything.
   std::size_t flush(const LookupName& name);
   void flush();
+
+  /// What is there for `name` and can still be served; `max` at most. Walks through all of it.
+  std::vector<CachedAnswer> answers_for(const LookupName& name, std::uint32_t now_s,
+                                        std::size_t max) const;
 
   CacheStats stats() const;
   const CacheSettings& settings() const { return settings_; }

@@ -31,18 +31,35 @@ struct AccessRecord {
   std::string_view failure;  ///< why it failed; "": it did not
 };
 
+/// Who looks at every request besides the log.
+class RequestFollower {
+ public:
+  virtual ~RequestFollower() = default;
+  virtual void seen(const AccessRecord& record) = 0;
+};
+
 class AccessLog {
  public:
   explicit AccessLog(net::Loop& loop) : end_of_turn_(loop, [this] { flush(); }) {}
   ~AccessLog() { flush(); }
 
   void write(const AccessRecord& record);
+  /// nullptr: nobody follows. It outlives the log, or is taken back.
+  void follow(RequestFollower* follower) { follower_ = follower; }
+  /// Is a record wanted at all? `logged`: by the configuration.
+  bool wants(bool logged) const { return logged || follower_ != nullptr; }
+  /// What write() does, but to the log only when it is `logged`.
+  void note(const AccessRecord& record, bool logged) {
+    if (follower_ != nullptr) follower_->seen(record);
+    if (logged) write(record);
+  }
 
  private:
   void flush();
 
   net::Deferred end_of_turn_;
   fmt::memory_buffer lines_;
+  RequestFollower* follower_ = nullptr;
 };
 
 }  // namespace postern::gateway

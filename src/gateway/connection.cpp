@@ -93,6 +93,7 @@ void Connection::count_handshake(const net::TlsStream& tls) {
 void Connection::note_ech(std::string_view sni) {
   if (sni.empty() || !contains_name(context_.site->site->ech_public_names, sni)) return;
   ++context_.counts.ech_outer_sni;
+  context_.ech_tried.add(info_.peer.address, context_.loop.now_ms());
   if (!context_.is_first_note(ClientEvent::kEchSeen, info_.peer.address)) return;
   ClientNote note;
   note.event = ClientEvent::kEchSeen;

@@ -70,7 +70,8 @@ class Connection final : public net::StreamReader {
   void drained() override;
   void failed(const Error& error) override;
 
-  std::size_t index = 0;  ///< of its owner
+  std::size_t index = 0;           ///< of its owner
+  bool came_before_drain = false;  ///< for its owner
 
  private:
   Connection(Context& context, Connections& owner, const Endpoint& peer, const Endpoint& local,

@@ -16,6 +16,7 @@
 #include "gateway/host_resolver.h"
 #include "gateway/request_counts.h"
 #include "gateway/site.h"
+#include "gateway/stray_clients.h"
 #include "net/loop.h"
 #include "net/stream.h"
 
@@ -124,6 +125,7 @@ struct Context {
   Random random;
   Graveyard graveyard;
   ClientNotes* notes = nullptr;
+  StrayClients ech_tried;
   LogLimit abuse_log{10'000}, handshake_log{10'000};
   std::vector<std::unique_ptr<Exchange>> idle_exchanges;
   /// Over, but maybe still on the call stack: idle from the next turn on.

@@ -131,7 +131,7 @@ void Exchange::account() {
   end.first_byte_us = status_ == 0 ? 0 : std::max<std::uint64_t>(first_byte_us, 1);
   end.upgraded = upgraded_;
   context_.requests.count(end);
-  if (site_->site->log_requests) log(duration_us, first_byte_us);
+  if (context_.access_log.wants(site_->site->log_requests)) log(duration_us, first_byte_us);
 }
 
 void Exchange::log(std::uint64_t duration_us, std::uint64_t first_byte_us) {
@@ -152,7 +152,7 @@ void Exchange::log(std::uint64_t duration_us, std::uint64_t first_byte_us) {
   if (backend_ != nullptr) record.backend = backend_->text();
   record.request_id = request_.fields.value("x-request-id");
   record.failure = failure_;
-  context_.access_log.write(record);
+  context_.access_log.note(record, site_->site->log_requests);
 }
 
 }  // namespace postern::gateway

@@ -43,6 +43,7 @@ struct Gateway::Impl final : public Connections {
                                        const http::HealthSettings& health);
   void accept(net::Fd fd, const Endpoint& peer, const Endpoint& local);
   bool is_full();
+  bool is_relay(const Endpoint& local) const;
   void log_relay(const RelayRecord& record);
   void closed(Connection& connection) override;
   void sweep();
@@ -57,6 +58,7 @@ struct Gateway::Impl final : public Connections {
   QuicShared quic;
   std::vector<std::unique_ptr<QuicRejecter>> rejecters;
   std::vector<std::unique_ptr<Connection>> connections;
+  std::size_t older = 0;  // of these, while draining
   LogLimit full_log{kFullLogMs};
   net::Timer tick;
 };
@@ -129,6 +131,11 @@ bool Gateway::Impl::is_full() {
   return true;
 }
 
+bool Gateway::Impl::is_relay(const Endpoint& local) const {
+  const Served served = context.site->site->find(local);
+  return served.listener != nullptr && served.service == Service::kTcp;
+}
+
 void Gateway::Impl::accept(net::Fd fd, const Endpoint& peer, const Endpoint& local) {
   ++context.counts.accepted;
   const Served served = context.site->site->find(local);
@@ -147,7 +154,8 @@ void Gateway::Impl::accept(net::Fd fd, const Endpoint& peer, const Endpoint& loc
 }
 
 void Gateway::Impl::log_relay(const RelayRecord& record) {
-  if (context.site == nullptr || !context.site->site->log_requests) return;
+  const bool logged = context.site != nullptr && context.site->site->log_requests;
+  if (!context.access_log.wants(logged)) return;
   const std::string client = record.client.ip.to_string();
   AccessRecord line;
   line.listener = record.listener;
@@ -158,10 +166,11 @@ void Gateway::Impl::log_relay(const RelayRecord& record) {
   line.duration_us = record.duration_ms * 1000;
   line.backend = record.backend;
   if (record.end != RelayEnd::kDone) line.failure = relay_end_text(record.end);
-  context.access_log.write(line);
+  context.access_log.note(line, logged);
 }
 
 void Gateway::Impl::closed(Connection& connection) {
+  if (connection.came_before_drain) --older;
   const std::size_t at = connection.index;
   std::swap(connections[at], connections.back());
   connections[at]->index = at;
@@ -233,13 +242,28 @@ void Gateway::stop_quic(const Endpoint& udp) {
 
 void Gateway::drain() {
   for (const Impl::Listening& listening : impl_->listening) listening.listener->accept_waiting();
-  impl_->listening.clear();
-  impl_->rejecters.clear();
+  std::erase_if(impl_->listening, [&](const Impl::Listening& listening) {
+    return !listening.listener->is_shared() || impl_->is_relay(listening.local);
+  });
+  if (!accepting()) impl_->rejecters.clear();
+  impl_->older = impl_->connections.size();
+  for (const auto& connection : impl_->connections) connection->came_before_drain = true;
   impl_->context.draining = true;
   impl_->relay.drain();
   impl_->shut_down_all();
   for (const auto& [key, backend] : impl_->backends) backend->close_idle();
 }
+
+bool Gateway::older_drained() const { return impl_->older == 0 && impl_->relay.connections() == 0; }
+
+void Gateway::stop_accepting() {
+  if (!accepting()) return;
+  impl_->listening.clear();
+  impl_->rejecters.clear();
+  impl_->shut_down_all();
+}
+
+bool Gateway::accepting() const { return !impl_->listening.empty(); }
 
 bool Gateway::drained() const {
   return impl_->connections.empty() && impl_->relay.connections() == 0;
@@ -249,6 +273,16 @@ void Gateway::tell_notes(ClientNotes& notes) {
   impl_->context.notes = &notes;
   impl_->quic.notes = &notes;
 }
+
+std::vector<TopEntry> Gateway::quic_clients() {
+  return impl_->quic.clients.entries(impl_->context.loop.now_ms());
+}
+
+std::vector<TopEntry> Gateway::ech_clients() {
+  return impl_->context.ech_tried.entries(impl_->context.loop.now_ms());
+}
+
+void Gateway::follow(RequestFollower* follower) { impl_->context.access_log.follow(follower); }
 
 GatewayCounts Gateway::counts() const {
   GatewayCounts counts = impl_->context.counts;

@@ -9,6 +9,8 @@
 #include "base/address.h"
 #include "base/client_notes.h"
 #include "base/result.h"
+#include "base/top_list.h"
+#include "gateway/access_log.h"
 #include "gateway/counts.h"
 #include "gateway/host_resolver.h"
 #include "gateway/site.h"
@@ -38,14 +40,26 @@ class Gateway {
   void stop_listening(const Endpoint& tcp);
   void stop_quic(const Endpoint& udp);
 
-  /// No new connections; two-step GOAWAY, Connection: close; what is under way finishes.
+  /// No new connections; two-step GOAWAY, Connection: close; what is under way finishes. Listeners
+  /// of HTTP whose sockets are shared go on until stop_accepting(), so that nobody waits meanwhile.
   void drain();
+  /// Those who came before drain() have gone.
+  bool older_drained() const;
+  /// The shared listeners, too; who came since is told to end.
+  void stop_accepting();
+  bool accepting() const;
   bool drained() const;
 
   /// Who is told of single clients; outlives the gateway.
   void tell_notes(ClientNotes& notes);
 
   GatewayCounts counts() const;
+
+  /// Who tried QUIC, who Encrypted Client Hello. Keys: the address, 4 or 16 bytes.
+  std::vector<TopEntry> quic_clients();
+  std::vector<TopEntry> ech_clients();
+  /// nullptr: nobody follows. It outlives the gateway, or is taken back.
+  void follow(RequestFollower* follower);
 
  private:
   struct Impl;

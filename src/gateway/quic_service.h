@@ -10,6 +10,7 @@
 #include "base/client_notes.h"
 #include "base/result.h"
 #include "gateway/quic_limits.h"
+#include "gateway/stray_clients.h"
 #include "net/loop.h"
 #include "net/socket.h"
 #include "net/udp.h"
@@ -27,6 +28,7 @@ struct QuicShared {
   QuicLimits limits;
   QuicCounts counts;
   ClientNotes* notes = nullptr;  ///< who is told which clients still try
+  StrayClients clients{};  ///< that were refused
 };
 
 class QuicRejecter final : public net::UdpReader {

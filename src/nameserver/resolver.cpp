@@ -54,10 +54,24 @@ ClientNote note_of(Bytes query, const IpAddress& client) {
 void log_query(Bytes query, const Client& client, const dns::Decision& decision,
                std::uint64_t began_us) {
   const bool replied = decision.verdict == dns::Decision::Verdict::kReply;
-  log_info("query", "{} {} {} {} {} {} us", question_text(query), client.peer.ip.to_string(),
-           kTransportLabels[static_cast<std::size_t>(client.transport)],
-           kSourceLabels[static_cast<std::size_t>(decision.source)],
-           replied ? dns::rcode_text(decision.rcode) : "dropped", monotonic_us() - began_us);
+  if (!log_enabled(LogLevel::kInfo)) return;
+  const std::string text =
+      fmt::format("{} {} {} {} {} {} us", question_text(query), client.peer.ip.to_string(),
+                  kTransportLabels[static_cast<std::size_t>(client.transport)],
+                  kSourceLabels[static_cast<std::size_t>(decision.source)],
+                  replied ? dns::rcode_text(decision.rcode) : "dropped", monotonic_us() - began_us);
+  fmt::memory_buffer fields;
+  if (log_is_json()) fields.append(std::string_view("\"message\":"));
+  if (log_is_json()) append_json_string(fields, text);
+  if (!log_is_json()) fields.append(one_line(text));
+  fmt::memory_buffer line;
+  append_log_line(line, LogLevel::kInfo, "query", {fields.data(), fields.size()});
+  write_log_lines({line.data(), line.size()});
+}
+
+// A query from before somebody looked at the clock took no time that we know of.
+std::uint64_t took_us(std::uint64_t began_us) {
+  return began_us == 0 ? 0 : monotonic_us() - began_us;
 }
 
 }  // namespace
@@ -102,8 +116,9 @@ struct Resolver::Impl {
   void refresh(const dns::Decision& decision, const std::shared_ptr<const ResolverSnapshot>& from);
   void count(Bytes query, const Client& client, const dns::Decision& decision,
              std::uint64_t began_us, const ResolverSnapshot& from);
-  void count_time(const dns::Decision& decision, std::uint64_t began_us, std::uint64_t weight);
   void note_svcb(Bytes query, const Client& client, std::uint16_t changes);
+  void count_time(const dns::Decision& decision, std::uint64_t began_us, std::uint64_t weight);
+  bool is_timed() const { return settings.log_queries || follower != nullptr; }
 
   bool wait(Bytes query, const Client& client, ReplyLater& later, const dns::Decision& decision,
             std::uint64_t began_us, dns::ImageView* failure);
@@ -119,9 +134,11 @@ struct Resolver::Impl {
   ResolverSettings settings;
   std::shared_ptr<const ResolverSnapshot> snapshot;
   RateLimit rate_limit{0, 0};
+  QueryTops tops;
+  QueryFollower* follower = nullptr;
   ResolverCounts counts;
-  std::uint32_t turn = 0;  // of queries; whose time is taken
   ClientNotes* notes = nullptr;
+  std::uint32_t turn = 0;  // of queries; whose time is taken
   Deadlines deadlines;
   Pool<Pending> pool;
   const Failure chain_too_long{dns::Ede::kOther, "a chain of names asked upstream too often"};
@@ -182,6 +199,8 @@ void Resolver::Impl::count(Bytes query, const Client& client, const dns::Decisio
     ++counts.dropped;
   }
   if (settings.log_queries) log_query(query, client, decision, began_us);
+  tops.count(query, client, loop.now_ms());
+  if (follower != nullptr) follower->seen({query, client, decision, took_us(began_us)});
 }
 
 void Resolver::Impl::note_svcb(Bytes query, const Client& client, std::uint16_t changes) {
@@ -199,7 +218,7 @@ void Resolver::Impl::note_svcb(Bytes query, const Client& client, std::uint16_t 
 std::size_t Resolver::Impl::handle(Bytes query, const Client& client, MutableBytes reply,
                                    ReplyLater& later) {
   const bool timed = turn++ % kTimeEvery == 0;
-  const std::uint64_t began_us = timed || settings.log_queries ? monotonic_us() : 0;
+  const std::uint64_t began_us = timed || is_timed() ? monotonic_us() : 0;
   ++counts.by_transport[static_cast<std::size_t>(client.transport)];
   if (!client.is_stream()) {
     const auto verdict = rate_limit.take(client.peer.ip, loop.now_ms());
@@ -347,6 +366,10 @@ void Resolver::reconfigure(dns::Cache& cache, const ResolverSettings& settings) 
 }
 
 void Resolver::tell_notes(ClientNotes& notes) { impl_->notes = &notes; }
+
+void Resolver::follow(QueryFollower* follower) { impl_->follower = follower; }
+
+QueryTops& Resolver::tops() { return impl_->tops; }
 
 const ResolverCounts& Resolver::counts() const { return impl_->counts; }
 

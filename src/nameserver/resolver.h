@@ -17,6 +17,7 @@
 #include "nameserver/forwarder.h"
 #include "nameserver/query_counts.h"
 #include "nameserver/svcb_note.h"
+#include "nameserver/query_watch.h"
 #include "nameserver/transport.h"
 #include "net/loop.h"
 
@@ -42,11 +43,11 @@ struct ResolverCounts {
   std::array<std::uint64_t, 4> by_transport{};  ///< queries, by Transport
   std::array<std::uint64_t, 17> by_rcode{};     ///< replies; the last one: all other rcodes
   std::array<std::uint64_t, 9> by_source{};     ///< replies, by dns::Source
-  QueryCounts queries;                          ///< counted when they are answered, or are not
-  /// Time to the reply, by dns::Source. Of replies at once one in kTimeEvery is measured.
-  std::array<DnsHistogram, 9> answer_time{};
   /// Replies to questions for HTTPS or SVCB that were edited or made here, by kSvcbWhy.
   std::array<std::uint64_t, kSvcbWhy.size()> svcb_changed{};
+  QueryCounts queries;  ///< counted when they are answered, or are not
+  /// Time to the reply, by dns::Source. Of replies at once one in kTimeEvery is measured.
+  std::array<DnsHistogram, 9> answer_time{};
   std::uint64_t dropped = 0;            ///< not answered because of what they were
   std::uint64_t limited_dropped = 0;    ///< over qps_per_client: no reply
   std::uint64_t limited_truncated = 0;  ///< over qps_per_client: TC=1
@@ -80,6 +81,9 @@ class Resolver final : public QueryHandler {
 
   /// Who is told which client got an edited HTTPS record; outlives the resolver.
   void tell_notes(ClientNotes& notes);
+  /// nullptr: nobody follows. It outlives the resolver, or is taken back.
+  void follow(QueryFollower* follower);
+  QueryTops& tops();
 
   const ResolverCounts& counts() const;
   std::size_t pending() const;  ///< queries that wait; 0 when drained

@@ -9,6 +9,7 @@ namespace {
 constexpr std::size_t kLengthBytes = 2;
 constexpr std::size_t kFrameBytesMax = kLengthBytes + 65535;
 constexpr std::size_t kAnswersBytes = 2 * kFrameBytesMax;
+constexpr std::uint64_t kFirstQueryMs = 1000;
 constexpr std::size_t kBufferKeptBytes = 4096;  // memory that a quiet connection may keep
 
 void clear_buffer(std::vector<std::uint8_t>& buffer) {
@@ -55,6 +56,10 @@ bool TcpConnection::stalled(std::uint64_t now_ms) {
     sent_mark_ms_ = now_ms;
   }
   return now_ms - sent_mark_ms_ >= shared_.settings.stall_timeout_ms;
+}
+
+bool TcpConnection::awaits_first_query(std::uint64_t now_ms) const {
+  return !asked_ && !ended_ && now_ms - last_active_ms_ < kFirstQueryMs;
 }
 
 void TcpConnection::serve_late() {
@@ -123,8 +128,8 @@ void TcpConnection::late_nothing() {
 
 bool TcpConnection::may_take_query() const {
   const TcpServiceSettings& limits = shared_.settings;
-  return !draining_ && !malformed_ && !broken_ && kept_.size() < limits.outstanding_max &&
-         stream_->unsent() <= limits.unsent_bytes_max;
+  return !(draining_ && asked_) && !malformed_ && !broken_ &&
+         kept_.size() < limits.outstanding_max && stream_->unsent() <= limits.unsent_bytes_max;
 }
 
 // Returns how many bytes were used: whole frames, as many as the limits allow.
@@ -149,6 +154,7 @@ void TcpConnection::take_query(Bytes query) {
   if (shared_.answers.size() - answers_size_ < kFrameBytesMax) write_answers();
   std::uint8_t* const frame = &shared_.answers[answers_size_];
   current_kept_ = false;
+  asked_ = true;
   ++shared_.counts.received;
   const std::size_t size = shared_.handler.handle(
       query, client_, {frame + kLengthBytes, kFrameBytesMax - kLengthBytes}, *this);
@@ -192,7 +198,7 @@ void TcpConnection::settle() {
     shared_.close(*this);
     return;
   }
-  if (draining_ && !lingering_ && !busy()) {
+  if (draining_ && !lingering_ && !busy() && !awaits_first_query(shared_.loop.now_ms())) {
     // Closing with unread queries would reset the connection and could lose the last answers.
     lingering_ = true;
     stream_->finish();

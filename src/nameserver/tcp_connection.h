@@ -77,13 +77,15 @@ class TcpConnection final : public net::StreamReader, private ReplyLater {
   Place place() const { return place_; }
   /// A query waits for its reply, or a reply for the client.
   bool busy() const { return kept_.size() > 0 || !late_answers_.empty() || stream_->unsent() > 0; }
+  /// Just accepted: its first query is on the way, and is taken while draining, too.
+  bool awaits_first_query(std::uint64_t now_ms) const;
   std::uint64_t last_active_ms() const { return last_active_ms_; }
   /// True when the client has taken nothing for stall_timeout_ms. To be asked now and then.
   bool stalled(std::uint64_t now_ms);
 
   /// At the end of the loop's turn: late answers leave, queries held back go on. May destroy this.
   void serve_late();
-  /// Takes no more queries; ends when what is under way has left. May destroy this.
+  /// Takes no more queries but the first; ends when what is under way has left. May destroy this.
   void drain();
 
  private:
@@ -121,7 +123,7 @@ class TcpConnection final : public net::StreamReader, private ReplyLater {
   std::uint64_t last_active_ms_ = 0;
   std::uint64_t sent_mark_ = 0, sent_mark_ms_ = 0;  // for stalled()
   bool current_kept_ = false, paused_ = false, ended_ = false, malformed_ = false, broken_ = false,
-       draining_ = false, lingering_ = false, marked_late_ = false;
+       draining_ = false, lingering_ = false, marked_late_ = false, asked_ = false;
 };
 
 }  // namespace postern::nameserver

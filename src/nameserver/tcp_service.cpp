@@ -42,7 +42,11 @@ void TcpService::configure(const TcpServiceSettings& settings) {
   if (check_.active()) start_checking();
 }
 
+// Connections that wait to be accepted would be reset with their listener.
 void TcpService::stop_listening(const Endpoint& endpoint) {
+  for (const auto& listener : listeners_) {
+    if (listener->local() == endpoint) listener->accept_waiting();
+  }
   std::erase_if(listeners_, [&](const auto& listener) {
     if (listener->local() != endpoint) return false;
     shared_.counts.exhausted += listener->exhausted();
@@ -59,8 +63,11 @@ void TcpService::drain() {
 }
 
 bool TcpService::drained() const {
+  const std::uint64_t now = shared_.loop.now_ms();
   return std::none_of(shared_.connections.begin(), shared_.connections.end(),
-                      [](const TcpConnection& connection) { return connection.busy(); });
+                      [now](const TcpConnection& connection) {
+                        return connection.busy() || connection.awaits_first_query(now);
+                      });
 }
 
 std::vector<Endpoint> TcpService::listening() const {

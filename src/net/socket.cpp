@@ -17,11 +17,13 @@ bool set_option(int fd, int level, int name, int value) {
   return setsockopt(fd, level, name, &value, sizeof value) == 0;
 }
 
-bool get_option(int fd, int level, int name) {
+int option_value(int fd, int level, int name) {
   int value = 0;
   socklen_t size = sizeof value;
-  return getsockopt(fd, level, name, &value, &size) == 0 && value != 0;
+  return getsockopt(fd, level, name, &value, &size) == 0 ? value : 0;
 }
+
+bool get_option(int fd, int level, int name) { return option_value(fd, level, name) != 0; }
 
 // A peer that vanished is noticed although nothing is to be sent: after kIdleS and three more
 // questions.
@@ -92,10 +94,9 @@ bool connect_to(int fd, const Endpoint& peer) {
   return connect(fd, reinterpret_cast<const sockaddr*>(&address), size) == 0;
 }
 
-bool prepare_udp_listener(int fd, const Endpoint& local) {
+// What can be set before and after bind(2).
+bool set_udp_options(int fd, const Endpoint& local) {
   const bool v4 = local.ip.is_v4();
-  if (!set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1)) return false;
-  if (!v4 && !set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)) return false;
   if (v4) {
     set_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_OMIT);
   } else {
@@ -104,6 +105,26 @@ bool prepare_udp_listener(int fd, const Endpoint& local) {
   if (!local.ip.is_unspecified()) return true;
   return v4 ? set_option(fd, IPPROTO_IP, IP_PKTINFO, 1)
             : set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+}
+
+bool prepare_udp_listener(int fd, const Endpoint& local) {
+  if (!set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1)) return false;
+  if (!local.ip.is_v4() && !set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)) return false;
+  return set_udp_options(fd, local);
+}
+
+// Not blocking, whoever made it: the flag belongs to the socket, not to the descriptor.
+Fd further_descriptor(const Fd& fd) {
+  Fd further = Fd::shared(fcntl(fd.get(), F_DUPFD_CLOEXEC, 0));
+  if (!further) return further;
+  const int flags = fcntl(further.get(), F_GETFL);
+  if (flags < 0 || fcntl(further.get(), F_SETFL, flags | O_NONBLOCK) != 0) further.reset();
+  return further;
+}
+
+tl::unexpected<Error> adopt_error() {
+  return fail(Code::kIo, fmt::format("cannot use a socket that was passed: {}",
+                                     std::generic_category().message(errno)));
 }
 
 template <class GetName>
@@ -122,8 +143,15 @@ Fd& Fd::operator=(Fd&& other) noexcept {
   if (this != &other) {
     reset();
     fd_ = std::exchange(other.fd_, -1);
+    shared_ = other.shared_;
   }
   return *this;
+}
+
+Fd Fd::shared(int fd) {
+  Fd made(fd);
+  made.shared_ = true;
+  return made;
 }
 
 void Fd::reset() {
@@ -168,6 +196,22 @@ Result<Fd> listen_tcp(const Endpoint& local, int backlog) {
   return fd;
 }
 
+Result<Fd> adopt_udp(const Fd& bound, const UdpBindOptions& options) {
+  const auto local = local_endpoint(bound);
+  if (!local) return tl::unexpected(local.error());
+  Fd fd = further_descriptor(bound);
+  if (!fd || !set_udp_options(fd.get(), *local)) return adopt_error();
+  set_buffers(fd.get(), options.receive_bytes, options.send_bytes);
+  return fd;
+}
+
+Result<Fd> adopt_tcp(const Fd& listening) {
+  Fd fd = further_descriptor(listening);
+  if (!fd || !set_option(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1)) return adopt_error();
+  keep_alive(fd.get());
+  return fd;
+}
+
 Result<Fd> start_connect_tcp(const Endpoint& peer) {
   Fd fd = new_socket(peer, SOCK_STREAM);
   if (!fd) return connect_error(peer, true);
@@ -191,6 +235,15 @@ void reset_on_close(const Fd& fd) {
 Result<Endpoint> local_endpoint(const Fd& fd) { return named_endpoint(fd.get(), getsockname); }
 
 Result<Endpoint> peer_endpoint(const Fd& fd) { return named_endpoint(fd.get(), getpeername); }
+
+int socket_type(const Fd& fd) { return option_value(fd.get(), SOL_SOCKET, SO_TYPE); }
+
+bool is_listening(const Fd& fd) { return get_option(fd.get(), SOL_SOCKET, SO_ACCEPTCONN); }
+
+bool takes_both_families(const Fd& fd) {
+  return option_value(fd.get(), SOL_SOCKET, SO_DOMAIN) == AF_INET6 &&
+         !get_option(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY);
+}
 
 bool has_packet_info(const Fd& fd) {
   return get_option(fd.get(), IPPROTO_IP, IP_PKTINFO) ||

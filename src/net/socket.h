@@ -16,16 +16,21 @@ class Fd {
  public:
   Fd() = default;
   explicit Fd(int fd) : fd_(fd) {}
+  /// Of a listening socket that others hold as well, see adopt_udp().
+  static Fd shared(int fd);
   ~Fd() { reset(); }
-  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)), shared_(other.shared_) {}
   Fd& operator=(Fd&& other) noexcept;
 
   int get() const { return fd_; }
   explicit operator bool() const { return fd_ >= 0; }
+  /// Who has no more use for it leaves it as it is, with all that waits in it.
+  bool is_shared() const { return shared_; }
   void reset();
 
  private:
   int fd_ = -1;
+  bool shared_ = false;
 };
 
 struct UdpBindOptions {
@@ -50,6 +55,12 @@ Result<Fd> connect_udp(const Endpoint& peer, const UdpConnectOptions& options = 
 /// SO_REUSEADDR, SO_REUSEPORT, IPV6_V6ONLY; accepted connections inherit TCP_NODELAY and keepalive.
 Result<Fd> listen_tcp(const Endpoint& local, int backlog = 1024);
 
+/// A further descriptor of a socket that was bound elsewhere and outlives this process, such as one
+/// from a service manager, with the options of bind_udp() and listen_tcp() as far as they can still
+/// be set. It is shared: what nobody reads waits there for whoever comes next.
+Result<Fd> adopt_udp(const Fd& bound, const UdpBindOptions& options = {});
+Result<Fd> adopt_tcp(const Fd& listening);
+
 /// Starts a connection; it is done when the socket turns writable (see tcp.h).
 Result<Fd> start_connect_tcp(const Endpoint& peer);
 
@@ -60,6 +71,13 @@ void reset_on_close(const Fd& fd);
 
 Result<Endpoint> local_endpoint(const Fd& fd);
 Result<Endpoint> peer_endpoint(const Fd& fd);
+
+/// SOCK_DGRAM, SOCK_STREAM; 0 when it is no socket.
+int socket_type(const Fd& fd);
+/// After listen(2).
+bool is_listening(const Fd& fd);
+/// An IPv6 socket that takes IPv4, too.
+bool takes_both_families(const Fd& fd);
 
 /// True when sockets bound like this one have IP_PKTINFO switched on.
 bool has_packet_info(const Fd& fd);

@@ -261,6 +261,10 @@ TcpListener::TcpListener(Loop& loop, Fd fd, Accepted accepted)
 
 Endpoint TcpListener::local() const { return local_endpoint(fd_).value_or(Endpoint{}); }
 
+void TcpListener::accept_waiting() {
+  if (!fd_.is_shared()) ready();
+}
+
 void TcpListener::watch() {
   set_poll(poll_.get(), kReadable, [](uv_poll_s* handle, int status, int) {
     auto* const listener = static_cast<TcpListener*>(poll_owner(handle));

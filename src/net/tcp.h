@@ -102,8 +102,9 @@ class TcpListener {
 
   Endpoint local() const;
   /// Hands over what waits to be accepted; before a listener goes, since the system resets the
-  /// rest.
-  void accept_waiting() { ready(); }
+  /// rest. At a shared one they wait for the others that hold it.
+  void accept_waiting();
+  bool is_shared() const { return fd_.is_shared(); }
   /// Times that accepting had to rest because the process was out of descriptors or memory.
   std::uint64_t exhausted() const { return exhausted_; }
 

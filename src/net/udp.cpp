@@ -114,6 +114,10 @@ void UdpSocket::flush() {
 // Connected to itself, a socket stays bound and can send to everybody, yet gets only what comes
 // from its own address.
 void UdpSocket::turn_away() {
+  if (fd_.is_shared()) {
+    set_poll(poll_.get(), 0, nullptr);
+    return;
+  }
   Endpoint self = local();
   if (self.ip.is_unspecified()) {
     self.ip = *IpAddress::parse(self.ip.is_v4() ? "127.0.0.1" : "::1");

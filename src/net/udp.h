@@ -92,7 +92,8 @@ class UdpSocket {
   void flush();
   /// The system hands this socket no more datagrams: they go to another one that is bound to the
   /// address, or their senders learn that nobody is there. What came before is read now, and
-  /// queue() still works. REQUIRES: not from inside the reader's received().
+  /// queue() still works. A shared one is only read no more: what comes waits for those who hold
+  /// it. REQUIRES: not from inside the reader's received().
   void turn_away();
 
   Endpoint local() const;

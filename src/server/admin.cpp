@@ -16,10 +16,16 @@ std::string_view reason(int status) {
       return "OK";
     case 400:
       return "Bad Request";
+    case 401:
+      return "Unauthorized";
+    case 403:
+      return "Forbidden";
     case 404:
       return "Not Found";
     case 405:
       return "Method Not Allowed";
+    case 422:
+      return "Unprocessable Content";
     case 431:
       return "Request Header Fields Too Large";
     default:
@@ -27,38 +33,15 @@ std::string_view reason(int status) {
   }
 }
 
-std::string_view take_word(std::string_view* line) {
-  const std::string_view word = line->substr(0, line->find(' '));
-  line->remove_prefix(std::min(line->size(), word.size() + 1));
-  return word;
-}
-
-bool is_token(std::string_view text) {
-  return !text.empty() && text.size() <= 16 &&
-         std::all_of(text.begin(), text.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
-}
-
-bool is_target(std::string_view text) {
-  return text.starts_with('/') &&
-         std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7f; });
-}
-
 }  // namespace
 
-Result<AdminRequest> parse_request_line(std::string_view line) {
-  const std::string_view method = take_word(&line);
-  const std::string_view target = take_word(&line);
-  if (!is_token(method) || !is_target(target) || (line != "HTTP/1.1" && line != "HTTP/1.0")) {
-    return fail(Code::kMalformed, "not a request line of HTTP/1.1");
-  }
-  return AdminRequest{std::string(method), std::string(target.substr(0, target.find('?')))};
-}
-
 std::string render_reply(const AdminReply& reply, bool with_body) {
+  const std::string length =
+      reply.opened ? "" : fmt::format("Content-Length: {}\r\n", reply.body.size());
   return fmt::format(
-      "HTTP/1.1 {} {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nCache-Control: no-store\r\n"
-      "X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n{}",
-      reply.status, reason(reply.status), reply.content_type, reply.body.size(),
+      "HTTP/1.1 {} {}\r\nContent-Type: {}\r\n{}Cache-Control: no-store\r\n"
+      "X-Content-Type-Options: nosniff\r\n{}Connection: close\r\n\r\n{}",
+      reply.status, reason(reply.status), reply.content_type, length, reply.fields,
       with_body ? std::string_view(reply.body) : std::string_view());
 }
 
@@ -67,6 +50,9 @@ class AdminServer::Connection final : public net::StreamReader {
   Connection(AdminServer& server, std::uint64_t id)
       : server_(server), id_(id), timeout_(server.loop_, [this] { server_.close_later(id_); }) {
     timeout_.start_once(kRequestTimeoutMs);
+  }
+  ~Connection() override {
+    if (closed_) closed_();
   }
 
   Result<void> open(net::Fd fd, const Endpoint& peer) {
@@ -80,10 +66,16 @@ class AdminServer::Connection final : public net::StreamReader {
 
   void respond(const AdminReply& reply) {
     stream_->write(as_bytes(render_reply(reply, with_body_)));
+    if (reply.opened && with_body_) return go_on(reply);
     stream_->finish();
     responded_ = true;
     timeout_.start_once(stream_->unsent() == 0 ? kLingerMs : kRequestTimeoutMs);
     close_when_done();
+  }
+
+  bool send(std::string_view text) {
+    if (stream_->unsent() + text.size() > kStreamUnsentBytesMax) return false;
+    return stream_->write(as_bytes(text));
   }
 
   void received(Bytes chunk) override {
@@ -92,19 +84,33 @@ class AdminServer::Connection final : public net::StreamReader {
     const std::size_t end = request_.find("\r\n\r\n");
     if (request_.size() > kRequestBytesMax) return refuse(431, "the request is too long\n");
     if (end == std::string::npos) return;
-    answer(request_.substr(0, request_.find("\r\n")));
+    answer(std::string_view(request_).substr(0, end));
   }
   void ended() override {
     ended_ = true;
+    if (going_on_) server_.close_later(id_);
     close_when_done();
   }
   void drained() override {
+    if (going_on_) return;
     timeout_.start_once(kLingerMs);
     close_when_done();
   }
   void failed(const Error&) override { server_.close_later(id_); }
 
  private:
+  void go_on(const AdminReply& reply) {
+    going_on_ = true;
+    timeout_.stop();
+    closed_ = reply.closed;
+    AdminStream stream;
+    stream.alive_ = server_.alive_;
+    stream.server_ = &server_;
+    stream.id_ = id_;
+    reply.opened(stream);
+    if (ended_) server_.close_later(id_);
+  }
+
   // The client has said all it wanted and has what we say, or asked for nothing.
   void close_when_done() {
     if (!ended_ || (answered_ && !responded_) || stream_->unsent() > 0) return;
@@ -116,16 +122,18 @@ class AdminServer::Connection final : public net::StreamReader {
     respond({status, "text/plain; charset=utf-8", std::move(text)});
   }
 
-  void answer(const std::string& line) {
-    const auto request = parse_request_line(line);
+  void answer(std::string_view head) {
+    auto request = parse_admin_request(head);
     if (!request) return refuse(400, request.error().detail + "\n");
     with_body_ = request->method != "HEAD";
-    if (request->method != "GET" && request->method != "HEAD") {
-      return refuse(405, "only GET and HEAD\n");
+    if (request->method != "GET" && request->method != "HEAD" && request->method != "POST") {
+      return refuse(405, "only GET, HEAD and POST\n");
     }
+    request->peer = stream_->peer().ip;
     answered_ = true;
-    server_.handler_(request->path, [alive = std::weak_ptr<bool>(server_.alive_), &server = server_,
-                                     id = id_](const AdminReply& reply) {
+    timeout_.start_once(kAnswerTimeoutMs);
+    server_.handler_(*request, [alive = std::weak_ptr<bool>(server_.alive_), &server = server_,
+                                id = id_](const AdminReply& reply) {
       if (alive.expired()) return;
       const auto connection = server.connections_.find(id);
       if (connection != server.connections_.end()) connection->second->respond(reply);
@@ -141,7 +149,19 @@ class AdminServer::Connection final : public net::StreamReader {
   bool responded_ = false;  // the reply is written
   bool ended_ = false;      // the client sends nothing more
   bool with_body_ = true;
+  bool going_on_ = false;
+  std::function<void()> closed_;
 };
+
+bool AdminStream::send(std::string_view text) const {
+  if (alive_.expired()) return false;
+  const auto connection = server_->connections_.find(id_);
+  return connection != server_->connections_.end() && connection->second->send(text);
+}
+
+void AdminStream::close() const {
+  if (!alive_.expired()) server_->close_later(id_);
+}
 
 AdminServer::AdminServer(net::Loop& loop, Handler handler)
     : loop_(loop), handler_(std::move(handler)), close_(loop, [this] {

@@ -3,6 +3,7 @@
 #include <unordered_set>
 
 #include "dns/override.h"
+#include "server/config_admin.h"
 #include "server/config_advice.h"
 #include "server/config_advice_dns.h"
 #include "server/config_advice_routes.h"
@@ -382,6 +383,7 @@ void check_cache(Reader& reader, const Document& document) {
 void finish_document(Reader& reader, Document& document, const ConfigSurroundings& surroundings) {
   check_listen(reader, document);
   check_admin(reader, document);
+  check_admin_token(reader, document);
   check_user(reader, document, surroundings);
   warn_of_open_resolver(reader, document);
   check_cache(reader, document);

@@ -30,6 +30,7 @@ struct Document {
   std::vector<Element<http::RouteSettings>> routes;
   const Node* include = nullptr;  ///< of the file read last
   const Node* admin = nullptr;
+  const Node* admin_token = nullptr;
   const Node* user = nullptr;
   const Node* listen = nullptr;
   const Node* allow = nullptr;

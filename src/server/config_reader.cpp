@@ -90,6 +90,18 @@ bool Reader::first_time(const Member& member) {
   return false;
 }
 
+void Reader::say(std::string type, std::string allowed, std::string fallback) {
+  if (facts_->empty() || !facts_->back().type.empty()) return;
+  facts_->back().type = std::move(type);
+  facts_->back().allowed = std::move(allowed);
+  facts_->back().fallback = std::move(fallback);
+}
+
+void Reader::say_list(std::string_view fallback) {
+  facts_->back().type = "list of " + facts_->back().type;
+  facts_->back().fallback = fmt::format("[{}]", fallback);
+}
+
 Reader::Within::Within(Reader& reader, std::string_view key)
     : reader_(reader), path_size_(reader.path_.size()), in_element_(reader.in_element_) {
   if (!reader.path_.empty()) reader.path_ += '.';
@@ -107,6 +119,10 @@ Reader::Within::~Within() {
 }
 
 bool read_text(Reader& reader, const Node& node, std::string* out) {
+  if (reader.listing()) {
+    reader.say("text", {}, value_text(*out));
+    return false;
+  }
   if (node.kind != Node::Kind::kString) {
     reader.wrong_type(node, "a string in quotes");
     return false;
@@ -116,6 +132,10 @@ bool read_text(Reader& reader, const Node& node, std::string* out) {
 }
 
 bool read_boolean(Reader& reader, const Node& node, bool* out) {
+  if (reader.listing()) {
+    reader.say("boolean", {}, *out ? "true" : "false");
+    return false;
+  }
   if (node.kind != Node::Kind::kBoolean) {
     reader.wrong_type(node, "true or false, without quotes");
     return false;
@@ -126,6 +146,10 @@ bool read_boolean(Reader& reader, const Node& node, bool* out) {
 
 bool read_integer(Reader& reader, const Node& node, std::int64_t least, std::int64_t most,
                   std::int64_t* out) {
+  if (reader.listing()) {
+    reader.say("integer", fmt::format("{} to {}", least, most), fmt::format("{}", *out));
+    return false;
+  }
   if (node.kind != Node::Kind::kInteger) {
     reader.wrong_type(node, fmt::format("an integer from {} to {}, without quotes", least, most));
     return false;
@@ -141,6 +165,12 @@ bool read_integer(Reader& reader, const Node& node, std::int64_t least, std::int
 
 bool read_duration(Reader& reader, const Node& node, std::uint64_t least_ms, std::uint64_t most_ms,
                    std::uint64_t* out) {
+  if (reader.listing()) {
+    reader.say("duration",
+               fmt::format("\"{}\" to \"{}\"", duration_text(least_ms), duration_text(most_ms)),
+               fmt::format("\"{}\"", duration_text(*out)));
+    return false;
+  }
   if (node.kind != Node::Kind::kString) {
     reader.wrong_type(node, "a duration in quotes, like \"30s\" or \"5m\"");
     return false;
@@ -162,6 +192,11 @@ bool read_duration(Reader& reader, const Node& node, std::uint64_t least_ms, std
 
 bool read_bytes(Reader& reader, const Node& node, std::uint64_t least, std::uint64_t most,
                 std::uint64_t* out) {
+  if (reader.listing()) {
+    reader.say("size", fmt::format("\"{}\" to \"{}\"", size_text(least), size_text(most)),
+               fmt::format("\"{}\"", size_text(*out)));
+    return false;
+  }
   if (node.kind != Node::Kind::kString) {
     reader.wrong_type(node, "a size in quotes, like \"64MiB\"");
     return false;
@@ -183,6 +218,10 @@ bool read_bytes(Reader& reader, const Node& node, std::uint64_t least, std::uint
 
 bool read_choice(Reader& reader, const Node& node, std::span<const std::string_view> words,
                  std::size_t* index) {
+  if (reader.listing()) {
+    reader.say("choice", quoted(words), fmt::format("\"{}\"", words[*index]));
+    return false;
+  }
   if (node.kind != Node::Kind::kString) {
     reader.wrong_type(node, fmt::format("one of {}", quoted(words)));
     return false;
@@ -201,6 +240,10 @@ bool read_choice(Reader& reader, const Node& node, std::span<const std::string_v
 }
 
 bool read_pairs(Reader& reader, const Node& node, std::vector<http::HeaderValue>* out) {
+  if (reader.listing()) {
+    reader.say("table of text", {}, "{}");
+    return false;
+  }
   if (node.kind != Node::Kind::kTable) {
     reader.wrong_type(node, "a table { name = \"value\" }");
     return false;

@@ -18,6 +18,7 @@
 
 #include "base/result.h"
 #include "server/config.h"
+#include "server/config_facts.h"
 #include "server/config_node.h"
 #include "server/config_values.h"
 
@@ -48,6 +49,15 @@ class Reader {
   /// False, and an error, when a value was given for this key before, in whatever file.
   bool first_time(const Member& member);
 
+  /// From now on the tables of keys are listed in place of being read: every key adds what it takes
+  /// to `facts`, with the default that its target has.
+  void list_keys(std::vector<KeyFacts>* facts) { facts_ = facts; }
+  bool listing() const { return facts_ != nullptr; }
+  void begin_facts() { facts_->push_back({path_, {}, {}, {}, {}}); }
+  /// The first word counts: what is inside a value does not change what the value is.
+  void say(std::string type, std::string allowed, std::string fallback);
+  void say_list(std::string_view fallback);
+
   /// While it lives, `key` is part of the path; an element of an array of tables may have the keys
   /// that its neighbours have.
   class Within {
@@ -75,6 +85,7 @@ class Reader {
   std::string path_;
   bool in_element_ = false;
   std::map<std::string, Place> first_;
+  std::vector<KeyFacts>* facts_ = nullptr;
 };
 
 template <class T>
@@ -84,7 +95,18 @@ struct Key {
 };
 
 template <class T, std::size_t N>
+void list_table(Reader& reader, const Node& node, const std::array<Key<T>, N>& keys, T& target) {
+  reader.say("table", {}, {});
+  for (const Key<T>& key : keys) {
+    const Reader::Within within(reader, key.name);
+    reader.begin_facts();
+    key.read(reader, node, target);
+  }
+}
+
+template <class T, std::size_t N>
 void read_table(Reader& reader, const Node& node, const std::array<Key<T>, N>& keys, T& target) {
+  if (reader.listing()) return list_table(reader, node, keys, target);
   if (node.kind != Node::Kind::kTable) return reader.wrong_type(node, "a table");
   for (const Member& member : node.members) {
     std::size_t i = 0;
@@ -134,6 +156,10 @@ struct Element {
 /// [[name]]: elements are appended.
 template <auto Pointer, const auto& Keys>
 void elements(Reader& reader, const Node& node, OwnerOf<Pointer>& target) {
+  if (reader.listing()) {
+    reader.say("array of tables", {}, {});
+    return list_table(reader, node, Keys, (target.*Pointer).emplace_back().value);
+  }
   if (node.kind != Node::Kind::kArray) {
     return reader.wrong_type(node, fmt::format("[[{}]], in double brackets", reader.path()));
   }
@@ -148,6 +174,10 @@ void elements(Reader& reader, const Node& node, OwnerOf<Pointer>& target) {
 /// An array of tables inside an element: values only.
 template <auto Pointer, const auto& Keys>
 void tables(Reader& reader, const Node& node, OwnerOf<Pointer>& target) {
+  if (reader.listing()) {
+    reader.say("array of tables", {}, {});
+    return list_table(reader, node, Keys, (target.*Pointer).emplace_back());
+  }
   if (node.kind != Node::Kind::kArray) {
     return reader.wrong_type(node, "an array of tables, [{ ... }]");
   }
@@ -166,6 +196,7 @@ void optional_table(Reader& reader, const Node& node, OwnerOf<Pointer>& target) 
 /// Part of the contract, not of this version: never ignored.
 template <const auto& Remedy>
 void not_built_yet(Reader& reader, const Node& node, auto&) {
+  if (reader.listing()) return reader.say("not built yet", {}, {});
   reader.error(node.place,
                fmt::format("{} is not built yet in this version; {}", reader.path(), Remedy));
 }
@@ -186,7 +217,7 @@ bool read_pairs(Reader& reader, const Node& node, std::vector<http::HeaderValue>
 
 template <std::int64_t Least, std::int64_t Most, class T>
 bool integer(Reader& reader, const Node& node, T* out) {
-  std::int64_t value = 0;
+  auto value = static_cast<std::int64_t>(*out);
   if (!read_integer(reader, node, Least, Most, &value)) return false;
   *out = static_cast<T>(value);
   return true;
@@ -194,7 +225,7 @@ bool integer(Reader& reader, const Node& node, T* out) {
 
 template <std::uint64_t LeastMs, std::uint64_t MostMs, class T>
 bool milliseconds(Reader& reader, const Node& node, T* out) {
-  std::uint64_t value = 0;
+  std::uint64_t value = *out;
   if (!read_duration(reader, node, LeastMs, MostMs, &value)) return false;
   *out = static_cast<T>(value);
   return true;
@@ -203,7 +234,7 @@ bool milliseconds(Reader& reader, const Node& node, T* out) {
 /// Whole seconds; a fraction is an error.
 template <std::uint64_t Least, std::uint64_t Most>
 bool seconds(Reader& reader, const Node& node, std::uint32_t* out) {
-  std::uint64_t value = 0;
+  std::uint64_t value = *out * std::uint64_t{1000};
   if (!read_duration(reader, node, Least * 1000, Most * 1000, &value)) return false;
   if (value % 1000 != 0) {
     reader.error(node.place, fmt::format("{}: '{}' is not a whole number of seconds; write it like "
@@ -217,7 +248,7 @@ bool seconds(Reader& reader, const Node& node, std::uint32_t* out) {
 
 template <std::uint64_t Least, std::uint64_t Most, class T>
 bool bytes(Reader& reader, const Node& node, T* out) {
-  std::uint64_t value = 0;
+  std::uint64_t value = *out;
   if (!read_bytes(reader, node, Least, Most, &value)) return false;
   *out = static_cast<T>(value);
   return true;
@@ -226,6 +257,10 @@ bool bytes(Reader& reader, const Node& node, T* out) {
 /// A string that `Parse` turns into a value: Result<T>(std::string_view).
 template <auto Parse, class T>
 bool parsed(Reader& reader, const Node& node, T* out) {
+  if (reader.listing()) {
+    reader.say(std::string(kind_of(*out)), {}, value_text(*out));
+    return false;
+  }
   std::string text;
   if (!read_text(reader, node, &text)) return false;
   auto value = Parse(text);
@@ -252,6 +287,9 @@ bool choice(Reader& reader, const Node& node, T* out) {
   std::array<std::string_view, Choices.size()> words;
   for (std::size_t i = 0; i < words.size(); ++i) words[i] = Choices[i].word;
   std::size_t index = 0;
+  if (reader.listing()) {
+    while (index + 1 < words.size() && Choices[index].value != *out) ++index;
+  }
   if (!read_choice(reader, node, words, &index)) return false;
   *out = Choices[index].value;
   return true;
@@ -271,9 +309,20 @@ inline std::string entry_key(const gateway::TcpBackend& backend) {
   return fmt::format("{} {}", backend.host, backend.port);
 }
 
+template <auto Read, class T>
+bool say_list_of(Reader& reader, const Node& node, const std::vector<T>& values) {
+  T value{};
+  Read(reader, node, &value);
+  std::string text;
+  for (const T& item : values) text += (text.empty() ? "" : ", ") + value_text(item);
+  reader.say_list(text);
+  return false;
+}
+
 /// An array of values, each of them once; `Read` reads one. Values with a problem are left out.
 template <auto Read, class T>
 bool unique_list(Reader& reader, const Node& node, std::vector<T>* out) {
+  if (reader.listing()) return say_list_of<Read>(reader, node, *out);
   if (node.kind != Node::Kind::kArray) {
     reader.wrong_type(node, "an array [\"...\"]");
     return false;
@@ -296,6 +345,7 @@ bool unique_list(Reader& reader, const Node& node, std::vector<T>* out) {
 /// The same for values whose repetition is looked for elsewhere, or does no harm.
 template <auto Read, class T>
 bool list(Reader& reader, const Node& node, std::vector<T>* out) {
+  if (reader.listing()) return say_list_of<Read>(reader, node, *out);
   if (node.kind != Node::Kind::kArray) {
     reader.wrong_type(node, "an array [\"...\"]");
     return false;

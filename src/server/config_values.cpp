@@ -203,7 +203,7 @@ Result<Network> parse_network(std::string_view text) {
 
 Result<IpAddress> parse_address(std::string_view text) {
   auto address = IpAddress::parse(text);
-  if (address && !address->is_unspecified()) return address;
+  if (address) return address;
   return fail(Code::kInvalid,
               fmt::format("'{}' is not an address; write one like \"192.168.10.50\" "
                           "or \"fd00::50\"",

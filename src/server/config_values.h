@@ -29,7 +29,7 @@ std::string size_text(std::uint64_t bytes);
 Result<void> check_brackets(std::string_view text);
 
 Result<Network> parse_network(std::string_view text);
-/// One that something can have: not 0.0.0.0 or [::].
+/// Also 0.0.0.0 and ::, by which block lists say that there is nobody.
 Result<IpAddress> parse_address(std::string_view text);
 
 /// A host or domain name: letters, digits, '-' and '_', dots between labels; "." is the root.

@@ -24,7 +24,7 @@ constexpr std::array<std::uint16_t, 4> kHttpPorts{8080, 9080, 10080, 18080};
 
 constexpr std::string_view kConfig = R"([server]
 user  = ""                      # stay as started; by default: postern
-admin = "127.0.0.1:9153"        # metrics and health
+admin = "127.0.0.1:9153"        # status page, API, metrics and health
 
 [dns]
 listen = [{listen}]

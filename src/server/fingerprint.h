@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/bytes.h"
@@ -10,8 +11,12 @@
 
 namespace postern::server {
 
-/// Names and content of the files as a number; a file that cannot be read counts as its error.
+/// Names and content of the files as a number; a file that cannot be read counts as its error, a
+/// directory as the names in it.
 std::uint64_t content_fingerprint(const std::vector<std::string>& files);
+
+/// `hash` with a text mixed in: the same in every process.
+std::uint64_t mixed_fingerprint(std::uint64_t hash, std::string_view text);
 
 /// For reading files of any kind without waiting; the descriptor is empty when it cannot.
 net::Fd open_to_read(const std::string& path);

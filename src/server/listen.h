@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "gateway/site.h"
 #include "net/socket.h"
+#include "server/passed_sockets.h"
 
 namespace postern::server {
 
@@ -42,10 +43,14 @@ struct ListenChange {
 };
 
 /// Opens what `next` has and `now` has not; one element for each worker. The error says which
-/// address, what asks for it, and who may have it. SO_REUSEPORT alone would share an address with
-/// another server of the same user, so each port that `now` does not use has to be free.
+/// address, what asks for it, and who may have it. A socket that was passed for an address is used,
+/// shared by the workers, in place of one of our own. SO_REUSEPORT alone would share an address
+/// with another server of the same user, so each port that `now` does not use has to be free.
 Result<std::vector<ListenChange>> open_added(const ListenPlan& now, const ListenPlan& next,
-                                             unsigned workers);
+                                             unsigned workers, const PassedSockets& passed = {});
+
+/// Says which passed sockets are used, and warns of those that are not: their clients wait in vain.
+void log_passed(const PassedSockets& passed, const ListenPlan& plan);
 
 /// Error when another process listens there by TCP already. REQUIRES: none of our own sockets is
 /// bound to it.

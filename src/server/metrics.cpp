@@ -21,6 +21,11 @@ void add_process(MetricsPage* page, const ServerState& state) {
 void add_server(MetricsPage* page, const ServerState& state) {
   page->add(metric("postern_build_info"), {{POSTERN_VERSION, 1}});
   page->add(metric("postern_workers"), std::uint64_t{state.workers});
+  page->add(metric("postern_admin_denied_total"), state.admin_denied);
+  page->add(metric("postern_live_log_followers"), std::uint64_t{state.followers});
+  page->add(metric("postern_live_log_dropped_total"), state.follow_dropped);
+  page->add(metric("postern_log_dropped_lines_total"), state.log.dropped);
+  page->add(metric("postern_log_held_back_lines_total"), state.log.held_back);
   page->add(metric("postern_config_reloads_total"),
             {{"taken", state.reloads}, {"refused", state.reloads_refused}});
   page->add(metric("postern_config_last_reload_successful"), state.last_reload_good ? 1.0 : 0.0);

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "base/log.h"
 #include "dns/cache.h"
 #include "server/counts.h"
 #include "server/snapshot.h"
@@ -22,6 +23,9 @@ struct ServerState {
   std::uint64_t reloads = 0, reloads_refused = 0, zone_reloads = 0, zone_edits_refused = 0;
   std::uint64_t certificate_reloads = 0, certificates_refused = 0;
   std::uint64_t admin_refused = 0;  ///< connections
+  std::uint64_t admin_denied = 0;   ///< requests
+  std::uint64_t followers = 0, follow_dropped = 0;
+  LogCounts log;
   bool last_reload_good = true;
 };
 

@@ -30,11 +30,11 @@ void add_queries(MetricsPage* page, const nameserver::ResolverCounts& counts) {
   page->add(metric("postern_dns_rate_limited_total"),
             {{"dropped", counts.limited_dropped}, {"truncated", counts.limited_truncated}});
   page->add(metric("postern_dns_forwarded_total"), counts.forwarded);
-  MetricSeries edited(metric("postern_dns_https_answers_edited_total"));
+  MetricSeries changed(metric("postern_dns_https_answers_edited_total"));
   for (std::size_t i = 0; i < counts.svcb_changed.size(); ++i) {
-    edited.add({nameserver::kSvcbWhy[i]}, counts.svcb_changed[i]);
+    changed.add({nameserver::kSvcbWhy[i]}, counts.svcb_changed[i]);
   }
-  page->add(edited);
+  page->add(changed);
 }
 
 void add_fetches(MetricsPage* page, const WorkerCounts& counts) {

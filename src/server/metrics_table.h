@@ -47,6 +47,15 @@ inline constexpr auto kMetricsTable = [] {
        "Times that a limit was reached, by its key in the configuration or, when it is "
        "built in, by a name",
        "limit"},
+      {"postern_admin_denied_total", kCounter,
+       "Requests to server.admin without the right to be answered", ""},
+      {"postern_live_log_followers", kGauge, "Who follows the live log now", ""},
+      {"postern_live_log_dropped_total", kCounter, "Lines of the live log left out for its limits",
+       ""},
+      {"postern_log_dropped_lines_total", kCounter,
+       "Lines of the log lost because standard error was not read", ""},
+      {"postern_log_held_back_lines_total", kCounter,
+       "Lines of the log not written because there were too many of their event", ""},
       // DNS.
       {"postern_dns_queries_total", kCounter,
        "Queries that were answered or, with rcode none, got no reply; the view is "

@@ -1,6 +1,7 @@
 #include "server/server.h"
 
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <ctime>
@@ -17,11 +18,15 @@
 #include "base/text.h"
 #include "net/mailbox.h"
 #include "server/admin.h"
+#include "server/admin_site.h"
 #include "server/background.h"
+#include "server/change.h"
 #include "server/client_log.h"
 #include "server/listen.h"
 #include "server/metrics.h"
+#include "server/passed_sockets.h"
 #include "server/report.h"
+#include "server/service_manager.h"
 #include "server/signals.h"
 #include "server/snapshot.h"
 #include "server/system.h"
@@ -34,7 +39,9 @@ namespace {
 constexpr std::uint64_t kRetireMs = 5000;
 constexpr std::uint64_t kStopReportMs = 5000;
 constexpr std::uint64_t kDayMs = 86'400'000;
+constexpr std::chrono::milliseconds kLogFlush{1000};  // for the last lines, at the end
 
+constexpr WatchSettings kConfigWatch{.settle_ms = 300};
 // Certificate and key are two files, written one after the other; a pair is read when both are.
 constexpr WatchSettings kCertificateWatch{.look_again_ms = 5000, .settle_ms = 500};
 // By content, for file systems on which nothing else shows (the same time and size).
@@ -55,23 +62,41 @@ void mask_signals(int how, std::initializer_list<int> signals) {
   pthread_sigmask(how, &set, nullptr);
 }
 
-class Server {
+class Server final : public ApiHost {
  public:
-  Server(const RunOptions& options, std::shared_ptr<const Snapshot> snapshot)
+  Server(const RunOptions& options, PassedSockets passed, std::shared_ptr<const Snapshot> snapshot)
       : config_file_(options.config_file),
+        passed_(std::move(passed)),
         abandon_(options.abandon),
         snapshot_(std::move(snapshot)),
+        site_(loop_, *this, options.wording),
         mailbox_(loop_),
         background_(loop_),
+        config_watcher_(
+            loop_, [this] { want_change(); }, kConfigWatch),
         zone_watcher_(loop_, [this] { want_zones(); }),
         certificate_watcher_(
             loop_, [this] { want_certificates(); }, kCertificateWatch),
         certificate_look_(loop_, [this] { look_at_certificates(); }),
         retire_(loop_, [this] { drop_retired(); }),
-        stop_report_(loop_, [this] { report_stopping(); }) {}
+        stop_report_(loop_, [this] { report_stopping(); }),
+        manager_(loop_, [this](ServiceManager::Alive alive) {
+          gather_counts([alive = std::move(alive)](const WorkerCounts&) { alive(); });
+        }) {}
 
   Result<void> open();
   void serve();
+
+  // ApiHost
+  ServerState state() const override;
+  const ListenPlan& listening() const override { return listening_; }
+  bool stopping() const override { return stopping_; }
+  void gather_counts(std::function<void(const WorkerCounts&)> take) override;
+  void gather_tops(std::function<void(const WorkerTops&)> take) override;
+  void want_reload() override;
+  void follow(const std::shared_ptr<const FollowFilters>& filters) override;
+  dns::Cache& cache() override { return *cache_; }
+  std::uint32_t now_s() const override { return static_cast<std::uint32_t>(loop_.now_ms() / 1000); }
 
  private:
   const Config& config() const { return snapshot_->config; }
@@ -83,13 +108,16 @@ class Server {
   Result<void> open_sockets_of_start(std::vector<Sockets>* sockets);
   Result<void> become_configured_user() const;
   void log_start() const;
+  std::string serving_text() const;
 
-  void want_reload();
+  void want_change();
   void want_zones();
   void want_certificates();
   void look_at_certificates();
   void begin_next();
-  void finish_reload(SnapshotResult result);
+  void begin_reload();
+  void begin_zones();
+  void finish_reload(ChangeResult change);
   void finish_zones(ZoneRefresh refresh);
   void finish_certificates(CertificateRefresh refresh);
   Result<void> take_over(std::shared_ptr<const Snapshot> next);
@@ -101,12 +129,9 @@ class Server {
   void stop();
   void report_stopping();
   void worker_ended();
-  void gather_counts(std::function<void(const WorkerCounts&)> take);
-  void answer_admin(const std::string& path, AdminServer::Respond respond);
-  void answer_metrics(AdminServer::Respond respond);
-  ServerState state() const;
 
   std::string config_file_;
+  PassedSockets passed_;
   std::function<void()> abandon_;
   std::shared_ptr<const Snapshot> snapshot_;
   std::shared_ptr<dns::Cache> cache_;
@@ -118,17 +143,20 @@ class Server {
   ClientLog client_log_;
 
   net::Loop loop_;
+  AdminSite site_;
   net::Mailbox mailbox_;
   Background background_;
-  Watcher zone_watcher_, certificate_watcher_;
+  Watcher config_watcher_, zone_watcher_, certificate_watcher_;
   net::Timer certificate_look_;
   net::Timer retire_, stop_report_;
+  ServiceManager manager_;
   std::vector<std::unique_ptr<Signal>> signals_;
   std::unique_ptr<AdminServer> admin_;
   std::uint64_t admin_refused_before_ = 0;  // of admin listeners that are gone
   std::vector<std::unique_ptr<Worker>> workers_;
-  bool reload_wanted_ = false, zones_wanted_ = false, certificates_wanted_ = false,
-       stopping_ = false;
+  RefusedChange refused_;
+  bool reload_wanted_ = false, change_wanted_ = false, zones_wanted_ = false,
+       certificates_wanted_ = false, stopping_ = false;
   std::uint64_t expiry_warned_ms_ = 0;
   std::size_t workers_running_ = 0;
   ServerState counted_;  // only the numbers that are counted here
@@ -147,8 +175,8 @@ Result<void> Server::open_admin(const std::optional<Endpoint>& endpoint) {
     return {};
   }
   if (admin_ != nullptr && admin_->local() == *endpoint) return {};
-  auto handler = [this](const std::string& path, AdminServer::Respond respond) {
-    answer_admin(path, std::move(respond));
+  auto handler = [this](const AdminRequest& request, AdminServer::Respond respond) {
+    site_.answer(request, std::move(respond));
   };
   // Our own listener on this port would be in the way of the check.
   const bool own_port = admin_ != nullptr && admin_->local().port == endpoint->port;
@@ -170,7 +198,7 @@ bool Server::changes_user() const {
 Result<void> Server::open_sockets_of_start(std::vector<Sockets>* sockets) {
   std::optional<SocketsOf> owner;
   if (changes_user()) owner.emplace(config().server.user);
-  auto opened = open_added({}, listening_, worker_count_);
+  auto opened = open_added({}, listening_, worker_count_, passed_);
   if (!opened) return tl::unexpected(opened.error());
   for (ListenChange& own : *opened) sockets->push_back(std::move(own.added));
   return open_admin(config().server.admin);
@@ -205,10 +233,14 @@ Result<void> Server::open() {
   return {};
 }
 
+std::string Server::serving_text() const { return fmt::format("serving {}", config_file_); }
+
 void Server::log_start() const {
   log_listening(listening_);
+  log_passed(passed_, listening_);
   if (admin_ != nullptr) {
-    log_info("listening", "{} admin: /metrics /healthz /readyz", admin_->local().to_string());
+    log_info("listening", "{} admin: / /api/v1/ /metrics /healthz /readyz",
+             admin_->local().to_string());
   }
   log_served(*snapshot_);
   log_info("started", "postern {} serves {} with {}", POSTERN_VERSION, config_file_,
@@ -229,8 +261,11 @@ void Server::serve() {
   watch_files();
   expiry_warned_ms_ = loop_.now_ms();  // the configuration's warnings say so now
   certificate_look_.start_every(kCertificateLookMs);
+  manager_.ready(serving_text());
+  site_.start();
   loop_.run();
   for (const auto& worker : workers_) worker->join();
+  set_admin(nullptr);  // those who follow are told to the workers
 }
 
 // --- reload
@@ -240,8 +275,17 @@ void Server::want_reload() {
   begin_next();
 }
 
+// The configuration was edited, or what a change names that was refused.
+void Server::want_change() {
+  if (!config().server.watch) return;
+  change_wanted_ = true;
+  begin_next();
+}
+
+// An edit of zones may be part of one of the configuration, which is looked for first.
 void Server::want_zones() {
   zones_wanted_ = true;
+  change_wanted_ = change_wanted_ || config().server.watch;
   begin_next();
 }
 
@@ -262,18 +306,19 @@ void Server::begin_next() {
   if (background_.busy() || stopping_) return;
   if (reload_wanted_) {
     // A zone edit that is waiting goes on waiting: the reload may be refused.
-    reload_wanted_ = false;
-    log_info("reload", "reading {}", config_file_);
-    background_.run([this, file = config_file_, current = snapshot_] {
-      auto result = std::make_shared<SnapshotResult>(load_snapshot(file, current.get()));
-      return [this, result] { finish_reload(std::move(*result)); };
+    reload_wanted_ = change_wanted_ = false;
+    begin_reload();
+  } else if (change_wanted_) {
+    change_wanted_ = false;
+    background_.run([this, current = snapshot_, refused = refused_] {
+      return [this, news = is_news(*current, refused)] {
+        reload_wanted_ = reload_wanted_ || news;
+        begin_next();
+      };
     });
   } else if (zones_wanted_) {
     zones_wanted_ = false;
-    background_.run([this, current = snapshot_, rejected = zone_rejections_] {
-      auto refresh = std::make_shared<ZoneRefresh>(refresh_zones(*current, rejected));
-      return [this, refresh] { finish_zones(std::move(*refresh)); };
-    });
+    begin_zones();
   } else if (certificates_wanted_) {
     certificates_wanted_ = false;
     background_.run([this, current = snapshot_, rejected = certificate_rejections_] {
@@ -283,22 +328,50 @@ void Server::begin_next() {
   }
 }
 
-void Server::finish_reload(SnapshotResult result) {
+void Server::begin_reload() {
+  site_.reload_begins();
+  log_info("reload", "reading {}", config_file_);
+  manager_.reloading();
+  background_.run([this, file = config_file_, current = snapshot_] {
+    auto change = std::make_shared<ChangeResult>(load_change(file, *current));
+    return [this, change] { finish_reload(std::move(*change)); };
+  });
+}
+
+// Zones of a change that was refused wait for what was wrong with it.
+void Server::begin_zones() {
+  if (refused_.any() && config().server.watch) return begin_next();
+  background_.run([this, current = snapshot_, rejected = zone_rejections_] {
+    auto refresh = std::make_shared<ZoneRefresh>(refresh_zones(*current, rejected));
+    return [this, refresh] { finish_zones(std::move(*refresh)); };
+  });
+}
+
+void Server::finish_reload(ChangeResult change) {
+  SnapshotResult& result = change.read;
   log_problems(result.snapshot == nullptr ? "config_rejected" : "config", result.problems);
   Result<void> taken = result.snapshot == nullptr
                            ? fail(Code::kInvalid, counted(result.error_count, "error"))
                            : take_over(std::move(result.snapshot));
   counted_.last_reload_good = taken.has_value();
+  refused_ = std::move(change.refused);
   if (taken) {
     ++counted_.reloads;
     counted_.last_reload_good_s = static_cast<std::uint64_t>(std::time(nullptr));
     log_served(*snapshot_);
+    log_passed(passed_, listening_);
     log_info("reloaded", "{} is served", config_file_);
+    manager_.ready(serving_text());
   } else {
     ++counted_.reloads_refused;
     log_error("reload_refused", "{}; the configuration as it was goes on being served",
               taken.error().detail);
+    manager_.ready(fmt::format("{} was edited and refused ({}); as it was, it goes on being served",
+                               config_file_, taken.error().detail));
+    watch_files();
   }
+  site_.reload_ended(taken.has_value(), taken ? "" : taken.error().detail,
+                     std::move(result.problems));
   begin_next();
 }
 
@@ -314,7 +387,7 @@ void Server::warn_of_unchangeable(const Config& next) const {
 // The sockets that have to be opened are opened here, before anything changes.
 Result<void> Server::take_over(std::shared_ptr<const Snapshot> next) {
   ListenPlan plan = listen_plan(next->config.listen, next->site());
-  auto changes = open_added(listening_, plan, worker_count_);
+  auto changes = open_added(listening_, plan, worker_count_, passed_);
   if (!changes) return tl::unexpected(changes.error());
   if (auto admin = open_admin(next->config.server.admin); !admin) return admin;
   warn_of_unchangeable(next->config);
@@ -356,6 +429,10 @@ void Server::finish_zones(ZoneRefresh refresh) {
               rejected.zone, counted(rejected.error_count, "error"),
               snapshot_->zones[rejected.index].zone->serial());
     zone_rejections_.push_back(std::move(rejected));
+  }
+  for (const std::size_t index : refresh.held) {
+    log_warning("zone_held", "{}: its edit waits until the zones rejected above are mended",
+                config().policy.zones[index].name.text());
   }
   if (refresh.snapshot != nullptr) {
     retired_.push_back(std::exchange(snapshot_, std::move(refresh.snapshot)));
@@ -419,6 +496,9 @@ void Server::watch_files() {
     files.insert(files.end(), rejected.files.begin(), rejected.files.end());
   }
   zone_watcher_.watch(files);
+  std::vector<std::string> changing = config_files_of(config());
+  changing.insert(changing.end(), refused_.files.begin(), refused_.files.end());
+  config_watcher_.watch(changing);
   std::vector<std::string> pairs;
   for (const CertificateSettings& settings : config().certificates) {
     pairs.push_back(settings.cert);
@@ -439,12 +519,14 @@ void Server::stop() {
   if (stopping_) {
     log_warning("stopped", "at once, on the second signal");
     abandon_();
+    stop_log_writer(kLogFlush);
     std::_Exit(0);
   }
   stopping_ = true;
   const DrainLimits limits;
   log_info("stopping", "finishing what is under way, {} s at most; a second signal ends it at once",
            (config().listeners.empty() ? limits.dns_ms : limits.gateway_ms) / 1000);
+  manager_.stopping("finishing what is under way");
   for (const auto& worker : workers_) worker->drain(limits);
   stop_report_.start_every(kStopReportMs);
 }
@@ -476,25 +558,12 @@ ServerState Server::state() const {
   state.certificates_rejected = &certificate_rejections_;
   state.cache = cache_->stats();
   state.workers = worker_count_;
+  state.admin_denied = site_.denied();
+  state.followers = site_.followers();
+  state.follow_dropped = site_.follow_dropped();
+  state.log = log_counts();
   state.admin_refused = admin_refused_before_ + (admin_ == nullptr ? 0 : admin_->refused());
   return state;
-}
-
-void Server::answer_admin(const std::string& path, AdminServer::Respond respond) {
-  if (path == "/metrics") return answer_metrics(std::move(respond));
-  if (path == "/healthz") return respond({200, "text/plain; charset=utf-8", "ok\n"});
-  if (path == "/readyz") {
-    return respond(stopping_ ? AdminReply{503, "text/plain; charset=utf-8", "stopping\n"}
-                             : AdminReply{200, "text/plain; charset=utf-8", "ready\n"});
-  }
-  respond({404, "text/plain; charset=utf-8", "there are /metrics, /healthz and /readyz\n"});
-}
-
-void Server::answer_metrics(AdminServer::Respond respond) {
-  if (stopping_) return respond({503, "text/plain; charset=utf-8", "stopping\n"});
-  gather_counts([this, respond = std::move(respond)](const WorkerCounts& counts) {
-    respond({200, "text/plain; version=0.0.4; charset=utf-8", metrics_text(counts, state())});
-  });
 }
 
 // Every worker is asked for a copy of its numbers; the last one to answer completes the sum.
@@ -517,10 +586,38 @@ void Server::gather_counts(std::function<void(const WorkerCounts&)> take) {
   }
 }
 
+void Server::gather_tops(std::function<void(const WorkerTops&)> take) {
+  auto sum = std::make_shared<WorkerTops>();
+  auto missing = std::make_shared<std::size_t>(workers_.size());
+  for (const auto& worker : workers_) {
+    worker->collect_tops([this, sum, missing, take](const WorkerTops& tops) {
+      mailbox_.post([sum, missing, take, tops] {
+        add(sum.get(), tops);
+        if (--*missing == 0) take(*sum);
+      });
+    });
+  }
+}
+
+void Server::follow(const std::shared_ptr<const FollowFilters>& filters) {
+  for (const auto& worker : workers_) {
+    worker->follow(filters, [this](FollowBatch batch) {
+      mailbox_.post([this, batch = std::move(batch)] { site_.deliver(batch); });
+    });
+  }
+}
+
+// Lines from here on do not wait for their reader.
+struct LogThread {
+  LogThread() { start_log_writer(); }
+  ~LogThread() { stop_log_writer(kLogFlush); }
+};
+
 }  // namespace
 
 int run(const RunOptions& options) {
   std::signal(SIGPIPE, SIG_IGN);
+  const LogThread log_thread;
   // Until the signals are events of the loop, SIGHUP waits: by itself it would end the process.
   mask_signals(SIG_BLOCK, {SIGHUP});
   SnapshotResult read = load_snapshot(options.config_file, nullptr);
@@ -531,7 +628,7 @@ int run(const RunOptions& options) {
     return 1;
   }
   configure_log(read.snapshot->config.server.log);
-  Server server(options, std::move(read.snapshot));
+  Server server(options, PassedSockets::take(), std::move(read.snapshot));
   if (auto opened = server.open(); !opened) {
     fmt::print(stderr, "postern: {}\n", opened.error().detail);
     return 1;

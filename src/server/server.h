@@ -5,6 +5,8 @@
 #include <functional>
 #include <string>
 
+#include "server/explanation.h"
+
 namespace postern::server {
 
 struct RunOptions {
@@ -12,6 +14,7 @@ struct RunOptions {
   std::string greeting;  ///< lines for standard output once it answers
   /// Called before the process ends at once, on the second signal.
   std::function<void()> abandon;
+  Wording wording;
 };
 
 /// Serves until SIGTERM or SIGINT. The exit status: 0, or 1 when it could not start; what was wrong

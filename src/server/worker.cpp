@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::uint64_t kTickMs = 1000;
 constexpr std::uint64_t kDrainTickMs = 10;
+constexpr std::uint64_t kLastAcceptedMs = 5000;  // for those who came while others finished
 
 // A limit of the process, as this worker's share.
 template <class T>
@@ -32,7 +33,18 @@ void block_signals() {
   pthread_sigmask(SIG_BLOCK, &all, nullptr);
 }
 
+void append(std::vector<TopEntry>* sum, const std::vector<TopEntry>& more) {
+  sum->insert(sum->end(), more.begin(), more.end());
+}
+
 }  // namespace
+
+void add(WorkerTops* sum, const WorkerTops& more) {
+  append(&sum->names, more.names);
+  append(&sum->clients, more.clients);
+  append(&sum->quic_clients, more.quic_clients);
+  append(&sum->ech_clients, more.ech_clients);
+}
 
 Worker::Worker(const WorkerPlan& plan, Sockets sockets, ClientNotes::Tell note)
     : plan_(plan),
@@ -79,6 +91,7 @@ Result<void> Worker::open() { return serve(std::move(sockets_)); }
 
 Result<void> Worker::serve(Sockets sockets) {
   for (net::Fd& fd : sockets.udp) {
+    dns_is_shared_ = dns_is_shared_ || fd.is_shared();
     auto service = nameserver::UdpService::open(loop_, std::move(fd), resolver_);
     if (!service) return tl::unexpected(service.error());
     udp_.push_back(std::move(*service));
@@ -112,16 +125,42 @@ void Worker::collect(std::function<void(WorkerCounts)> take) {
   mailbox_.post([this, take = std::move(take)] { take(counts()); });
 }
 
+void Worker::collect_tops(std::function<void(WorkerTops)> take) {
+  mailbox_.post([this, take = std::move(take)] {
+    const std::uint64_t now_ms = loop_.now_ms();
+    take({resolver_.tops().names(now_ms), resolver_.tops().clients(now_ms), gateway_.quic_clients(),
+          gateway_.ech_clients()});
+  });
+}
+
+void Worker::follow(std::shared_ptr<const FollowFilters> filters, FollowSource::Deliver deliver) {
+  mailbox_.post([this, filters = std::move(filters), deliver = std::move(deliver)] {
+    resolver_.follow(nullptr);
+    gateway_.follow(nullptr);
+    follow_.reset();
+    if (filters == nullptr) return;
+    follow_ = std::make_unique<FollowSource>(loop_, filters, deliver);
+    resolver_.follow(follow_.get());
+    gateway_.follow(follow_.get());
+  });
+}
+
 void Worker::drain(const DrainLimits& limits) {
   mailbox_.post([this, limits] {
-    for (const auto& service : udp_) service->drain();
-    tcp_.drain();
-    gateway_.drain();
     draining_ = true;
-    dns_until_ms_ = loop_.now_ms() + limits.dns_ms;
     gateway_until_ms_ = loop_.now_ms() + limits.gateway_ms;
+    dns_drain_ms_ = limits.dns_ms;
+    gateway_.drain();
+    if (!dns_is_shared_) drain_dns();
     tick_.start_every(kDrainTickMs);
   });
+}
+
+void Worker::drain_dns() {
+  if (std::exchange(dns_draining_, true)) return;
+  dns_until_ms_ = loop_.now_ms() + dns_drain_ms_;
+  for (const auto& service : udp_) service->drain();
+  tcp_.drain();
 }
 
 // Connections that wait at a listener that goes are still served as they were meant to be; those
@@ -172,9 +211,12 @@ void Worker::drop_retired() {
 
 void Worker::end_when_drained() {
   const std::uint64_t now_ms = loop_.now_ms();
-  const bool dns_done = dns_is_drained() || now_ms >= dns_until_ms_;
-  const bool gateway_done = gateway_.drained() || now_ms >= gateway_until_ms_;
-  if (dns_done && gateway_done) loop_.stop();
+  const bool in_time = now_ms + kLastAcceptedMs < gateway_until_ms_;
+  if (gateway_.accepting() && in_time && !gateway_.older_drained()) return;
+  gateway_.stop_accepting();
+  if (!gateway_.drained() && now_ms < gateway_until_ms_) return;
+  drain_dns();
+  if (dns_is_drained() || now_ms >= dns_until_ms_) loop_.stop();
 }
 
 bool Worker::dns_is_drained() const {

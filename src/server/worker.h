@@ -20,6 +20,7 @@
 #include "net/mailbox.h"
 #include "net/timer.h"
 #include "server/counts.h"
+#include "server/follow.h"
 #include "server/host_resolver.h"
 #include "server/listen.h"
 #include "server/snapshot.h"
@@ -32,6 +33,14 @@ struct WorkerPlan {
   std::shared_ptr<dns::Cache> cache;
   unsigned workers = 1;  ///< limits of the whole process are shared by so many
 };
+
+/// Who and what comes most often, of one worker or of all of them.
+struct WorkerTops {
+  std::vector<TopEntry> names;                               ///< key: wire form
+  std::vector<TopEntry> clients, quic_clients, ech_clients;  ///< key: address, 4 or 16 bytes
+};
+
+void add(WorkerTops* sum, const WorkerTops& more);
 
 /// How long a worker that is told to end waits for what is under way.
 struct DrainLimits {
@@ -56,7 +65,11 @@ class Worker {
   void reload(WorkerPlan plan, ListenChange change = {});
   /// `take` is called on the worker's thread.
   void collect(std::function<void(WorkerCounts)> take);
-  /// No new queries and requests; the loop ends when all replies have left, or time is up.
+  void collect_tops(std::function<void(WorkerTops)> take);
+  /// From now on `deliver` is called on the worker's thread; nullptr: nobody follows any more.
+  void follow(std::shared_ptr<const FollowFilters> filters, FollowSource::Deliver deliver);
+  /// No new queries and requests; the loop ends when all replies have left, or time is up. Where
+  /// the sockets are kept by a service manager, DNS is served until the gateway is done.
   void drain(const DrainLimits& limits);
 
   void join() { thread_.join(); }
@@ -69,6 +82,7 @@ class Worker {
   void apply(WorkerPlan plan, ListenChange change);
   void apply(WorkerPlan plan);
   void remove_listeners(const ListenChange& change);
+  void drain_dns();
   void drop_retired();
   WorkerCounts counts() const;
   bool dns_is_drained() const;
@@ -84,10 +98,12 @@ class Worker {
   nameserver::TcpService tcp_;
   HostResolver host_resolver_;
   gateway::Gateway gateway_;
+  std::unique_ptr<FollowSource> follow_;   // while somebody does
   nameserver::UdpServiceCounts past_udp_;  // of services that are gone
   net::Timer tick_;  // also keeps the loop running when nothing is listened on
-  bool draining_ = false;
-  std::uint64_t dns_until_ms_ = 0, gateway_until_ms_ = 0;  // while draining
+  bool draining_ = false, dns_draining_ = false;
+  bool dns_is_shared_ = false;  // what comes after the last answer is not lost
+  std::uint64_t dns_drain_ms_ = 0, dns_until_ms_ = 0, gateway_until_ms_ = 0;  // while draining
   net::Mailbox mailbox_;
   std::thread thread_;
 };

@@ -5,12 +5,16 @@ toml   `postern check` passes on it. A block whose first line is "# /etc/postern
        fragment leaves out are added.
 zone   its first line is "; FILE"; it is served under that name from then on.
 sh     dig, curl and postern lines are run; other lines have to be known to this test.
-yaml   its first line is "# /etc/prometheus/prometheus.yml"; promtool takes it.
+       A block that begins with "# on ..." is for another machine: it is parsed.
 text   what the lines of the sh block before it print, in this order; other lines may stand between.
+script a shell script that checks a server by its ports of DNS and admin: one that runs, and one that does not.
+yaml, json, dnsmasq, keepalived
+       files of other programs (of Prometheus by its first line), parsed by these where they have a way to do so.
 """
 
 import fcntl
 import functools
+import json
 import os
 import pathlib
 import re
@@ -21,12 +25,16 @@ import tempfile
 import unittest
 import unittest.mock as mock
 
+import yaml
+
 from lab import BINARY, SLOW, Case, Postern, Upstream, run
 
 ROOT = pathlib.Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 WHOLE = "# /etc/postern/postern.toml"
 EXAMPLE_PORT = 5300
+LANGUAGES = ("toml", "zone", "sh", "text", "script", "yaml", "json", "dnsmasq", "keepalived")
+FOLLOWED_ELSEWHERE = {"install.md"}  # as root of a machine: package_test.py
 
 # What the public DNS says on these pages.
 PUBLIC = """
@@ -117,8 +125,7 @@ class Pages(Case):
     def follow(self, page):
         for number, language, text in blocks(page):
             self.where = f"{page.name}:{number}"
-            step = {"toml": self.toml, "zone": self.zone, "sh": self.sh, "text": self.text,
-                    "yaml": self.yaml}.get(language)
+            step = getattr(self, language, None) if language in LANGUAGES else None
             self.assertIsNotNone(step, f"{self.where}: a block of language {language!r}")
             step(text)
             if language != "text":
@@ -144,6 +151,8 @@ class Pages(Case):
                 path = self.directory / file
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(pem, encoding="utf-8")
+        for file in re.findall(r'^admin_token_file\s*=\s*"([^"]+)"', text, re.M):
+            (self.directory / file).write_text("0123456789abcdef0123\n", encoding="utf-8")
         for pattern in re.findall(r'^include\s*=\s*\["([^"]+)"\]', text, re.M):
             (self.directory / pattern).parent.mkdir(parents=True, exist_ok=True)
         for file in re.findall(r'^file\s*=\s*"([^"]+)"', text, re.M):
@@ -167,6 +176,12 @@ class Pages(Case):
     def sh(self, text):
         lines = [line for line in text.strip().splitlines() if line and not line.startswith("#")]
         self.printed = []
+        if text.startswith("# on "):
+            return self.passes("shellcheck", "-s", "sh", "block.sh", content=text)
+        if self.whole and all(line.startswith("postern ") for line in lines):
+            self.check(self.whole)
+            self.printed = [self.command(line, None) for line in lines]
+            return
         if all(line.startswith("sh ") for line in lines):
             for line in lines:  # the scripts themselves run in CI
                 script = ROOT / line.split()[1]
@@ -183,12 +198,13 @@ class Pages(Case):
         if words[0] in ("dig", "kdig", "drill"):
             words = [word for i, word in enumerate(words)
                      if word != "-p" and words[i - 1] != "-p"]  # the port is the test's
+            words = [re.sub(r"^@192\.168\..*", "@127.0.0.1", word) for word in words]
             words[1:1] = ["-p", str(postern.port)]
-        elif words[0] == "curl":  # of the example, which has the ports that the page says
-            words = ["sh", "-c", line]
+        elif words[0] == "curl":  # of the example, which has the ports that the page says, or of server.admin
+            words = ["sh", "-c", line if postern.whole is None else line.replace(":9153", f":{postern.admin_port}")]
         elif words[0] == "postern":
-            words = [BINARY] + [str(postern.config_path) if word == WHOLE[2:] else word
-                                for word in words[1:]]
+            config = postern.config_path if postern else self.directory / "postern.toml"
+            words = [BINARY] + [str(config) if word == WHOLE[2:] else word for word in words[1:]]
         else:
             self.fail(f"{self.where}: a command that this test does not know: {line}")
         done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=30 * SLOW)
@@ -201,7 +217,7 @@ class Pages(Case):
         text = re.sub(r"^listen\s*=.*$", 'listen = ["127.0.0.1:@PORT@"]', self.whole, flags=re.M)
         text = re.sub(r"^upstreams\s*=.*$", f'upstreams = ["{up.url()}"]', text, flags=re.M)
         postern = Postern(files=self.zones)
-        text = f'[server]\nadmin = ""\n{text}'.replace("@PORT@", str(postern.port))
+        text = f'[server]\nadmin = "127.0.0.1:{postern.admin_port}"\n{text}'.replace("@PORT@", str(postern.port))
         postern.whole = text
         return postern
 
@@ -215,9 +231,66 @@ class Pages(Case):
         postern.port = EXAMPLE_PORT
         return postern
 
+    def passes(self, *words, content):
+        """The command, which reads the last word as a file with this content."""
+        path = self.directory / words[-1]
+        path.write_text(content, encoding="utf-8")
+        done = subprocess.run([*words[:-1], path], capture_output=True, text=True, check=False,
+                              timeout=30 * SLOW)
+        self.assertEqual(done.returncode, 0, f"{self.where}\n{done.stdout}{done.stderr}")
+        return done.stdout + done.stderr
+
+    def script(self, text):
+        """A check of a server, with the ports of DNS and admin as arguments."""
+        self.passes("shellcheck", "check.sh", content=text)
+        with Postern(dns='identity = { id = "ns1" }') as postern:
+            command = ["sh", self.directory / "check.sh", str(postern.port), str(postern.admin_port)]
+            self.assertEqual(subprocess.run(command, check=False, timeout=30 * SLOW).returncode, 0, self.where)
+        gone = subprocess.run(command, check=False, timeout=30 * SLOW)
+        self.assertNotEqual(gone.returncode, 0, f"{self.where}: a server that is not there passes")
+
     def yaml(self, text):
+        if text.startswith("# /etc/prometheus/prometheus.yml\n"):
+            return self.prometheus(text)
+        for document in yaml.safe_load_all(text):
+            if "ingress" in document:
+                self.tunnel(document)
+            elif document["apiVersion"].startswith("cert-manager.io/"):
+                self.assertIn(document["kind"], ("ClusterIssuer", "Certificate"), self.where)
+            else:
+                self.fail(f"{self.where}: a kind that this test does not know: {document['kind']}")
+
+    def tunnel(self, document):
+        """What cloudflared wants of its file: known keys, and a last rule for every host."""
+        self.assertLessEqual(set(document), {"tunnel", "credentials-file", "protocol", "ingress"}, self.where)
+        *rules, last = document["ingress"]
+        self.assertEqual(set(last), {"service"}, self.where)
+        for rule in rules:
+            self.assertLessEqual(set(rule), {"hostname", "service", "originRequest"}, self.where)
+            address = re.match(r"http://([\d.]+):80$", rule["service"])
+            self.assertTrue(address and f'"{address[1]}"' in self.whole, f"{self.where}: no such listener")
+
+    def json(self, text):
+        json.loads(text)
+
+    def dnsmasq(self, text):
+        self.passes("dnsmasq", "--test", "-C", "dnsmasq.conf", content=text)
+
+    def keepalived(self, text):
+        """As `keepalived` itself reads it; the script and the interface are of another machine."""
+        text = re.sub(r'script "\S+"', 'script "/bin/true"', text)
+        text = text.replace("global_defs {", "global_defs {\n    dynamic_interfaces")
+        path = self.directory / "keepalived.conf"
+        for content, good in ((text, True), (text.replace("priority", "priorty"), False)):
+            path.write_text(content, encoding="utf-8")
+            # It may end by a SIGTERM of its own; what it thinks of the file is in what it says.
+            done = subprocess.run(["keepalived", "--config-test", "--use-file", path], check=False, text=True,
+                                  capture_output=True, timeout=30 * SLOW, start_new_session=True)
+            complaints = re.findall(r"Line \d+\).*", done.stdout + done.stderr)
+            self.assertEqual(not complaints, good, f"{self.where}\n{done.stdout}{done.stderr}")
+
+    def prometheus(self, text):
         """Prometheus' own configuration, with our rules beside it."""
-        self.assertTrue(text.startswith("# /etc/prometheus/prometheus.yml\n"), self.where)
         (self.directory / "prometheus.yml").write_text(text, encoding="utf-8")
         shutil.copy(ROOT / "packaging/prometheus/postern.rules.yml", self.directory)
         done = subprocess.run(["promtool", "check", "config", "prometheus.yml"], cwd=self.directory,
@@ -238,6 +311,8 @@ class Pages(Case):
 
 def add_page_tests():
     for page in PAGES:
+        if page.name in FOLLOWED_ELSEWHERE:
+            continue
         name = "test_" + re.sub(r"\W+", "_", str(page.relative_to(ROOT))).lower()
         setattr(Pages, name, lambda self, page=page: self.follow(page))
 

@@ -4,6 +4,7 @@ import json
 import subprocess
 import unittest
 
+import npm
 from gateway_backends import HERE, authority, new_port, node
 from gateway_lab import Gateway, route
 from lab import SLOW, Case, wait_until
@@ -13,16 +14,7 @@ NOT_FOUND, DEADLINE_EXCEEDED, CANCELLED, UNAVAILABLE, ABORTED = 5, 4, 1, 14, 10
 
 
 def setUpModule():
-    """The packages of package-lock.json, once: what is there and as locked is left."""
-    where = HERE / "node"
-    marker, lock = where / "node_modules/.package-lock.json", where / "package-lock.json"
-    if marker.exists() and marker.stat().st_mtime >= lock.stat().st_mtime:
-        return
-    done = subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=where, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=300)
-    if done.returncode != 0:
-        raise AssertionError(f"npm ci failed; is its registry reachable?\n{done.stdout}")
-    marker.touch()
+    npm.install()
 
 
 class Grpc(Case):

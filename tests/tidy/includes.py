@@ -36,7 +36,7 @@ LIBRARIES = {
     "prometheus/*": ["server/metrics*"],
     "re2/*": ["http/route.cpp"],
     "nghttp2/*": ["http/h2_*.cpp"],
-    "nlohmann/*": ["server/*"],
+    "nlohmann/*": ["server/*", "cli/*"],
 }
 
 # Headers of the C library and the kernel, by folder; the C++ library's have no dot and no slash.

@@ -11,4 +11,23 @@ TEST_CASE("one line of text has no control bytes and keeps everything else") {
   CHECK(one_line("f\xc3\xbcr 'x' \\n") == "f\xc3\xbcr 'x' \\n");
 }
 
+TEST_CASE("what a terminal could obey and what is no UTF-8 is escaped") {
+  CHECK(one_line("\xc2\x9b[1m") == "\\xc2\\x9b[1m");  // C1: CSI
+  CHECK(one_line("\xff\xfe") == "\\xff\\xfe");
+  CHECK(one_line("cut\xe2\x82") == "cut\\xe2\\x82");
+  CHECK(one_line("\xe2\x82\xac \xf0\x9f\x90\xa7") == "\xe2\x82\xac \xf0\x9f\x90\xa7");
+  CHECK(one_line("\xc0\x80 \xed\xa0\x80") == "\\xc0\\x80 \\xed\\xa0\\x80");  // overlong, surrogate
+}
+
+TEST_CASE("a JSON string has no controls, and keeps UTF-8") {
+  const auto json = [](std::string_view text) {
+    fmt::memory_buffer out;
+    append_json_string(out, text);
+    return fmt::to_string(out);
+  };
+  CHECK(json("a\"b\\c\n") == R"("a\"b\\c\u000a")");
+  CHECK(json("f\xc3\xbcr \x1b\x7f") == "\"f\xc3\xbcr \\u001b\\u007f\"");
+  CHECK(json("\xff") == R"("\u00ff")");
+}
+
 }  // namespace postern

@@ -332,15 +332,17 @@ TEST_CASE("late answers to a client that does not read have a limit") {
 TEST_CASE("draining: no new connection, idle ones end, replies under way arrive first") {
   Bench bench;
   auto idle = bench.connect();
+  idle->send_all(frame("now"));
+  CHECK(frames_in(bench.receive(*idle)) == std::vector<std::string>{"re:now"});
   auto busy = bench.connect();
   busy->send_all(frame("later"));
-  bench.expect_calls(1);
+  bench.expect_calls(2);
   bench.service.drain();
   CHECK_FALSE(bench.service.drained());
   CHECK(bench.receive(*idle).empty());
   busy->send_all(frame("too late"));
   run_for(bench.loop, 10);
-  CHECK(bench.handler.calls == 1);
+  CHECK(bench.handler.calls == 2);
   bench.handler.waiting[0].answer();
   CHECK(run_until(bench.loop, [&] { return bench.service.drained(); }));
   CHECK(frames_in(busy->receive()) == std::vector<std::string>{"re:later"});
@@ -349,6 +351,29 @@ TEST_CASE("draining: no new connection, idle ones end, replies under way arrive 
   sockaddr_storage address{};
   const socklen_t size = bench.address.to_sockaddr(address);
   CHECK(connect(refused.fd(), reinterpret_cast<sockaddr*>(&address), size) == -1);
+}
+
+TEST_CASE("draining: whoever has just connected may still ask one question, and soon") {
+  Bench bench;
+  auto asks = bench.connect();
+  auto silent = bench.connect();
+  CHECK(run_until(bench.loop, [&] { return bench.service.clients() == 2; }));
+  bench.service.drain();
+  CHECK_FALSE(bench.service.drained());
+  asks->send_all(frame("now"));
+  CHECK(frames_in(bench.receive(*asks)) == std::vector<std::string>{"re:now"});
+  CHECK(bench.receive(*asks).empty());
+  CHECK_FALSE(bench.service.drained());
+  CHECK(run_until(bench.loop, [&] { return bench.service.drained(); }));
+}
+
+TEST_CASE("draining: connections that wait to be accepted are served") {
+  Bench bench;
+  TestSocket early(SOCK_STREAM, "127.0.0.1");
+  early.connect_to(bench.address);  // by the system; the loop does not turn
+  early.send_all(frame("now"));
+  bench.service.drain();
+  CHECK(frames_in(bench.receive(early)) == std::vector<std::string>{"re:now"});
 }
 
 TEST_CASE("an address that is no longer listened on drains its own connections and no others") {

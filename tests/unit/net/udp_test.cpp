@@ -351,6 +351,33 @@ TEST_CASE("a socket that turns datagrams away still sends") {
   CHECK(client.receive() == "later");
 }
 
+TEST_CASE("what a shared socket turns away waits for those who hold it, too") {
+  Loop loop;
+  Reader reader;
+  int calls = 0;
+  UdpReturn to;
+  reader.on_received = [&](const UdpDatagram& d, MutableBytes) {
+    ++calls;
+    to = d.way_back();
+    return std::size_t{0};
+  };
+  TestSocket bound_before(SOCK_DGRAM, "127.0.0.1");
+  const postern::net::Fd held(bound_before.release());
+  auto socket = UdpSocket::open(loop, postern::net::adopt_udp(held).value(), reader).value();
+  TestSocket client(SOCK_DGRAM, "127.0.0.1");
+  client.send_to(socket->local(), "first");
+  CHECK(run_until(loop, [&] { return calls == 1; }));
+  socket->turn_away();
+  client.send_to(socket->local(), "second");
+  socket->queue(to, postern::as_bytes("later"));
+  run_for(loop, 20);
+  CHECK(calls == 1);
+  CHECK(client.receive() == "later");
+  socket.reset();
+  auto next = UdpSocket::open(loop, postern::net::adopt_udp(held).value(), reader).value();
+  CHECK(run_until(loop, [&] { return calls == 2; }));
+}
+
 TEST_CASE("a reply that the system refuses does not hold up the others") {
   Loop loop;
   Reader reader;

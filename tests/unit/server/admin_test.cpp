@@ -14,8 +14,8 @@ constexpr std::string_view kRequest = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 
 struct Bench {
   Bench() {
-    auto handler = [this](const std::string& path, const AdminServer::Respond& respond) {
-      if (path == "/later") {
+    auto handler = [this](const AdminRequest& request, const AdminServer::Respond& respond) {
+      if (request.path == "/later") {
         later = respond;
       } else {
         respond({200, "text/plain", "ok\n"});

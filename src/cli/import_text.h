@@ -1,0 +1,21 @@
+// Cutting text into lines and words. Views into the text given.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+namespace postern::cli {
+
+/// Without line ends, of either kind.
+std::vector<std::string_view> lines_of(std::string_view text);
+/// By blanks.
+std::vector<std::string_view> words_of(std::string_view line);
+/// By `separator`; empty parts stay.
+std::vector<std::string_view> parts_of(std::string_view text, char separator);
+/// Digits only.
+std::optional<std::uint32_t> number_of(std::string_view text);
+std::string_view trimmed(std::string_view text);
+
+}  // namespace postern::cli

@@ -1,0 +1,298 @@
+"""`postern import`: the files of other nameservers, and the same answers as theirs."""
+
+import contextlib
+import pathlib
+import re
+import subprocess
+import tempfile
+import unittest
+
+import dns.exception
+import dns.message
+import dns.query
+import dns.rcode
+
+from lab import SLOW, Case, Postern, Upstream, data, free_port, run, wait_until
+
+ROOT = pathlib.Path(__file__).parents[2]
+DATA = ROOT / "tests/data/import"
+
+PUBLIC = """
+    example.com.               300 A     203.0.113.1
+    vanillax.me.               300 A     203.0.113.2
+    public.apps.vanillax.me.   300 A     203.0.113.3
+    x.public.apps.vanillax.me. 300 A     203.0.113.4
+    ads.example.               300 A     203.0.113.5
+    blocked.example.           300 A     203.0.113.6
+    example.com.               300 TXT   "outside"
+    vanillax.me.               300 TXT   "outside"
+    """
+TUNNEL = """
+    corp.example.              300 A     203.0.113.100
+    git.corp.example.          300 A     203.0.113.101
+    www.branch.example.        300 A     203.0.113.102
+    """
+
+
+class Imports(Case):
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.directory = pathlib.Path(directory.name)
+
+    def imported(self, kind, file, *more):
+        """(TOML, notes) of an import that succeeds, and that `postern check` accepts."""
+        status, out, err = run("import", kind, file, *more, cwd=ROOT)
+        self.assertEqual(status, 0, err)
+        path = self.directory / "imported.toml"
+        path.write_text(out, encoding="utf-8")
+        status, said, _ = run("check", "-c", path)
+        self.assertEqual(status, 0, said)
+        self.assertIn("0 warnings", said)
+        return out, err
+
+    def serve(self, text, up, tunnel):
+        """Postern with the imported file: only the ports are of the test."""
+        text = re.sub(r"^listen = .*$", "", text, flags=re.M)
+        text = re.sub(r'^(\[server\])$', r'\1\nworkers = 1\nuser = ""', text, flags=re.M)
+        if "[dns]\n" not in text:
+            text += "\n[dns]\n"
+        postern = Postern()
+        postern.whole = text.replace(
+            "[dns]\n", f'[dns]\nlisten = ["127.0.0.1:{postern.port}"]\n').replace(
+            "[server]\n", f'[server]\nadmin = "127.0.0.1:{postern.admin_port}"\n').replace(
+            ":15353", f":{up.port}").replace(":15354", f":{tunnel.port}")
+        return postern
+
+    def source(self, name, up, tunnel):
+        """A copy of the file with the upstreams of the test."""
+        text = (DATA / name).read_text(encoding="utf-8")
+        path = self.directory / name
+        path.write_text(text.replace("#15353", f"#{up.port}").replace("#15354", f"#{tunnel.port}")
+                        .replace("tests/data/import", str(DATA)), encoding="utf-8")
+        return path
+
+
+class DnsmasqImport(Imports):
+    @contextlib.contextmanager
+    def dnsmasq(self, file):
+        port = free_port()
+        process = subprocess.Popen(
+            ["/usr/sbin/dnsmasq", "--keep-in-foreground", "--log-facility=-", f"--port={port}",
+             "--listen-address=127.0.0.1", "--bind-interfaces", "--user=", "--group=",
+             "--pid-file=", f"--conf-file={file}"],
+            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        try:
+            def answers():
+                if process.poll() is not None:
+                    raise AssertionError(process.stdout.read())
+                with contextlib.suppress(OSError, dns.exception.Timeout):
+                    query = dns.message.make_query("nas.lan.", "A")
+                    return dns.query.udp(query, "127.0.0.1", port=port, timeout=0.2)
+                return None
+            wait_until("dnsmasq", answers)
+            yield port
+        finally:
+            process.terminate()
+            process.communicate(timeout=10)
+
+    def test_the_same_answers_as_dnsmasq_with_the_same_file(self):
+        questions = [(name, "A") for name in (
+            "example.com", "vanillax.me", "apps.vanillax.me", "a.apps.vanillax.me",
+            "deep.a.apps.vanillax.me", "public.apps.vanillax.me", "x.public.apps.vanillax.me",
+            "dual.vanillax.me", "www.dual.vanillax.me", "ads.example", "x.ads.example",
+            "tracker.example", "blocked.example", "www.blocked.example", "null.example",
+            "a.null.example", "nas.lan", "nas", "printer.lan", "files.lan", "storage.lan",
+            "nobody.lan", "git.vanillax.me", "www.git.vanillax.me", "tv", "tv.lan", "pi.lan",
+            "corp.example", "git.corp.example", "nobody.corp.example", "www.branch.example",
+            "nobody.example.com", "router.lan")]
+        questions += [(name, "AAAA") for name in (
+            "dual.vanillax.me", "null.example", "nas.lan", "pi.lan", "apps.vanillax.me",
+            "blocked.example", "nobody.lan")]
+        questions += [("example.com", "TXT"), ("vanillax.me", "TXT")]
+        with Upstream(PUBLIC) as up, Upstream(TUNNEL) as tunnel:
+            file = self.source("dnsmasq.conf", up, tunnel)
+            text, notes = self.imported("dnsmasq", file, "--zones", self.directory / "zones")
+            self.assertEqual(len(notes.splitlines()), 2, notes)
+            self.assertIn(f"{file}:", notes)
+            self.assertIn("cache-size=1000", notes)
+            with self.dnsmasq(file) as port, self.serve(text, up, tunnel) as postern:
+                for name, rdtype in questions:
+                    with self.subTest(name=name, rdtype=rdtype):
+                        theirs = dns.query.udp(dns.message.make_query(name, rdtype), "127.0.0.1",
+                                               port=port, timeout=5 * SLOW)
+                        ours = postern.ask(name, rdtype)
+                        self.assertEqual(data(ours.answer, rdtype), data(theirs.answer, rdtype))
+                        if name != "blocked.example":  # the apex of a zone exists here
+                            self.assertEqual(dns.rcode.to_text(ours.rcode()),
+                                             dns.rcode.to_text(theirs.rcode()))
+
+    def test_what_cannot_be_carried_over_is_named_with_its_line(self):
+        file = "tests/data/import/dnsmasq-router.conf"
+        text, notes = self.imported("dnsmasq", file)
+        lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
+        for number, line in enumerate(lines, 1):
+            if line.startswith("#"):
+                continue
+            self.assertIn(f"{file}:{number}: ", notes, line)
+            self.assertIn(f"# {file}:{number}: ", text, line)
+        self.assertIn("no DHCP", notes)
+        self.assertIn("zone file", notes)
+
+    def test_domains_without_names_need_a_directory_for_the_zone(self):
+        file = self.directory / "d.conf"
+        file.write_text("address=/blocked.example/\nlocal=/lan/\n", encoding="utf-8")
+        text, notes = self.imported("dnsmasq", file)
+        self.assertIn(f"{file}:1: 'blocked.example'", notes)
+        self.assertIn("--zones", notes)
+        self.assertNotIn("[[dns.zone]]", text)
+        text, notes = self.imported("dnsmasq", file, "--zones", self.directory / "z")
+        self.assertEqual(notes, "")
+        self.assertEqual(text.count("[[dns.zone]]"), 2)
+        (self.directory / "z/empty.zone").write_text("of somebody else", encoding="utf-8")
+        status, _, err = run("import", "dnsmasq", file, "--zones", self.directory / "z")
+        self.assertEqual(status, 1)
+        self.assertIn("File exists", err)
+
+    def test_quotes_blanks_and_comments(self):
+        file = self.directory / "q.conf"
+        file.write_text('address = /a.example/192.0.2.1  # why\n'
+                        'address=/b.example/192.0.2.2\t\t#\n'
+                        '  host-record = "c.example",192.0.2.3\n'
+                        '\n#address=/d.example/192.0.2.4\n'
+                        'server="127.0.0.1#5353"\r\n'
+                        'address=/.e.example/F.EXAMPLE./2001:db8::1\n'
+                        'server=2001:db8::2\n', encoding="utf-8")
+        text, notes = self.imported("dnsmasq", file)
+        self.assertEqual(notes, "")
+        for part in ('names = ["a.example", "*.a.example"]\naddress = ["192.0.2.1"]',
+                     'names = ["c.example"]\naddress = ["192.0.2.3"]', '"udp://127.0.0.1:5353"',
+                     'names = ["e.example", "*.e.example", "f.example", "*.f.example"]',
+                     '"udp://[2001:db8::2]:53"'):
+            self.assertIn(part, text)
+        self.assertNotIn("d.example", text)
+
+    def test_bad_lines(self):
+        for line, said in (('address=/a.example/192.0.2', "'192.0.2' is not an IP address"),
+                           ('address=192.0.2.1', "/DOMAIN/ADDRESS"),
+                           ('address=/a.example', "no '/' behind the domain"),
+                           ('host-record="a.example', "missing '\"'"),
+                           ('server=/a.example/192.0.2.1#99999', "port"),
+                           ('cname=a.example', "cname=ALIAS,TARGET"),
+                           ('conf-file=/does/not/exist', "No such file"),
+                           ('conf-dir=/does/not/exist', "No such file"),
+                           ('port=dns', "a number"), ('listen-address=eth0', "not an IP address"),
+                           ('local-ttl=-1', "seconds"), ('<html>', "not a line of dnsmasq"),
+                           ('rev-server=10.0.0.0/33,192.0.2.1', "rev-server")):
+            with self.subTest(line=line):
+                file = self.directory / "bad.conf"
+                file.write_text(f"# first\n{line}\n", encoding="utf-8")
+                status, out, err = run("import", "dnsmasq", file)
+                self.assertEqual((status, out), (1, ""))
+                self.assertIn(f"{file}:2: " if "exist" not in line else f"{file}:2", err)
+                self.assertIn(said, err)
+
+    def test_files_that_name_themselves_end(self):
+        file = self.directory / "loop.conf"
+        file.write_text(f"conf-file={file}\n", encoding="utf-8")
+        status, _, err = run("import", "dnsmasq", file)
+        self.assertEqual(status, 1)
+        self.assertIn("files name each other", err)
+
+
+class CorefileImport(Imports):
+    def test_the_answers_that_the_pages_of_its_plugins_promise(self):
+        with Upstream(PUBLIC + "deep.example.com. 300 A 203.0.113.9\n") as up, \
+                Upstream(TUNNEL) as tunnel:
+            text, notes = self.imported("corefile", "tests/data/import/Corefile", "--zones",
+                                        self.directory / "zones")
+            for part in ("Corefile:26: template", "Corefile:30: rewrite", "tls://9.9.9.9",
+                         "plugin kubernetes"):
+                self.assertIn(part, notes)
+            self.assertIn('listen = ["0.0.0.0:1053", "[::]:1053"]', text)
+            with self.serve(text, up, tunnel) as postern:
+                for name, address in (
+                        ("pi.lan", ["192.168.10.31"]),               # hosts, the file
+                        ("wiki.vanillax.me", ["192.168.10.40"]),     # hosts, inline
+                        ("wiki", ["192.168.10.40"]),
+                        ("deep.example.com", ["203.0.113.9"]),       # hosts, fallthrough; forward
+                        ("apps.vanillax.me", ["192.168.10.50"]),     # template
+                        ("a.b.apps.vanillax.me", ["192.168.10.50"]),
+                        ("www.example.org", ["127.0.0.1"]),          # file
+                        ("git.corp.example", ["203.0.113.101"]),     # a server block of its own
+                        ("www.branch.example", ["203.0.113.102"]),
+                        ("home.vanillax.me", ["192.168.10.20"])):    # rewrite, to a zone of ours
+                    with self.subTest(name=name):
+                        self.assertEqual(postern.answer(name), address)
+                self.assertEqual(postern.answer("pi.lan", "AAAA"), ["fd00::31"])
+                reply = postern.ask("wiki.vanillax.me")
+                self.assertEqual(reply.answer[0].ttl, 120)  # hosts: ttl 120
+                self.assertEqual(postern.ask("x.ads.example").rcode(), dns.rcode.NXDOMAIN)
+                self.assertEqual(postern.ask("nobody.example.org").rcode(), dns.rcode.NXDOMAIN)
+                self.assertEqual(tunnel.count(name="www.example.com."), 0)
+
+    def test_bad_files(self):
+        for text, place, said in ((".:53 {\n  errors\n", 1, "does not end"),
+                                  (".:53 {\n}\n}\n", 3, "unexpected '}'"),
+                                  ('.:53 {\n  template IN A "a\n}\n', 2, "does not end"),
+                                  (".:99999 {\n}\n", 1, "port"),
+                                  ("a..b {\n}\n", 1, "not a zone"),
+                                  (".:53 {\n  import nothing\n}\n", 2, "No such file"),
+                                  ("(a) {\n import a\n}\n. {\n import a\n}\n", 2, "each other"),
+                                  ("{ {\n", 1, "unexpected '{"),
+                                  ("a {\n" * 30, 9, "too deep")):
+            with self.subTest(text=text):
+                file = self.directory / "Corefile"
+                file.write_text(text, encoding="utf-8")
+                status, out, err = run("import", "corefile", file)
+                self.assertEqual((status, out), (1, ""), err)
+                self.assertIn(said, err)
+                self.assertRegex(err, rf"{re.escape(str(file))}:{place}\b")
+
+
+class HostsImport(Imports):
+    def test_names_get_their_addresses(self):
+        with Upstream() as up:
+            text, notes = self.imported("hosts", "tests/data/import/hosts.lan")
+            self.assertEqual(notes, "")
+            with self.serve("[server]\n" + text, up, up) as postern:
+                self.assertEqual(postern.answer("pi.lan"), ["192.168.10.31"])
+                self.assertEqual(postern.answer("pi.lan", "AAAA"), ["fd00::31"])
+                self.assertEqual(postern.answer("router"), ["127.0.1.1"])
+
+    def test_a_block_list_of_many_names(self):
+        file = self.directory / "hosts"
+        file.write_text("".join(f"0.0.0.0 ad{i}.example\n" for i in range(20000)),
+                        encoding="utf-8")
+        text, notes = self.imported("hosts", file)
+        self.assertEqual(notes, "")
+        self.assertEqual(text.count("[[dns.override]]"), 40)
+        self.assertEqual(len(re.findall(r'"ad\d+\.example"', text)), 20000)
+
+    def test_bad_lines_are_named_and_the_rest_is_taken(self):
+        file = self.directory / "hosts"
+        file.write_bytes(b"192.0.2.1 good.example\nnonsense here\n192.0.2.1\n192.0.2.1 b\xe4d!\x1b[1m\n")
+        text, notes = self.imported("hosts", file)
+        for number in (2, 3, 4):
+            self.assertIn(f"{file}:{number}: ", notes)
+        self.assertNotIn("\x1b", notes + text)
+        self.assertIn("good.example", text)
+
+    def test_files_that_are_none(self):
+        binary = self.directory / "binary"
+        binary.write_bytes(b"192.0.2.1 a\n\0")
+        for file, said in ((binary, f"{binary}:2: is not a text file"),
+                           (self.directory, "is not a regular file"),
+                           (self.directory / "none", "No such file"), ("/dev/zero", "not a regular")):
+            with self.subTest(file=file):
+                status, out, err = run("import", "hosts", file)
+                self.assertEqual((status, out), (1, ""))
+                self.assertIn(said, err)
+
+    def test_wrong_use(self):
+        self.assertEqual(run("import", "bind", "x")[0], 2)
+        self.assertEqual(run("import", "hosts")[0], 2)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,229 @@
+"""packaging/kubernetes against the API's own models (python3-kubernetes), which know every field and its
+type, and against what the files say to each other. Custom resources have their fields written here."""
+
+import copy
+import ipaddress
+import pathlib
+import re
+import tempfile
+import tomllib
+import unittest
+
+import yaml
+from kubernetes import client
+
+import docs_test
+from lab import Case, run
+
+FOLDER = pathlib.Path(__file__).parents[2] / "packaging" / "kubernetes"
+
+LABELS = {"matchLabels": {str: str}}
+CUSTOM = {
+    ("kustomize.config.k8s.io/v1beta1", "Kustomization"): {
+        "namespace": str, "resources": [str], "configMapGenerator": [{"name": str, "files": [str]}],
+        "images": [{"name": str, "newName": str, "newTag": str}]},
+    ("cilium.io/v2alpha1", "CiliumLoadBalancerIPPool"): {
+        "metadata": {"name": str},
+        "spec": {"blocks": [{"start": str, "stop": str, "cidr": str}], "serviceSelector": LABELS,
+                 "disabled": bool}},
+    ("cilium.io/v2alpha1", "CiliumL2AnnouncementPolicy"): {
+        "metadata": {"name": str},
+        "spec": {"serviceSelector": LABELS, "nodeSelector": LABELS, "interfaces": [str],
+                 "externalIPs": bool, "loadBalancerIPs": bool}},
+    ("monitoring.coreos.com/v1", "ServiceMonitor"): {
+        "metadata": {"name": str},
+        "spec": {"selector": LABELS, "endpoints": [{"port": str, "path": str, "interval": str}]}},
+    ("argoproj.io/v1alpha1", "Application"): {
+        "metadata": {"name": str, "namespace": str},
+        "spec": {"project": str, "source": {"repoURL": str, "targetRevision": str, "path": str},
+                 "destination": {"server": str, "namespace": str},
+                 "syncPolicy": {"automated": {"prune": bool, "selfHeal": bool}, "syncOptions": [str]}}},
+}
+
+
+def documents(path):
+    return [one for one in yaml.safe_load_all(path.read_text(encoding="utf-8")) if one]
+
+
+def custom_problems(value, schema, where):
+    """What does not fit into {key: schema}, [schema] or a type."""
+    if isinstance(schema, list):
+        if not isinstance(value, list) or not value:
+            return [f"{where}: a list is wanted"]
+        return [found for i, one in enumerate(value)
+                for found in custom_problems(one, schema[0], f"{where}[{i}]")]
+    if isinstance(schema, dict):
+        if not isinstance(value, dict):
+            return [f"{where}: a mapping is wanted"]
+        if str in schema:
+            schema = {key: schema[str] for key in value}
+        return [f"{where}.{key}: no such field" for key in value if key not in schema] + [
+            found for key in value if key in schema
+            for found in custom_problems(value[key], schema[key], f"{where}.{key}")]
+    return [] if type(value) is schema else [f"{where}: {value!r} is no {schema.__name__}"]
+
+
+SIMPLE = {"str": str, "bool": bool, "int": int, "float": (int, float)}
+
+
+def problems(value, kind, where):
+    """The same for a type as the models name it: 'V1PodSpec', 'list[str]', 'dict(str, str)', 'int'."""
+    inner = re.match(r"list\[(.+)\]$", kind)
+    if inner:
+        if not isinstance(value, list):
+            return [f"{where}: a list is wanted"]
+        return [found for i, one in enumerate(value)
+                for found in problems(one, inner[1], f"{where}[{i}]")]
+    inner = re.match(r"dict\(str, (.+)\)$", kind)
+    if inner:
+        return [found for key, one in value.items() for found in problems(one, inner[1], f"{where}.{key}")]
+    if kind == "object":  # a number or a text
+        return [] if isinstance(value, (int, str)) else [f"{where}: {value!r}"]
+    if kind in SIMPLE:
+        fits = isinstance(value, SIMPLE[kind]) and (kind == "bool") == isinstance(value, bool)
+        return [] if fits else [f"{where}: {value!r} is no {kind}"]
+    model = getattr(client, kind)
+    names = {json: name for name, json in model.attribute_map.items()}
+    found = [f"{where}.{key}: no such field" for key in value if key not in names]
+    known = {names[key]: one for key, one in value.items() if key in names}
+    for name, one in known.items():
+        found += problems(one, model.openapi_types[name], f"{where}.{model.attribute_map[name]}")
+    try:
+        model(**known)  # knows what is required, and some limits
+    except ValueError as error:
+        found.append(f"{where}: {error}")
+    return found
+
+
+def model_of(document):
+    group, _, version = document["apiVersion"].rpartition("/")
+    assert group in ("", "apps", "policy"), document["apiVersion"]
+    return version.title() + document["kind"]
+
+
+def validate(document):
+    where = document["kind"]
+    schema = CUSTOM.get((document["apiVersion"], document["kind"]))
+    if schema is None:
+        return problems(document, model_of(document), where)
+    return custom_problems(document, {"apiVersion": str, "kind": str, **schema}, where)
+
+
+class Kubernetes(Case):
+    def setUp(self):
+        self.kustomization, = documents(FOLDER / "kustomization.yaml")
+        self.all = [one for name in self.kustomization["resources"] for one in documents(FOLDER / name)]
+        self.deployment = self.one("Deployment")
+        self.pod = self.deployment["spec"]["template"]
+        self.container, = self.pod["spec"]["containers"]
+        self.config = tomllib.loads((FOLDER / "postern.toml").read_text(encoding="utf-8"))
+
+    def one(self, kind, name="postern"):
+        found, = [one for one in self.all if (one["kind"], one["metadata"]["name"]) == (kind, name)]
+        return found
+
+    def services(self):
+        return [one for one in self.all if one["kind"] == "Service"]
+
+    def test_every_document_fits_its_schema(self):
+        files = sorted(FOLDER.rglob("*.yaml"))
+        self.assertGreaterEqual(len(files), 8)
+        for path in files:
+            for document in documents(path):
+                self.assertEqual(validate(document), [], path.name)
+
+    def test_mistakes_would_be_seen(self):
+        def wrong(kind, change):
+            document = copy.deepcopy(self.one(kind))
+            change(document["spec"])
+            return validate(document)
+        pod = lambda spec: spec["template"]["spec"]
+        self.assertTrue(wrong("Deployment", lambda spec: pod(spec).update(securityContxt={})))
+        self.assertTrue(wrong("Deployment", lambda spec: spec.update(replicas="2")))
+        self.assertTrue(wrong("Deployment", lambda spec: spec.pop("selector")))
+        self.assertTrue(wrong("Deployment", lambda spec: pod(spec)["securityContext"].update(runAsUser=True)))
+        self.assertTrue(wrong("Deployment", lambda spec: pod(spec)["securityContext"]["sysctls"][0].update(
+            value=0)))
+        self.assertTrue(wrong("CiliumLoadBalancerIPPool", lambda spec: spec.update(block=[])))
+        self.assertTrue(wrong("ServiceMonitor", lambda spec: spec["endpoints"][0].update(port=9153)))
+
+    def test_the_kustomization_names_every_file(self):
+        named = {*self.kustomization["resources"], "kustomization.yaml"}
+        self.assertEqual({path.name for path in FOLDER.glob("*.yaml")}, named)
+        generator, = self.kustomization["configMapGenerator"]
+        for file in generator["files"]:
+            self.assertTrue((FOLDER / file).exists(), file)
+        self.assertEqual([image["name"] for image in self.kustomization["images"]],
+                         [self.container["image"]])
+
+    def test_selectors_lead_to_the_pods(self):
+        labels = self.pod["metadata"]["labels"].items()
+        self.assertLessEqual(self.deployment["spec"]["selector"]["matchLabels"].items(), labels)
+        self.assertLessEqual(self.one("PodDisruptionBudget")["spec"]["selector"]["matchLabels"].items(), labels)
+        for service in self.services():
+            self.assertLessEqual(service["spec"]["selector"].items(), labels)
+        monitor = self.one("ServiceMonitor")["spec"]
+        watched, = [one for one in self.services() if monitor["selector"]["matchLabels"].items()
+                    <= one["metadata"]["labels"].items()]
+        self.assertIn(monitor["endpoints"][0]["port"], [port["name"] for port in watched["spec"]["ports"]])
+
+    def test_ports_lead_to_what_the_configuration_listens_on(self):
+        ports = {port["name"]: (port["containerPort"], port["protocol"]) for port in self.container["ports"]}
+        listening = {(int(self.config["server"]["admin"].split(":")[1]), "TCP")}
+        for place in self.config["dns"]["listen"]:
+            listening |= {(int(place.split(":")[1]), protocol) for protocol in ("TCP", "UDP")}
+        for listener in self.config["gateway"]["listener"]:
+            listening.add((listener.get("http", 80), "TCP"))
+            https = listener.get("https", 443)
+            listening |= {(https, "TCP"), (https, "UDP")} if https else set()
+        self.assertEqual(set(ports.values()), listening)
+        for service in self.services():
+            for port in service["spec"]["ports"]:
+                self.assertEqual(ports[port["targetPort"]][1], port["protocol"], service["metadata"]["name"])
+        for probe, path in (("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")):
+            self.assertEqual(self.container[probe]["httpGet"], {"path": path, "port": "admin"})
+
+    def test_the_addresses_are_in_the_pool_and_in_the_configuration(self):
+        block, = self.one("CiliumLoadBalancerIPPool")["spec"]["blocks"]
+        pool = [ipaddress.ip_address(block[end]) for end in ("start", "stop")]
+        given = {}
+        for service in self.services():
+            if service["spec"].get("type") != "LoadBalancer":
+                continue
+            address = service["metadata"]["annotations"]["lbipam.cilium.io/ips"]
+            self.assertTrue(pool[0] <= ipaddress.ip_address(address) <= pool[1], address)
+            for kind in ("CiliumLoadBalancerIPPool", "CiliumL2AnnouncementPolicy"):
+                self.assertLessEqual(self.one(kind)["spec"]["serviceSelector"]["matchLabels"].items(),
+                                     service["metadata"]["labels"].items())
+            given[service["metadata"]["name"]] = address
+        self.assertEqual(given, {"postern-internal": "192.168.10.50", "postern-external": "192.168.10.49"})
+        self.assertEqual(self.config["dns"]["override"][0]["address"], [given["postern-internal"]])
+
+    def test_a_pod_has_no_rights_and_writes_nowhere(self):
+        spec, context = self.pod["spec"], self.container["securityContext"]
+        self.assertTrue(spec["securityContext"]["runAsNonRoot"])
+        self.assertTrue(context["readOnlyRootFilesystem"])
+        self.assertEqual(context["capabilities"], {"drop": ["ALL"]})
+        self.assertFalse(context["allowPrivilegeEscalation"])
+        self.assertGreaterEqual(self.deployment["spec"]["replicas"], 2)
+        volumes = {volume["name"] for volume in spec["volumes"]}
+        self.assertEqual({mount["name"] for mount in self.container["volumeMounts"]}, volumes)
+
+    def test_the_configuration_passes_check(self):
+        with tempfile.TemporaryDirectory() as directory:
+            folder = pathlib.Path(directory)
+            text = (FOLDER / "postern.toml").read_text(encoding="utf-8").replace('"/tls/', f'"{directory}/')
+            for name, content in (("postern.toml", text),
+                                  ("home.arpa.zone", (FOLDER / "home.arpa.zone").read_text(encoding="utf-8")),
+                                  *zip(("tls.crt", "tls.key"), docs_test.certificate())):
+                (folder / name).write_text(content, encoding="utf-8")
+            status, out, err = run("check", "-c", folder / "postern.toml")
+        self.assertEqual(status, 0, out + err)
+        # The certificate is that of the test; in a cluster, probes and Prometheus need no token.
+        warnings = [line for line in (out + err).splitlines() if ": warning: " in line
+                    and "expires in 1 day" not in line and "admin_token_file" not in line]
+        self.assertEqual(warnings, [])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,381 @@
+"""The Debian package: built, looked at by lintian, and taken through its life on a copy of this system
+that is thrown away (overlayfs, a network of its own): install, serve, upgrade, remove, purge. Needs
+root, for the mounts."""
+
+import concurrent.futures
+import ctypes
+import functools
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import unittest
+
+from docs_test import blocks
+from lab import BINARY, SLOW, Case, Upstream, wait_until
+
+ROOT = pathlib.Path(__file__).parents[2]
+NEWNS, NEWNET, RECURSIVE, PRIVATE = 0x20000, 0x40000000, 0x4000, 0x40000
+CONFIG, ZONE = "etc/postern/postern.toml", "etc/postern/zones/home.arpa.zone"
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+RESOLVER = "192.168.77.53"
+UNIT = "lib/systemd/system/postern.service"
+PUBLIC = "www.example.com. 60 A 203.0.113.9\nnas.home.arpa. 60 A 203.0.113.10"
+
+# In place of systemd, which does not run here: says whether the service does, notes what it is told.
+SYSTEMCTL = """\
+#!/bin/sh
+echo "$0 $*" >>/root/told
+case "$*" in
+  *is-active*postern.service) test -e /root/active ;;
+  *is-active*) exit 3 ;;
+  *preset*) exec /bin/systemctl "$@" ;;
+esac
+"""
+
+
+TRY = """\
+cd "$1" && mount -t tmpfs tmpfs . && cd "$1" && mkdir up work root &&
+mount -t overlay overlay -o lowerdir=/,upperdir=$1/up,workdir=$1/work root && chroot root dpkg --version &&
+ip link set lo up && ip link add here type veth peer name there
+"""
+
+
+def why_not():
+    """Why there can be no copy of this system here; "" when there can."""
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(["unshare", "--mount", "--net", "--propagation", "private", "sh", "-c", TRY, "sh", folder],
+                              capture_output=True, text=True, check=False, timeout=60 * SLOW)
+    return "" if done.returncode == 0 else done.stderr.strip() or f"exit status {done.returncode}"
+
+
+def load_tests(loader, _tests, _pattern):
+    suite = loader.loadTestsFromTestCase(Package)
+    reason = why_not()
+    if reason:
+        print(f"PACKAGE TESTS DID NOT RUN but for lintian's: no copy of the system can be mounted here: {reason}")
+    else:
+        suite.addTests(loader.loadTestsFromTestCase(Life))
+    return suite
+
+
+def enter_namespaces():
+    """A mount and a network namespace for this process, with loopback up."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.unshare(NEWNS | NEWNET) == 0 and libc.mount(b"none", b"/", None, RECURSIVE | PRIVATE, None) == 0, \
+        os.strerror(ctypes.get_errno())
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+
+
+def resolver_elsewhere():
+    """A resolver on port 53 of another machine: in a network of its own, with a cable to ours."""
+    def plug_in():
+        assert ctypes.CDLL(None).unshare(NEWNET) == 0  # this thread, and those that it starts
+        call("ip", "link", "add", "there", "type", "veth", "peer", "name", "here", "netns", os.getpid())
+        call("ip", "address", "add", f"{RESOLVER}/24", "dev", "there")
+        call("ip", "link", "set", "there", "up")
+        return Upstream(PUBLIC, address=RESOLVER, port=53)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        resolver = pool.submit(plug_in).result()
+    call("ip", "address", "add", "192.168.77.1/24", "dev", "here")
+    call("ip", "link", "set", "here", "up")
+    return resolver
+
+
+def call(*words, **options):
+    done = subprocess.run([str(word) for word in words], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, check=False, timeout=240 * SLOW, **options)
+    assert done.returncode == 0, f"{' '.join(map(str, words))}\n{done.stdout}"
+    return done.stdout
+
+
+@functools.lru_cache
+def built():
+    """The content of the .deb, built once."""
+    with tempfile.TemporaryDirectory() as folder:
+        call("sh", ROOT / "packaging/deb/build.sh", folder, env=dict(os.environ, POSTERN_BINARY=BINARY))
+        package = next(pathlib.Path(folder).glob("postern_*.deb"))
+        return package.name, package.read_bytes()
+
+
+class Built(Case):
+    """The package and a newer one."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.work = pathlib.Path(tempfile.mkdtemp(prefix="postern-package-"))
+        cls.addClassCleanup(shutil.rmtree, cls.work, ignore_errors=True)
+        name, content = built()
+        cls.first = cls.work / name
+        cls.first.write_bytes(content)
+        cls.second = cls.newer(cls.first, "9.9", {CONFIG: "\n# a key that is new in 9.9\n"})
+
+    @classmethod
+    def newer(cls, package, version, changes):
+        """The same package with a higher version and lines added to files."""
+        tree = cls.work / version
+        call("dpkg-deb", "--raw-extract", package, tree)
+        control = tree / "DEBIAN/control"
+        control.write_text(re.sub(r"^Version: .*$", f"Version: {version}", control.read_text(), flags=re.M))
+        for name, text in changes.items():
+            with (tree / name).open("a") as file:
+                file.write(text)
+        target = cls.work / f"postern-{version}.deb"
+        call("dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "--build", tree, target)
+        return target
+
+
+class Package(Built):
+    def test_it_has_the_version_of_the_program(self):
+        version = call("dpkg-deb", "--field", self.first, "Version").strip()
+        self.assertEqual(call(BINARY, "--version").strip(), f"postern {version}")
+
+    def test_lintian_finds_nothing(self):
+        said = call("lintian", "--allow-root", "--fail-on", "error,warning", "--tag-display-limit", "0", self.first)
+        self.assertEqual([line for line in said.splitlines() if re.match("[EWX]:", line)], [])
+
+    def test_every_example_of_the_configuration_is_one(self):
+        text = (ROOT / "packaging/deb/postern.toml").read_text()
+        whole = re.sub(r"^#(?=[\w\[])", "", text, flags=re.M)
+        self.assertGreater(whole.count("\n[["), 5)
+        folder = self.work / "whole"
+        shutil.copytree(ROOT / "zones", folder / "zones")
+        (folder / "tls").mkdir()
+        call("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+             "-days", "30", "-subj", "/CN=x", "-addext", "subjectAltName=DNS:*.home.example",
+             "-keyout", folder / "tls/tls.key", "-out", folder / "tls/tls.crt")
+        (folder / "postern.toml").write_text(whole)
+        said = call(BINARY, "check", "-c", folder / "postern.toml")
+        self.assertIn("1 override, 1 zone, 1 forward, 1 listener, 1 route", said)
+
+
+class Life(Built):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        enter_namespaces()
+
+    def new_system(self):
+        """This system, with whatever happens to it kept in memory and forgotten at the end."""
+        base = pathlib.Path(tempfile.mkdtemp(dir=self.work))
+        for name in ("layer", "root"):
+            (base / name).mkdir(parents=True)
+        call("mount", "-t", "tmpfs", "tmpfs", base / "layer")
+        for name in ("up", "work"):
+            (base / "layer" / name).mkdir()
+        call("mount", "-t", "overlay", "overlay", "-o",
+             f"lowerdir=/,upperdir={base}/layer/up,workdir={base}/layer/work", base / "root")
+        self.root = base / "root"
+        for name in ("proc", "dev"):
+            call("mount", "--rbind", f"/{name}", self.root / name)
+        call("mount", "-t", "tmpfs", "tmpfs", self.root / "run")
+        self.addCleanup(call, "umount", "--lazy", base / "root", base / "layer")
+        for name in ("usr/sbin/policy-rc.d", CONFIG, "etc/dpkg/dpkg.cfg.d/docker"):
+            (self.root / name).unlink(missing_ok=True)
+        (self.root / "var/lib/man-db/auto-update").unlink(missing_ok=True)  # takes long
+        resolv = self.root / "etc/resolv.conf"
+        resolv.unlink(missing_ok=True)
+        resolv.write_text(f"nameserver {RESOLVER}\n")
+
+    def with_systemd(self):
+        """As if it ran: units are found by deb-systemd-invoke, and systemctl is ours."""
+        (self.root / "run/systemd/system").mkdir(parents=True)
+        (self.root / "root/told").touch()
+        for name in ("usr/local/bin/systemctl", "usr/local/bin/deb-systemd-invoke"):
+            path = self.root / name
+            path.write_text(SYSTEMCTL)
+            path.chmod(0o755)
+
+    def inside(self, *words):
+        return call("chroot", self.root, *words, env={"PATH": PATH, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"})
+
+    def dpkg(self, *words):
+        return self.inside("dpkg", "--force-confold", "--force-unsafe-io", *words)
+
+    def install(self, package):
+        shutil.copy(package, self.root / "root/postern.deb")
+        return self.dpkg("--install", "/root/postern.deb")
+
+    def told(self):
+        """What the service manager was told since the last time."""
+        path = self.root / "root/told"
+        lines = [line.split("/")[-1] for line in path.read_text().splitlines()]
+        path.write_text("")
+        return lines
+
+    def file(self, name):
+        return (self.root / name).read_text()
+
+    def serve(self):
+        """The service as its unit starts it: this command, as this user, with this capability."""
+        unit = self.file(UNIT)
+        value = lambda key: re.search(rf"^{key}=(.*)$", unit, re.M)[1]
+        cap = value("AmbientCapabilities").removeprefix("CAP_").lower()
+        server = subprocess.Popen(
+            ["chroot", self.root, "setpriv", f"--reuid={value('User')}", f"--regid={value('Group')}", "--init-groups",
+             f"--inh-caps=-all,+{cap}", f"--ambient-caps=-all,+{cap}", f"--bounding-set=-all,+{cap}", "--no-new-privs",
+             *value("ExecStart").split()], stderr=subprocess.PIPE, text=True)
+        self.addCleanup(server.stderr.close)
+        self.addCleanup(server.wait)
+        self.addCleanup(server.kill)
+        return server
+
+    def dig(self, name, *words):
+        return call("dig", "@127.0.0.1", "+tries=1", "+time=5", name, *words).strip()
+
+    def answers(self, server):
+        assert server.poll() is None, server.stderr.read()
+        done = subprocess.run(["dig", "@127.0.0.1", "+tries=1", "+time=1", "+short", "www.example.com"],
+                              capture_output=True, text=True, check=False)
+        return done.stdout.strip() == "203.0.113.9"
+
+    def stop(self, server):
+        server.terminate()
+        self.assertEqual(server.wait(20 * SLOW), 0, server.stderr.read())
+
+    def test_a_life_from_install_to_purge(self):
+        self.new_system()
+        with resolver_elsewhere():
+            self.install(self.first)
+            self.assert_installed()
+            server = self.serve()
+            wait_until("an answer", lambda: self.answers(server))
+            for protocol in ("+notcp", "+tcp"):
+                self.assertEqual(self.dig("www.example.com", "+short", protocol), "203.0.113.9")
+            self.stop(server)
+            self.edit()
+            self.install(self.second)
+            self.assert_edits_are_kept()
+            self.assertEqual(self.file(CONFIG + ".dpkg-dist").splitlines()[-1], "# a key that is new in 9.9")
+            server = self.serve()
+            wait_until("an answer", lambda: self.answers(server))
+            self.assertEqual(self.dig("nas.home.arpa", "+short"), "192.168.77.20")
+            self.stop(server)
+        self.dpkg("--remove", "postern")
+        self.assert_edits_are_kept()
+        self.assertFalse((self.root / "usr/bin/postern").exists())
+        self.dpkg("--purge", "postern")
+        for name in ("etc/postern", "var/lib/postern", "usr/share/doc/postern", UNIT):
+            self.assertFalse((self.root / name).exists(), name)
+
+    def assert_installed(self):
+        for name in (CONFIG, ZONE, UNIT, "usr/share/doc/postern/install.md", "usr/share/man/man1/postern.1.gz"):
+            self.assertTrue((self.root / name).exists(), name)
+        self.assertRegex(self.inside("getent", "passwd", "postern"), r"postern:x:\d+:\d+:[^:]*:/var/lib/postern:/usr/sbin/nologin")
+        self.assertEqual(self.inside("stat", "-c", "%U:%G %a", "/var/lib/postern", "/etc/postern/tls", "/" + CONFIG),
+                         "postern:postern 750\nroot:postern 750\nroot:root 644\n")
+        self.assertIn("0 warnings", self.inside("postern", "check"))
+
+    def edit(self):
+        """What a user does: a zone of his own, and a key beside it."""
+        config = self.root / CONFIG
+        text = re.sub(r'^#(?=\[\[dns.zone|name = "home.arpa|file = "zones)', "", config.read_text(), flags=re.M)
+        config.write_text(text)
+        zone = self.root / ZONE
+        zone.write_text(zone.read_text().replace("192.168.10.20", "192.168.77.20"))
+        (self.root / "etc/postern/tls/tls.key").write_text("secret")
+        self.edited = {name: self.file(name) for name in (CONFIG, ZONE, "etc/postern/tls/tls.key")}
+        self.assertIn("\n[[dns.zone]]", text)
+
+    def assert_edits_are_kept(self):
+        self.assertEqual({name: self.file(name) for name in self.edited}, self.edited)
+
+    def test_what_the_service_manager_is_told(self):
+        self.new_system()
+        self.with_systemd()
+        said = self.install(self.first)
+        # As when port 53 is another's: that is said, and the package is installed all the same.
+        self.assert_says(said, "it does not serve yet", "journalctl -u postern")
+        self.assertIn("deb-systemd-invoke start postern-dns.socket postern.service", self.told())
+        wants = "etc/systemd/system/{}.wants/{}"
+        for target, unit, there in (("multi-user.target", "postern.service", True),
+                                    ("sockets.target", "postern-dns.socket", True),
+                                    ("sockets.target", "postern-gateway.socket", False)):
+            self.assertEqual((self.root / wants.format(target, unit)).is_symlink(), there, unit)
+        (self.root / "root/active").touch()
+        self.install(self.second)
+        told = self.told()
+        self.assertIn("deb-systemd-invoke restart postern.service", told)
+        self.assertEqual([line for line in told if " stop " in line or ".socket" in line and "restart" in line], [])
+        self.upgrade_with_a_mistake()
+        self.dpkg("--purge", "postern")
+        told = self.told()
+        self.assertTrue(told[0].startswith("deb-systemd-invoke stop postern-gateway.socket"), told)
+        self.assertTrue(any("stop" in line and "postern.service" in line for line in told), told)
+
+    def upgrade_with_a_mistake(self):
+        """The service is left alone, and the mistake is named."""
+        with (self.root / CONFIG).open("a") as file:
+            file.write("\n[dns.cachee]\n")
+        said = self.install(self.newer(self.first, "9.10", {}))
+        self.assert_says(said, "did you mean", "The old version goes on serving", "systemctl restart postern")
+        self.assertEqual([line for line in self.told() if "restart" in line], [])
+
+    # The page.
+
+    def test_the_page_is_followed(self):
+        self.new_system()
+        self.with_systemd()
+        resolved = self.root / "run/systemd/resolve/resolv.conf"
+        resolved.parent.mkdir()
+        resolved.write_text(f"nameserver {RESOLVER}\n")
+        self.server = None
+        self.commands = []
+        with resolver_elsewhere():
+            for number, language, text in blocks(ROOT / "docs/install.md"):
+                self.commands.append(f"line {number}")
+                {"sh": self.follow, "ini": self.add_to_unit}[language](text)
+        self.assertIsNone(self.server)
+        self.assertGreater(len(self.commands), 15)
+
+    def follow(self, text):
+        for line in text.strip().splitlines():
+            self.commands.append(line)
+            if line == "sh packaging/deb/build.sh":
+                (self.root / "root/build-deb").mkdir()
+                shutil.copy(self.first, self.root / "root/build-deb")
+                continue
+            if line.startswith("apt-get"):
+                line = line.replace("apt-get", f"apt-get -o Dpkg::Options::=--force-confold -o DPkg::Path={PATH}")
+            printed = self.inside("sh", "-c", f"cd /root && {line}")
+            if line.startswith("dig"):
+                self.assertEqual(printed, "203.0.113.9\n")
+            for told in self.told():
+                self.obey(told.split())
+
+    def obey(self, words):
+        """What systemd would do with the service."""
+        verb, units = words[1], [word for word in words[2:] if not word.startswith("-")]
+        if verb not in ("start", "stop", "restart", "reload", "enable"):
+            return
+        for unit in units:
+            unit = unit if "." in unit else f"{unit}.service"
+            if words[0] == "systemctl" and unit != "systemd-resolved.service":
+                self.assertTrue((self.root / "lib/systemd/system" / unit).exists(), unit)
+            if unit != "postern.service" or verb == "enable":
+                continue
+            if verb == "reload":
+                self.server.send_signal(signal.SIGHUP)
+                self.assertIn("is served", next(line for line in self.server.stderr if "reload" in line and "reading" not in line))
+            if verb in ("stop", "restart") and self.server:
+                self.stop(self.server)
+                self.server = None
+                (self.root / "root/active").unlink()
+            if verb in ("start", "restart") and not self.server:
+                self.server = self.serve()
+                wait_until("an answer", lambda: self.answers(self.server))
+                (self.root / "root/active").touch()
+
+    def add_to_unit(self, text):
+        folder = self.root / "etc/systemd/system/postern-dns.socket.d"
+        folder.mkdir()
+        (folder / "override.conf").write_text(text)
+        said = self.inside("/usr/bin/systemd-analyze", "verify", "--man=no", "/lib/systemd/system/postern-dns.socket")
+        self.assertEqual(said, "")
+
+
+if __name__ == "__main__":
+    unittest.main()
