@@ -19,7 +19,9 @@ constexpr std::array<dns::RrType, kOtherType> kTypes{
 constexpr std::array<std::uint8_t, 258> make_type_slots() {
   std::array<std::uint8_t, 258> slots{};
   for (std::uint8_t& slot : slots) slot = kOtherType;
-  for (std::uint8_t i = 0; i < kTypes.size(); ++i) slots[static_cast<std::size_t>(kTypes[i])] = i;
+  for (std::size_t i = 0; i < kTypes.size(); ++i) {
+    slots[static_cast<std::size_t>(kTypes[i])] = static_cast<std::uint8_t>(i);
+  }
   return slots;
 }
 constexpr auto kTypeSlots = make_type_slots();
@@ -66,8 +68,10 @@ std::size_t QueryCounts::slot(std::string_view view) {
   const auto known = std::find_if(views_.begin(), views_.end(),
                                   [&](const ViewQueries& one) { return one.view == view; });
   if (known != views_.end()) return static_cast<std::size_t>(known - views_.begin());
-  if (views_.size() == kViewsMax) return slot("other");
-  views_.push_back({.view = std::string(views_.size() == kViewsMax - 1 ? "other" : view)});
+  // The last place is for all that come after.
+  if (views_.size() == kViewsMax) return kViewsMax - 1;
+  const bool is_last = views_.size() == kViewsMax - 1;
+  views_.emplace_back().view = is_last ? std::string_view("other") : view;
   return views_.size() - 1;
 }
 

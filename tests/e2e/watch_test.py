@@ -150,8 +150,8 @@ class Watched(Case):
             refused = [line for line in postern.log[mark:] if "reload_refused" in line]
             self.assertEqual(len(refused), 1, postern.log[mark:])
             metrics = postern.metrics()
-            self.assertEqual(metrics["postern_config_good"], 0)
-            self.assertEqual(metrics["postern_reloads_refused_total"], 1)
+            self.assertEqual(metrics["postern_config_last_reload_successful"], 0)
+            self.assertEqual(metrics['postern_config_reloads_total{result="refused"}'], 1)
             postern.put("10.0.0.3")
             self.wait_for(postern, "10.0.0.3")
 
