@@ -18,6 +18,7 @@
 
 #include "cli/admin_command_line.h"
 #include "cli/check.h"
+#include "cli/diff.h"
 #include "cli/doctor.h"
 #include "cli/explain.h"
 #include "cli/import.h"
@@ -94,6 +95,19 @@ void add_config_option(CLI::App* command, std::string* file) {
                   postern::server::kDefaultConfigFile));
 }
 
+CLI::App* add_diff_command(CLI::App& app, postern::cli::DiffOptions* options) {
+  auto* command = app.add_subcommand(
+      "diff",
+      "say what a configuration would change in what is served; exit status 0: nothing, 1: "
+      "something, 2: a file has errors");
+  options->before = postern::server::kDefaultConfigFile;
+  command->add_option("NEW", options->after, "the configuration that is to come")->required();
+  command->add_option("--against", options->before, "the configuration as it is")
+      ->capture_default_str();
+  command->add_flag("--json", options->json, "for programs");
+  return command;
+}
+
 CLI::App* add_import_command(CLI::App& app, postern::cli::ImportOptions* options) {
   auto* command = app.add_subcommand(
       "import", "print what another nameserver's configuration amounts to, as TOML");
@@ -143,6 +157,8 @@ int serve_command_line(int argc, char** argv) {
   doctor_command->add_option("--timeout", examined.timeout_s, "seconds to wait for each answer")
       ->check(CLI::Range(0.1, 60.0))
       ->capture_default_str();
+  postern::cli::DiffOptions compared;
+  auto* diff_command = add_diff_command(app, &compared);
   postern::cli::ImportOptions imported;
   auto* import_command = add_import_command(app, &imported);
   for (CLI::App* command : {run_command, check_command, explain_command, doctor_command}) {
@@ -161,6 +177,7 @@ int serve_command_line(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : kWrongUse;
   }
   if (const auto done = admin_commands.run()) return *done;
+  if (diff_command->parsed()) return postern::cli::diff(compared);
   if (import_command->parsed()) return postern::cli::import(imported);
   if (reference_command->parsed()) return postern::cli::print_reference(app, wanted);
   std::optional<Chosen> chosen = choose(file);

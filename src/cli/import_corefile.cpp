@@ -106,8 +106,8 @@ class Importer {
   static const std::span<const Plugin> plugins();
 
   template <class Line>
-  void note(const Line& line, std::string text) {
-    model_->note(line.place, std::move(text));
+  void note(const Line& line, const std::string& text) {
+    model_->note(line.place, text);
   }
   Result<void> read_block(const CorefileBlock& line);
   void note_duplicates(const CorefileBlock& line, const ServerKey& key);

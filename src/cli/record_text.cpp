@@ -87,7 +87,27 @@ std::string svcb_text(Bytes rdata) {
   return text;
 }
 
-// `rdata` has its names written out in full.
+std::string soa_text(Bytes rdata) {
+  std::size_t at = 0;
+  if (!dns::skip_name(rdata, &at)) return unknown_form(rdata);
+  const std::size_t second = at;
+  if (!dns::skip_name(rdata, &at) || rdata.size() < at + 20) return unknown_form(rdata);
+  std::string text = name_at(rdata, 0) + " " + name_at(rdata, second);
+  for (std::size_t i = 0; i < 20; i += 4) {
+    text += fmt::format(" {}", load_u32(rdata.data() + at + i));
+  }
+  return text;
+}
+
+std::string srv_text(Bytes rdata) {
+  if (rdata.size() < 7) return unknown_form(rdata);
+  const std::uint8_t* bytes = rdata.data();
+  return fmt::format("{} {} {} {}", load_u16(bytes), load_u16(bytes + 2), load_u16(bytes + 4),
+                     name_at(rdata, 6));
+}
+
+}  // namespace
+
 std::string rdata_text(dns::RrType type, Bytes rdata) {
   switch (type) {
     case dns::RrType::kA:
@@ -107,10 +127,16 @@ std::string rdata_text(dns::RrType type, Bytes rdata) {
     case dns::RrType::kHttps:
     case dns::RrType::kSvcb:
       return svcb_text(rdata);
+    case dns::RrType::kSoa:
+      return soa_text(rdata);
+    case dns::RrType::kSrv:
+      return srv_text(rdata);
     default:
       return unknown_form(rdata);
   }
 }
+
+namespace {
 
 /// Calls `visit(record, rdata)` for the answer section; rdata has its names written out.
 template <class Visit>

@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::uint64_t kKeptIdleMs = 180'000;
 constexpr std::uint64_t kStalledMs = 600'000;  // a response that the client does not take
+constexpr std::uint64_t kFirstRequestMs = 2'000;
 constexpr std::uint64_t kGoAwayMs = 1'000;     // between the two steps
 constexpr std::size_t kPumpBytes = 16U << 10;  // a chunk worth a system call of its own
 constexpr std::uint32_t kInternalError = 2;    // RFC 9113 section 7
@@ -110,6 +111,7 @@ class H2Session final : public Session, public http::h2::ServerEvents {
   std::vector<std::unique_ptr<H2Stream>> streams_;
   bool in_codec_ = false;
   std::uint64_t idle_since_ms_;
+  bool asked_ = false, leaves_after_first_ = false;
   std::uint64_t going_away_ms_ = 0;  // since when; 0: not
 };
 
@@ -252,6 +254,7 @@ http::h2::Settings H2Session::settings(const Connection& connection) {
 http::h2::ServerStream* H2Session::opened(std::int32_t id) {
   streams_.push_back(std::make_unique<H2Stream>(*this, id));
   streams_.back()->index = streams_.size() - 1;
+  asked_ = true;
   return streams_.back().get();
 }
 
@@ -271,6 +274,7 @@ void H2Session::received(Bytes chunk) {
   const bool good = codec_->receive(chunk, context().loop.now_ms());
   in_codec_ = false;
   pump_.schedule();
+  if (asked_ && leaves_after_first_) shut_down();
   if (good && !codec_->finished()) return;
   pump();
   if (good) {
@@ -312,9 +316,13 @@ void H2Session::leave_all(std::string_view why) {
   for (std::size_t i = streams_.size(); i > 0; --i) streams_[i - 1]->leave(why);
 }
 
+// Whoever has just connected has a request on the way, and would have to connect once more.
 void H2Session::shut_down() {
   if (going_away_ms_ != 0) return;
-  going_away_ms_ = context().loop.now_ms();
+  const std::uint64_t now_ms = context().loop.now_ms();
+  leaves_after_first_ = !asked_ && now_ms < idle_since_ms_ + kFirstRequestMs;
+  if (leaves_after_first_) return;
+  going_away_ms_ = now_ms;
   codec_->shut_down();
   pump_.schedule();
 }
@@ -329,6 +337,7 @@ void H2Session::check(std::uint64_t now_ms) {
     give_up();
     return;
   }
+  if (leaves_after_first_) shut_down();
   if (going_away_ms_ == 0) {
     if (streams_.empty() && now_ms >= idle_since_ms_ + kKeptIdleMs) {
       ++context().counts.idle_timeouts;

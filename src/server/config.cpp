@@ -80,6 +80,7 @@ class Loader {
     result.config.file = reader_.files().front();
     result.config.files = reader_.files();
     result.config.fingerprint = fingerprint_;
+    result.config.include_directories = std::move(include_directories_);
     return result;
   }
 
@@ -173,8 +174,9 @@ class Loader {
     if (name.find_first_of("*?[") == std::string::npos) return {whole.string()};
     std::vector<std::string> paths;
     std::error_code error;
-    for (const auto& entry :
-         fs::directory_iterator(whole.parent_path().empty() ? "." : whole.parent_path(), error)) {
+    const fs::path directory = whole.parent_path().empty() ? "." : whole.parent_path();
+    include_directories_.push_back(directory.string());
+    for (const auto& entry : fs::directory_iterator(directory, error)) {
       const std::string file = entry.path().filename();
       if (fnmatch(name.c_str(), file.c_str(), FNM_PERIOD) == 0) {
         paths.push_back((whole.parent_path() / file).string());
@@ -192,6 +194,7 @@ class Loader {
   Document document_;
   std::deque<Node> roots_;
   std::deque<Included> waiting_;  // to be read, in this order
+  std::vector<std::string> include_directories_;
   bool incomplete_ = false;
   std::uint64_t fingerprint_ = 0;
 };

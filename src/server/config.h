@@ -32,6 +32,7 @@ struct ServerSettings {
   std::string admin_token_file;   ///< "": none
   std::string admin_token;        ///< what stands in it
   std::string state_dir = "/var/lib/postern";
+  bool watch = true;  ///< the configuration is read again when it is edited, without SIGHUP
 };
 
 /// [dns.limits]; rebind_protection is in the policy.
@@ -51,8 +52,9 @@ struct CertificateSettings {
 };
 
 struct Config {
-  std::string file;                ///< as the user named it
-  std::vector<std::string> files;  ///< it and what it includes
+  std::string file;                              ///< as the user named it
+  std::vector<std::string> files;                ///< it and what it includes
+  std::vector<std::string> include_directories;  ///< in which a pattern may find more of them
   std::uint64_t fingerprint = 0;   ///< of their names and content, as read
   ServerSettings server;
   std::vector<Endpoint> listen;

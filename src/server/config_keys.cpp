@@ -55,13 +55,14 @@ Result<std::optional<Endpoint>> parse_admin(std::string_view text) {
           text));
 }
 
-constexpr std::array<Key<ServerSettings>, 6> kServerKeys{{
+constexpr std::array<Key<ServerSettings>, 7> kServerKeys{{
     {"workers", read_workers},
     {"user", read_user},
     {"log", table<&ServerSettings::log, kLogKeys>},
     {"admin", field<&ServerSettings::admin, parsed<parse_admin, std::optional<Endpoint>>>},
     {"admin_token_file", field<&ServerSettings::admin_token_file, read_text>},
     {"state_dir", field<&ServerSettings::state_dir, read_text>},
+    {"watch", field<&ServerSettings::watch, read_boolean>},
 }};
 
 // Addresses and networks

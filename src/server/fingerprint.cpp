@@ -2,6 +2,9 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
+#include <set>
+#include <system_error>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -29,10 +32,22 @@ std::uint64_t mix_bytes(std::uint64_t hash, Bytes bytes) {
   return mix(hash, rest);
 }
 
+// The names in it: which files a pattern finds there.
+std::uint64_t mix_directory(std::uint64_t hash, const std::string& path) {
+  std::set<std::string> names;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(path, error)) {
+    names.insert(entry.path().filename().string());
+  }
+  for (const std::string& name : names) hash = mix_bytes(hash, as_bytes(name));
+  return mix(hash, names.size());
+}
+
 std::uint64_t mix_file(std::uint64_t hash, const std::string& path) {
   const net::Fd fd = open_to_read(path);
   if (!fd) return mix(hash, static_cast<std::uint64_t>(errno));
   struct stat status {};
+  if (::fstat(fd.get(), &status) == 0 && S_ISDIR(status.st_mode)) return mix_directory(hash, path);
   if (::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) return mix(hash, status.st_mode);
   std::vector<std::uint8_t> buffer(kReadBytes);
   for (;;) {

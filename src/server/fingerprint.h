@@ -11,7 +11,8 @@
 
 namespace postern::server {
 
-/// Names and content of the files as a number; a file that cannot be read counts as its error.
+/// Names and content of the files as a number; a file that cannot be read counts as its error, a
+/// directory as the names in it.
 std::uint64_t content_fingerprint(const std::vector<std::string>& files);
 
 /// `hash` with a text mixed in: the same in every process.

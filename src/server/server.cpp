@@ -20,6 +20,7 @@
 #include "server/admin.h"
 #include "server/admin_site.h"
 #include "server/background.h"
+#include "server/change.h"
 #include "server/client_log.h"
 #include "server/listen.h"
 #include "server/metrics.h"
@@ -40,6 +41,7 @@ constexpr std::uint64_t kStopReportMs = 5000;
 constexpr std::uint64_t kDayMs = 86'400'000;
 constexpr std::chrono::milliseconds kLogFlush{1000};  // for the last lines, at the end
 
+constexpr WatchSettings kConfigWatch{.settle_ms = 300};
 // Certificate and key are two files, written one after the other; a pair is read when both are.
 constexpr WatchSettings kCertificateWatch{.look_again_ms = 5000, .settle_ms = 500};
 // By content, for file systems on which nothing else shows (the same time and size).
@@ -70,6 +72,8 @@ class Server final : public ApiHost {
         site_(loop_, *this, options.wording),
         mailbox_(loop_),
         background_(loop_),
+        config_watcher_(
+            loop_, [this] { want_change(); }, kConfigWatch),
         zone_watcher_(loop_, [this] { want_zones(); }),
         certificate_watcher_(
             loop_, [this] { want_certificates(); }, kCertificateWatch),
@@ -106,11 +110,14 @@ class Server final : public ApiHost {
   void log_start() const;
   std::string serving_text() const;
 
+  void want_change();
   void want_zones();
   void want_certificates();
   void look_at_certificates();
   void begin_next();
-  void finish_reload(SnapshotResult result);
+  void begin_reload();
+  void begin_zones();
+  void finish_reload(ChangeResult change);
   void finish_zones(ZoneRefresh refresh);
   void finish_certificates(CertificateRefresh refresh);
   Result<void> take_over(std::shared_ptr<const Snapshot> next);
@@ -139,7 +146,7 @@ class Server final : public ApiHost {
   AdminSite site_;
   net::Mailbox mailbox_;
   Background background_;
-  Watcher zone_watcher_, certificate_watcher_;
+  Watcher config_watcher_, zone_watcher_, certificate_watcher_;
   net::Timer certificate_look_;
   net::Timer retire_, stop_report_;
   ServiceManager manager_;
@@ -147,8 +154,9 @@ class Server final : public ApiHost {
   std::unique_ptr<AdminServer> admin_;
   std::uint64_t admin_refused_before_ = 0;  // of admin listeners that are gone
   std::vector<std::unique_ptr<Worker>> workers_;
-  bool reload_wanted_ = false, zones_wanted_ = false, certificates_wanted_ = false,
-       stopping_ = false;
+  RefusedChange refused_;
+  bool reload_wanted_ = false, change_wanted_ = false, zones_wanted_ = false,
+       certificates_wanted_ = false, stopping_ = false;
   std::uint64_t expiry_warned_ms_ = 0;
   std::size_t workers_running_ = 0;
   ServerState counted_;  // only the numbers that are counted here
@@ -267,8 +275,17 @@ void Server::want_reload() {
   begin_next();
 }
 
+// The configuration was edited, or what a change names that was refused.
+void Server::want_change() {
+  if (!config().server.watch) return;
+  change_wanted_ = true;
+  begin_next();
+}
+
+// An edit of zones may be part of one of the configuration, which is looked for first.
 void Server::want_zones() {
   zones_wanted_ = true;
+  change_wanted_ = change_wanted_ || config().server.watch;
   begin_next();
 }
 
@@ -289,20 +306,19 @@ void Server::begin_next() {
   if (background_.busy() || stopping_) return;
   if (reload_wanted_) {
     // A zone edit that is waiting goes on waiting: the reload may be refused.
-    reload_wanted_ = false;
-    site_.reload_begins();
-    log_info("reload", "reading {}", config_file_);
-    manager_.reloading();
-    background_.run([this, file = config_file_, current = snapshot_] {
-      auto result = std::make_shared<SnapshotResult>(load_snapshot(file, current.get()));
-      return [this, result] { finish_reload(std::move(*result)); };
+    reload_wanted_ = change_wanted_ = false;
+    begin_reload();
+  } else if (change_wanted_) {
+    change_wanted_ = false;
+    background_.run([this, current = snapshot_, refused = refused_] {
+      return [this, news = is_news(*current, refused)] {
+        reload_wanted_ = reload_wanted_ || news;
+        begin_next();
+      };
     });
   } else if (zones_wanted_) {
     zones_wanted_ = false;
-    background_.run([this, current = snapshot_, rejected = zone_rejections_] {
-      auto refresh = std::make_shared<ZoneRefresh>(refresh_zones(*current, rejected));
-      return [this, refresh] { finish_zones(std::move(*refresh)); };
-    });
+    begin_zones();
   } else if (certificates_wanted_) {
     certificates_wanted_ = false;
     background_.run([this, current = snapshot_, rejected = certificate_rejections_] {
@@ -312,12 +328,33 @@ void Server::begin_next() {
   }
 }
 
-void Server::finish_reload(SnapshotResult result) {
+void Server::begin_reload() {
+  site_.reload_begins();
+  log_info("reload", "reading {}", config_file_);
+  manager_.reloading();
+  background_.run([this, file = config_file_, current = snapshot_] {
+    auto change = std::make_shared<ChangeResult>(load_change(file, *current));
+    return [this, change] { finish_reload(std::move(*change)); };
+  });
+}
+
+// Zones of a change that was refused wait for what was wrong with it.
+void Server::begin_zones() {
+  if (refused_.any() && config().server.watch) return begin_next();
+  background_.run([this, current = snapshot_, rejected = zone_rejections_] {
+    auto refresh = std::make_shared<ZoneRefresh>(refresh_zones(*current, rejected));
+    return [this, refresh] { finish_zones(std::move(*refresh)); };
+  });
+}
+
+void Server::finish_reload(ChangeResult change) {
+  SnapshotResult& result = change.read;
   log_problems(result.snapshot == nullptr ? "config_rejected" : "config", result.problems);
   Result<void> taken = result.snapshot == nullptr
                            ? fail(Code::kInvalid, counted(result.error_count, "error"))
                            : take_over(std::move(result.snapshot));
   counted_.last_reload_good = taken.has_value();
+  refused_ = std::move(change.refused);
   if (taken) {
     ++counted_.reloads;
     counted_.last_reload_good_s = static_cast<std::uint64_t>(std::time(nullptr));
@@ -331,6 +368,7 @@ void Server::finish_reload(SnapshotResult result) {
               taken.error().detail);
     manager_.ready(fmt::format("{} was edited and refused ({}); as it was, it goes on being served",
                                config_file_, taken.error().detail));
+    watch_files();
   }
   site_.reload_ended(taken.has_value(), taken ? "" : taken.error().detail,
                      std::move(result.problems));
@@ -391,6 +429,10 @@ void Server::finish_zones(ZoneRefresh refresh) {
               rejected.zone, counted(rejected.error_count, "error"),
               snapshot_->zones[rejected.index].zone->serial());
     zone_rejections_.push_back(std::move(rejected));
+  }
+  for (const std::size_t index : refresh.held) {
+    log_warning("zone_held", "{}: its edit waits until the zones rejected above are mended",
+                config().policy.zones[index].name.text());
   }
   if (refresh.snapshot != nullptr) {
     retired_.push_back(std::exchange(snapshot_, std::move(refresh.snapshot)));
@@ -454,6 +496,9 @@ void Server::watch_files() {
     files.insert(files.end(), rejected.files.begin(), rejected.files.end());
   }
   zone_watcher_.watch(files);
+  std::vector<std::string> changing = config_files_of(config());
+  changing.insert(changing.end(), refused_.files.begin(), refused_.files.end());
+  config_watcher_.watch(changing);
   std::vector<std::string> pairs;
   for (const CertificateSettings& settings : config().certificates) {
     pairs.push_back(settings.cert);

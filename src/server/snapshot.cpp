@@ -127,22 +127,64 @@ std::vector<LoadedZone> read_zones(const Config& config, const Snapshot* previou
   return zones;
 }
 
+struct ConfigRead {
+  ConfigResult result;
+  std::uint64_t fingerprint = 0;
+};
+
+// The fingerprint is of the files before they were read, so that an edit in between shows.
+ConfigRead read_config(const std::string& path, const Snapshot* previous,
+                       const ConfigSurroundings& surroundings) {
+  ConfigRead read;
+  const auto known =
+      previous == nullptr ? std::vector<std::string>() : config_files_of(previous->config);
+  read.fingerprint = content_fingerprint(known);
+  read.result = load_config(path, surroundings);
+  const auto files = config_files_of(read.result.config);
+  if (files == known) return read;
+  read.fingerprint = content_fingerprint(files);
+  if (previous == nullptr) return read;
+  read.result = load_config(path, surroundings);
+  if (config_files_of(read.result.config) != files) read.fingerprint = 0;
+  return read;
+}
+
+std::vector<std::string> all_files(const Snapshot& snapshot) {
+  std::vector<std::string> files = config_files_of(snapshot.config);
+  for (const LoadedZone& zone : snapshot.zones) {
+    files.insert(files.end(), zone.files.begin(), zone.files.end());
+  }
+  for (const CertificateSettings& pair : snapshot.config.certificates) {
+    files.push_back(pair.cert);
+    files.push_back(pair.key);
+  }
+  return files;
+}
+
 }  // namespace
+
+std::vector<std::string> config_files_of(const Config& config) {
+  std::vector<std::string> files = config.files;
+  files.insert(files.end(), config.include_directories.begin(), config.include_directories.end());
+  return files;
+}
 
 SnapshotResult load_snapshot(const std::string& path, const Snapshot* previous,
                              const ConfigSurroundings& surroundings) {
   const Snapshot nothing;
   const Snapshot& before = previous == nullptr ? nothing : *previous;
   SnapshotResult result;
-  ConfigResult read = load_config(path, surroundings);
-  take_problems(std::move(read.problems), read.error_count, &result);
+  ConfigRead read = read_config(path, previous, surroundings);
+  take_problems(std::move(read.result.problems), read.result.error_count, &result);
   Snapshot next;
-  next.config = std::move(read.config);
+  next.config = std::move(read.result.config);
+  next.config_fingerprint = read.fingerprint;
   next.zones = read_zones(next.config, previous, &result);
   CertificatesRead pairs = read_certificates(
       next.config.certificates, before.config.certificates,
       before.gateway == nullptr ? std::vector<LoadedCertificate>() : before.gateway->certificates);
   take_problems(std::move(pairs.problems), pairs.error_count, &result);
+  result.files = all_files(next);
   if (result.error_count != 0) return result;
   GatewayRead gateway =
       make_gateway_part(next.config, std::move(pairs.certificates), before.gateway.get());
@@ -157,6 +199,7 @@ SnapshotResult load_snapshot(const std::string& path, const Snapshot* previous,
 ZoneRefresh refresh_zones(const Snapshot& current, const std::vector<ZoneRejection>& rejected) {
   ZoneRefresh refresh;
   std::vector<LoadedZone> zones = current.zones;
+  bool broken = false;
   for (std::size_t i = 0; i < zones.size(); ++i) {
     const dns::ZoneSettings& settings = current.config.policy.zones[i];
     const auto before = std::find_if(rejected.begin(), rejected.end(),
@@ -166,6 +209,7 @@ ZoneRefresh refresh_zones(const Snapshot& current, const std::vector<ZoneRejecti
       continue;
     }
     if (before != rejected.end() && content_fingerprint(before->files) == before->fingerprint) {
+      broken = true;
       continue;
     }
     ZoneOutcome outcome = read_zone(settings, zones[i].files);
@@ -178,6 +222,8 @@ ZoneRefresh refresh_zones(const Snapshot& current, const std::vector<ZoneRejecti
     zones[i] = std::move(outcome.loaded);
     refresh.reloaded.push_back(i);
   }
+  broken = broken || !refresh.rejected.empty();
+  if (broken && current.config.server.watch) refresh.held = std::exchange(refresh.reloaded, {});
   if (refresh.reloaded.empty()) return refresh;
   Snapshot next = current;
   next.zones = std::move(zones);

@@ -26,7 +26,8 @@ struct LoadedZone {
 
 struct Snapshot {
   Config config;
-  std::vector<LoadedZone> zones;  ///< by index of config.policy.zones
+  std::uint64_t config_fingerprint = 0;  ///< of config_files_of(config) as read; 0: not known
+  std::vector<LoadedZone> zones;         ///< by index of config.policy.zones
   std::shared_ptr<const nameserver::ResolverSnapshot> resolver;
   std::shared_ptr<const GatewayPart> gateway;
 
@@ -37,7 +38,12 @@ struct SnapshotResult {
   std::shared_ptr<const Snapshot> snapshot;  ///< nullptr when there is an error
   std::vector<ConfigProblem> problems;       ///< of the configuration, zones, certificates
   std::size_t error_count = 0;
+  std::vector<std::string> files;  ///< all that were read or looked for, also with an error
 };
+
+/// The files of the configuration and the directories that it includes from, for
+/// content_fingerprint() and for watching.
+std::vector<std::string> config_files_of(const Config& config);
 
 /// Reads the configuration, all zones and certificates. What did not change since `previous` is
 /// taken from there. Any thread; takes as long as the zones take.
@@ -59,10 +65,12 @@ struct ZoneRefresh {
   std::vector<std::size_t> reloaded;         ///< indexes of zones that are new in it
   std::vector<ZoneRejection> rejected;       ///< refused now for the first time
   std::vector<std::size_t> mended;           ///< rejected before, now as served again
+  std::vector<std::size_t> held;             ///< good, and waiting for those that are rejected
 };
 
 /// Reads again the zones whose content is neither what `current` serves nor what was rejected
-/// before. A zone with an error stays as it is. Any thread.
+/// before. A zone with an error stays as it is, and with server.watch all others as well: they may
+/// be one change. Any thread.
 ZoneRefresh refresh_zones(const Snapshot& current, const std::vector<ZoneRejection>& rejected);
 
 struct CertificateRefresh {

@@ -129,6 +129,10 @@ class Built(Case):
 
 
 class Package(Built):
+    def test_it_has_the_version_of_the_program(self):
+        version = call("dpkg-deb", "--field", self.first, "Version").strip()
+        self.assertEqual(call(BINARY, "--version").strip(), f"postern {version}")
+
     def test_lintian_finds_nothing(self):
         said = call("lintian", "--allow-root", "--fail-on", "error,warning", "--tag-display-limit", "0", self.first)
         self.assertEqual([line for line in said.splitlines() if re.match("[EWX]:", line)], [])

@@ -297,6 +297,22 @@ class Gateway(SocketCase):
             self.assertEqual(askers.bad, [])
             self.assertGreater(askers.good, 90)
 
+    def test_h2load_loses_no_request(self):
+        """One on each connection: on a second, HTTP itself lets a server close before it comes."""
+        with self.gateway() as postern:
+            def load(*options):
+                said = subprocess.run(
+                    ["h2load", *options, "-c", "20", "-n", "20", "--connect-to",
+                     f"127.0.0.1:{postern.https}", "https://app.vanillax.me/"],
+                    capture_output=True, text=True, check=True, timeout=60 * SLOW).stdout
+                assert "20 started, 20 done, 20 succeeded, 0 failed" in said, said
+            with Askers(lambda: load("--h1"), load) as askers:
+                for _ in range(3):
+                    mark = askers.good
+                    wait_until("runs", lambda mark=mark: askers.good > mark + 5)
+                    postern.restart()
+            self.assertEqual(askers.bad, [])
+
     def test_while_a_download_ends_others_are_served(self):
         with SlowBackend() as slow, self.gateway(f"""
             [[gateway.route]]

@@ -1,0 +1,23 @@
+// All that a snapshot serves as lines of text, stable from run to run: what `postern diff`
+// compares. Cold path.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "server/snapshot.h"
+
+namespace postern::cli {
+
+/// One thing that is served. Lines are equal when they answer alike, wherever they stand in a file.
+struct ServedLine {
+  std::string kind;  ///< listen, view, override, zone, record, forward, certificate, ...
+  std::string text;
+
+  friend auto operator<=>(const ServedLine&, const ServedLine&) = default;
+};
+
+/// Sorted. `record` lines are of zones, one for each record.
+std::vector<ServedLine> served_lines(const server::Snapshot& snapshot);
+
+}  // namespace postern::cli

@@ -1,0 +1,244 @@
+"""Edits are taken up without a signal, as one change, all or nothing: as Kubernetes and git-sync
+swap them, half written, broken, and many under load."""
+
+import os
+import shutil
+import threading
+import time
+import unittest
+
+from lab import Case, Postern, wait_until
+
+ZONE = """\
+$TTL 60
+@ IN SOA ns admin {serial} 3600 600 86400 60
+  IN NS ns
+ns IN A 192.168.10.2
+nas IN A {address}
+"""
+
+
+def config(address, zones=("home.arpa",), more=""):
+    text = f"""
+[[dns.override]]
+names = ["llama.vanillax.me"]
+address = ["{address}"]
+"""
+    for zone in zones:
+        text += f'\n[[dns.zone]]\nname = "{zone}"\nfile = "{zone}.zone"\n'
+    return text + more
+
+
+class Mounted(Postern):
+    """The configuration is in a directory `mount`, in which a tool swaps all files at once."""
+
+    def __init__(self, **parts):
+        super().__init__(**parts)
+        self.mount = self.directory / "mount"
+        self.mount.mkdir()
+        self.real_config = self.config_path
+
+    def state(self, name, address, zones=("home.arpa",), more="", zone_text=ZONE):
+        """A directory with one state of all files."""
+        state = self.mount / name
+        state.mkdir()
+        self.config_path = state / "postern.toml"
+        super().configure(config=config(address, zones, more))
+        for zone in zones:
+            (state / f"{zone}.zone").write_text(zone_text.format(serial=1, address=address))
+        return state
+
+
+class ConfigMap(Mounted):
+    """As Kubernetes mounts it: postern.toml → ..data/postern.toml, ..data → ..STATE."""
+
+    def put(self, *arguments, **options):
+        state = self.state("..v" + str(len(list(self.mount.iterdir()))), *arguments, **options)
+        os.symlink(state.name, self.mount / "..data_tmp")
+        os.rename(self.mount / "..data_tmp", self.mount / "..data")
+        for file in state.iterdir():
+            link = self.mount / file.name
+            if not link.is_symlink():
+                os.symlink(f"..data/{file.name}", link)
+        self.config_path = self.mount / "postern.toml"
+
+    def configure(self, **parts):
+        pass
+
+
+class GitSync(Mounted):
+    """As git-sync does it: current → .worktrees/COMMIT, the old worktree removed afterwards."""
+
+    def put(self, *arguments, **options):
+        current = self.mount / "current"
+        old = current.resolve() if current.is_symlink() else None
+        state = self.state(f"commit{time.monotonic_ns()}", *arguments, **options)
+        os.symlink(state.name, self.mount / "tmp")
+        os.rename(self.mount / "tmp", current)
+        if old is not None:
+            shutil.rmtree(old)
+        self.config_path = current / "postern.toml"
+
+    def configure(self, **parts):
+        pass
+
+
+class Load:
+    """Asks without a pause until it is told to stop; every question gets an answer."""
+
+    def __init__(self, postern, name):
+        self.answers = []
+        self.lost = []
+        self.stop = False
+        self.thread = threading.Thread(target=self.ask, args=(postern, name))
+
+    def ask(self, postern, name):
+        while not self.stop:
+            try:
+                self.answers.append(tuple(postern.answer(name)))
+            except Exception as error:  # noqa: BLE001 - whatever it is, it was lost
+                self.lost.append(repr(error))
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *error):
+        self.stop = True
+        self.thread.join()
+
+
+class Watched(Case):
+    def answers(self, postern):
+        return postern.answer("llama.vanillax.me"), postern.answer("nas.home.arpa")
+
+    def wait_for(self, postern, address):
+        wait_until(address, lambda: self.answers(postern) == ([address], [address]))
+
+    def swaps(self, kind):
+        postern = kind()
+        postern.put("10.0.0.1")
+        with postern:
+            self.wait_for(postern, "10.0.0.1")
+            with Load(postern, "llama.vanillax.me") as load:
+                for i in range(2, 5):
+                    mark = len(postern.log)
+                    postern.put(f"10.0.0.{i}")
+                    postern.wait_log("reloaded.*is served", mark)
+                    self.assertEqual(self.answers(postern), ([f"10.0.0.{i}"], [f"10.0.0.{i}"]))
+                    # The zone came with the configuration, not by itself.
+                    self.assertFalse([line for line in postern.log[mark:] if "zone_reloaded" in line])
+            self.assertEqual(load.lost, [])
+            self.assertEqual(set(load.answers), {(f"10.0.0.{i}",) for i in range(1, 5)})
+
+    def test_a_config_map_that_is_swapped_is_one_change(self):
+        self.swaps(ConfigMap)
+
+    def test_a_worktree_that_git_sync_swaps_is_one_change(self):
+        self.swaps(GitSync)
+
+    def test_a_broken_change_changes_nothing_until_it_is_mended(self):
+        postern = ConfigMap()
+        postern.put("10.0.0.1")
+        with postern:
+            mark = len(postern.log)
+            postern.put("10.0.0.2", more="\n[dns.cahce]\n")  # the zone in it is good
+            postern.wait_log("did you mean 'cache'", mark)
+            postern.wait_log("reload_refused", mark)
+            time.sleep(1.2)  # whatever comes later has come
+            self.assertEqual(self.answers(postern), (["10.0.0.1"], ["10.0.0.1"]))
+            refused = [line for line in postern.log[mark:] if "reload_refused" in line]
+            self.assertEqual(len(refused), 1, postern.log[mark:])
+            metrics = postern.metrics()
+            self.assertEqual(metrics["postern_config_good"], 0)
+            self.assertEqual(metrics["postern_reloads_refused_total"], 1)
+            postern.put("10.0.0.3")
+            self.wait_for(postern, "10.0.0.3")
+
+    def test_a_broken_zone_holds_back_the_configuration_too(self):
+        postern = GitSync()
+        postern.put("10.0.0.1")
+        with postern:
+            mark = len(postern.log)
+            postern.put("10.0.0.2", zone_text=ZONE + "bad IN A 10.0.0\n")
+            postern.wait_log(r"home\.arpa\.zone:6:\d+: ", mark)
+            postern.wait_log("reload_refused", mark)
+            self.assertEqual(self.answers(postern), (["10.0.0.1"], ["10.0.0.1"]))
+            # Mended in place: only the zone, the configuration comes with it.
+            path = postern.mount / "current/home.arpa.zone"
+            path.write_text(ZONE.format(serial=1, address="10.0.0.2"))
+            self.wait_for(postern, "10.0.0.2")
+
+    def test_of_two_zones_in_a_change_one_is_broken(self):
+        zones = ("home.arpa", "lan.example")
+        postern = ConfigMap()
+        postern.put("10.0.0.1", zones)
+        with postern:
+            mark = len(postern.log)
+            directory = (postern.mount / "..data").resolve()
+            (directory / "lan.example.zone").write_text("nonsense\n")
+            (directory / "home.arpa.zone").write_text(ZONE.format(serial=1, address="10.0.0.2"))
+            postern.wait_log("zone_rejected", mark)
+            postern.wait_log("zone_held.*home.arpa", mark)
+            self.assertEqual(postern.answer("nas.home.arpa"), ["10.0.0.1"])
+            (directory / "lan.example.zone").write_text(ZONE.format(serial=1, address="10.0.0.2"))
+            wait_until("both", lambda: postern.answer("nas.home.arpa") == ["10.0.0.2"]
+                       and postern.answer("nas.lan.example") == ["10.0.0.2"])
+
+    def test_a_file_that_is_written_slowly_is_read_when_it_is_whole(self):
+        postern = ConfigMap()
+        postern.put("10.0.0.1")
+        with postern:
+            mark = len(postern.log)
+            path = (postern.mount / "..data").resolve() / "postern.toml"
+            text = path.read_text().replace("10.0.0.1", "10.0.0.2")
+            (path.parent / "home.arpa.zone").write_text(ZONE.format(serial=2, address="10.0.0.2"))
+            with open(path, "w", encoding="utf-8") as file:
+                for i in range(0, len(text), len(text) // 8):
+                    file.write(text[i:i + len(text) // 8])
+                    file.flush()
+                    time.sleep(0.1)
+            self.wait_for(postern, "10.0.0.2")
+            self.assertFalse([line for line in postern.log[mark:] if "refused" in line],
+                             postern.log[mark:])
+
+    def test_files_that_come_into_an_included_directory(self):
+        postern = Postern(files={"conf.d/10.toml": config("10.0.0.1", ())})
+        postern.whole = (f'include = ["conf.d/*.toml"]\n[server]\nadmin = ""\nworkers = 1\n'
+                         f'[dns]\nlisten = ["127.0.0.1:{postern.port}"]\n'
+                         '[[dns.forward]]\nname = "."\nupstreams = ["udp://127.0.0.1:9"]\n')
+        new = config("10.0.0.9", ()).replace("llama", "new")
+        with postern:
+            mark = len(postern.log)
+            postern.write("conf.d/20.toml", "[[dns.overide]]\n")
+            postern.wait_log("reload_refused", mark)
+            postern.write("conf.d/20.toml", new)  # the name is not new, the directory is as it was
+            wait_until("the new name", lambda: postern.answer("new.vanillax.me") == ["10.0.0.9"])
+            os.unlink(postern.directory / "conf.d/20.toml")
+            wait_until("it to go", lambda: postern.answer("new.vanillax.me") == [])
+
+    def test_rapid_changes_under_load_end_in_the_last_one(self):
+        postern = ConfigMap()
+        postern.put("10.0.0.1")
+        with postern:
+            with Load(postern, "nas.home.arpa") as load:
+                for i in range(2, 42):
+                    postern.put(f"10.0.0.{i}", more="nonsense" if i % 3 == 0 else "")
+                    time.sleep(0.03)
+                self.wait_for(postern, "10.0.0.41")
+            self.assertEqual(load.lost, [])
+            self.assertGreater(len(load.answers), 50)
+            self.assertNotIn((), load.answers)
+
+    def test_with_watch_off_the_configuration_waits_for_the_signal(self):
+        postern = Postern(config=config("10.0.0.1", ()), server="watch = false\n")
+        with postern:
+            postern.configure(config=config("10.0.0.2", ()))
+            time.sleep(1.0)
+            self.assertEqual(postern.answer("llama.vanillax.me"), ["10.0.0.1"])
+            postern.reload()
+            wait_until("it", lambda: postern.answer("llama.vanillax.me") == ["10.0.0.2"])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,76 @@
+#include "server/drift.h"
+
+#include <doctest/doctest.h>
+
+#include "certificate_files.h"
+#include "folder.h"
+#include "server/change.h"
+
+namespace postern::server {
+namespace {
+
+using test::Folder;
+
+constexpr std::string_view kZone =
+    "$TTL 60\n@ IN SOA ns admin 1 3600 600 86400 60\n  IN NS ns\nns IN A 192.0.2.1\n";
+constexpr std::string_view kConfig =
+    "include = [\"conf.d/*.toml\"]\n[dns]\nlisten = [\"127.0.0.1:5353\"]\n[[dns.forward]]\n"
+    "name = \".\"\nupstreams = [\"udp://192.0.2.53\"]\n[[dns.zone]]\nname = \"a.example\"\n"
+    "file = \"a.zone\"\n";
+
+struct Served {
+  Served() {
+    folder.write("conf.d/1.toml", "");
+    folder.write("a.zone", kZone);
+    config = folder.write("postern.toml", kConfig);
+    snapshot = load_snapshot(config, nullptr).snapshot;
+    REQUIRE(snapshot != nullptr);
+  }
+
+  Folder folder;
+  std::string config;
+  std::shared_ptr<const Snapshot> snapshot;
+};
+
+}  // namespace
+
+TEST_CASE("what was just read has not drifted") {
+  const Served served;
+  CHECK_FALSE(drift_of(*served.snapshot).any());
+  CHECK(drift_text(drift_of(*served.snapshot)) == "none");
+  CHECK_FALSE(is_news(*served.snapshot, {}));
+}
+
+TEST_CASE("an edit of the configuration, of what it includes, and of a zone is told apart") {
+  Served served;
+  served.folder.write("a.zone", std::string(kZone) + "x IN A 192.0.2.2\n");
+  CHECK(drift_text(drift_of(*served.snapshot)) == "zone a.example.");
+  CHECK_FALSE(is_news(*served.snapshot, {}));  // the zone's own watch sees to it
+  served.folder.write("a.zone", kZone);
+  served.folder.write("conf.d/1.toml", "# a comment\n");
+  CHECK(drift_text(drift_of(*served.snapshot)) == "configuration");
+  served.folder.write("conf.d/1.toml", "");
+  CHECK_FALSE(drift_of(*served.snapshot).any());
+  served.folder.write("conf.d/2.toml", "");  // a file that the pattern finds now
+  CHECK(drift_of(*served.snapshot).config);
+  CHECK(is_news(*served.snapshot, {}));
+}
+
+TEST_CASE("a change that was refused is no news until one of its files is another") {
+  Served served;
+  served.folder.write("b.zone", "nonsense\n");
+  served.folder.write("conf.d/1.toml",
+                      "[[dns.zone]]\nname = \"b.example\"\nfile = \"../b.zone\"\n");
+  const ChangeResult change = load_change(served.config, *served.snapshot);
+  REQUIRE(change.read.snapshot == nullptr);
+  REQUIRE(change.refused.any());
+  CHECK_FALSE(is_news(*served.snapshot, change.refused));
+  served.folder.write("b.zone", kZone);
+  CHECK(is_news(*served.snapshot, change.refused));
+  const ChangeResult mended = load_change(served.config, *served.snapshot);
+  REQUIRE(mended.read.snapshot != nullptr);
+  CHECK_FALSE(mended.refused.any());
+  CHECK_FALSE(drift_of(*mended.read.snapshot).any());
+}
+
+}  // namespace postern::server
