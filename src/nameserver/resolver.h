@@ -16,8 +16,8 @@
 #include "dns/policy.h"
 #include "nameserver/forwarder.h"
 #include "nameserver/query_counts.h"
-#include "nameserver/svcb_note.h"
 #include "nameserver/query_watch.h"
+#include "nameserver/svcb_note.h"
 #include "nameserver/transport.h"
 #include "net/loop.h"
 
