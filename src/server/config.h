@@ -55,7 +55,7 @@ struct Config {
   std::string file;                              ///< as the user named it
   std::vector<std::string> files;                ///< it and what it includes
   std::vector<std::string> include_directories;  ///< in which a pattern may find more of them
-  std::uint64_t fingerprint = 0;   ///< of their names and content, as read
+  std::uint64_t fingerprint = 0;                 ///< of their names and content, as read
   ServerSettings server;
   std::vector<Endpoint> listen;
   dns::PolicySettings policy;
