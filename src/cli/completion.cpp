@@ -39,6 +39,7 @@ std::vector<CommandFacts> by_first_word(const std::vector<CommandFacts>& command
 
 std::vector<std::string> names_of(const std::vector<CommandFacts>& commands) {
   std::vector<std::string> names;
+  names.reserve(commands.size());
   for (const CommandFacts& command : commands) names.push_back(command.name);
   return names;
 }

@@ -28,7 +28,7 @@ struct QuicShared {
   QuicLimits limits;
   QuicCounts counts;
   ClientNotes* notes = nullptr;  ///< who is told which clients still try
-  StrayClients clients{};  ///< that were refused
+  StrayClients clients{};        ///< that were refused
 };
 
 class QuicRejecter final : public net::UdpReader {

@@ -34,6 +34,7 @@ constexpr auto kMeanings = std::to_array<Meaning>({
     {"server.admin_token_file", "none",
      "A file with the word that others than this machine need for the status page and the API."},
     {"server.state_dir", "", "A directory for what outlives a restart."},
+    {"server.watch", "", "The configuration is read again when it is edited, without SIGHUP."},
     {"dns", "", "The nameserver."},
     {"dns.listen", "", "Where queries are taken, by UDP and TCP."},
     {"dns.allow", "", "Who may ask; all others get REFUSED."},
