@@ -91,6 +91,7 @@ CertificatesRead read_certificates(const std::vector<CertificateSettings>& setti
     if (const auto* unchanged = find_unchanged(one, settings_before, before)) {
       loaded = *unchanged;
     } else if (!one.cert.empty() && !one.key.empty()) {  // else reported as a missing key
+      loaded.fingerprint = content_fingerprint(files_of(one));
       auto pair = read_pair(one);
       if (pair) {
         loaded = std::move(*pair);

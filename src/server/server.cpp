@@ -121,7 +121,7 @@ class Server final : public ApiHost {
   void begin_next();
   void begin_reload();
   void begin_zones();
-  void finish_reload(ChangeResult change);
+  void finish_reload(SnapshotResult result);
   void finish_zones(ZoneRefresh refresh);
   void finish_certificates(CertificateRefresh refresh);
   Result<void> take_over(std::shared_ptr<const Snapshot> next);
@@ -342,28 +342,27 @@ void Server::begin_reload() {
   log_info("reload", "reading {}", config_file_);
   manager_.reloading();
   background_.run([this, file = config_file_, current = snapshot_] {
-    auto change = std::make_shared<ChangeResult>(load_change(file, *current));
-    return [this, change] { finish_reload(std::move(*change)); };
+    auto result = std::make_shared<SnapshotResult>(load_snapshot(file, current.get()));
+    return [this, result] { finish_reload(std::move(*result)); };
   });
 }
 
 // Zones of a change that was refused wait for what was wrong with it.
 void Server::begin_zones() {
-  if (refused_.any() && config().server.watch) return begin_next();
+  if (!refused_.empty() && config().server.watch) return begin_next();
   background_.run([this, current = snapshot_, rejected = zone_rejections_] {
     auto refresh = std::make_shared<ZoneRefresh>(refresh_zones(*current, rejected));
     return [this, refresh] { finish_zones(std::move(*refresh)); };
   });
 }
 
-void Server::finish_reload(ChangeResult change) {
-  SnapshotResult& result = change.read;
+void Server::finish_reload(SnapshotResult result) {
   log_problems(result.snapshot == nullptr ? "config_rejected" : "config", result.problems);
   Result<void> taken = result.snapshot == nullptr
                            ? fail(Code::kInvalid, counted(result.error_count, "error"))
                            : take_over(std::move(result.snapshot));
   counted_.last_reload_good = taken.has_value();
-  refused_ = std::move(change.refused);
+  refused_ = taken ? RefusedChange() : std::move(result.parts);
   if (taken) {
     ++counted_.reloads;
     counted_.last_reload_good_s = static_cast<std::uint64_t>(std::time(nullptr));
@@ -507,7 +506,8 @@ void Server::watch_files() {
   }
   zone_watcher_.watch(files);
   std::vector<std::string> changing = config_files_of(config());
-  changing.insert(changing.end(), refused_.files.begin(), refused_.files.end());
+  const std::vector<std::string> refused = files_of(refused_);
+  changing.insert(changing.end(), refused.begin(), refused.end());
   config_watcher_.watch(changing);
   std::vector<std::string> pairs;
   for (const CertificateSettings& settings : config().certificates) {

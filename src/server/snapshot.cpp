@@ -149,16 +149,14 @@ ConfigRead read_config(const std::string& path, const Snapshot* previous,
   return read;
 }
 
-std::vector<std::string> all_files(const Snapshot& snapshot) {
-  std::vector<std::string> files = config_files_of(snapshot.config);
-  for (const LoadedZone& zone : snapshot.zones) {
-    files.insert(files.end(), zone.files.begin(), zone.files.end());
+std::vector<ReadFiles> parts_of(const Snapshot& snapshot,
+                                const std::vector<LoadedCertificate>& pairs) {
+  std::vector<ReadFiles> parts{{config_files_of(snapshot.config), snapshot.config_fingerprint}};
+  for (const LoadedZone& zone : snapshot.zones) parts.push_back({zone.files, zone.fingerprint});
+  for (std::size_t i = 0; i < pairs.size(); ++i) {
+    parts.push_back({files_of(snapshot.config.certificates[i]), pairs[i].fingerprint});
   }
-  for (const CertificateSettings& pair : snapshot.config.certificates) {
-    files.push_back(pair.cert);
-    files.push_back(pair.key);
-  }
-  return files;
+  return parts;
 }
 
 }  // namespace
@@ -184,7 +182,7 @@ SnapshotResult load_snapshot(const std::string& path, const Snapshot* previous,
       next.config.certificates, before.config.certificates,
       before.gateway == nullptr ? std::vector<LoadedCertificate>() : before.gateway->certificates);
   take_problems(std::move(pairs.problems), pairs.error_count, &result);
-  result.files = all_files(next);
+  result.parts = parts_of(next, pairs.certificates);
   if (result.error_count != 0) return result;
   GatewayRead gateway =
       make_gateway_part(next.config, std::move(pairs.certificates), before.gateway.get());

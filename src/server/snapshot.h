@@ -34,11 +34,17 @@ struct Snapshot {
   const gateway::Site& site() const { return *gateway->site; }
 };
 
+/// Files that belong together, and their fingerprint as read; 0: not known.
+struct ReadFiles {
+  std::vector<std::string> files;
+  std::uint64_t fingerprint = 0;
+};
+
 struct SnapshotResult {
   std::shared_ptr<const Snapshot> snapshot;  ///< nullptr when there is an error
   std::vector<ConfigProblem> problems;       ///< of the configuration, zones, certificates
   std::size_t error_count = 0;
-  std::vector<std::string> files;  ///< all that were read or looked for, also with an error
+  std::vector<ReadFiles> parts;  ///< all that was read or looked for, also with an error
 };
 
 /// The files of the configuration and the directories that it includes from, for

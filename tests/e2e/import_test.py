@@ -2,6 +2,7 @@
 
 import contextlib
 import pathlib
+import random
 import re
 import subprocess
 import tempfile
@@ -248,6 +249,28 @@ class CorefileImport(Imports):
                 self.assertEqual((status, out), (1, ""), err)
                 self.assertIn(said, err)
                 self.assertRegex(err, rf"{re.escape(str(file))}:{place}\b")
+
+
+class DamagedFiles(Imports):
+    def test_they_are_an_error_or_read_and_never_a_crash(self):
+        chance = random.Random(5)
+        words = [b"/", b"#", b"{", b"}", b'"', b"\\", b"=", b",", b"\n", b"\xff", b"*", b".", b"import ",
+                 b"999999999999", b"::1", b"a" * 300]
+        for kind, name in (("corefile", "Corefile"), ("dnsmasq", "dnsmasq.conf"),
+                           ("hosts", "hosts.lan")):
+            good = (DATA / name).read_bytes()
+            for i in range(40):
+                data = bytearray(good)
+                for _ in range(1 + i % 5):
+                    at = chance.randrange(len(data))
+                    data[at:at + chance.choice((0, 0, 1, 5, 60))] = chance.choice(words)
+                file = self.directory / name
+                file.write_bytes(data)
+                status, out, err = run("import", kind, file, cwd=ROOT)
+                with self.subTest(kind=kind, i=i):
+                    self.assertIn(status, (0, 1), err)
+                    self.assertNotIn("the configuration made from it has an error", err)
+                    self.assertEqual(out == "", status == 1)
 
 
 class HostsImport(Imports):
