@@ -28,11 +28,11 @@ AdminReply wrong(int status, std::string_view text) {
 
 // No script but the page's own, nothing from elsewhere, in no frame.
 AdminReply page_reply() {
-  AdminReply reply{200, "text/html; charset=utf-8", std::string(kStatusPage)};
+  AdminReply reply{200, "text/html; charset=utf-8", std::string(status_page())};
   reply.fields = fmt::format(
       "Content-Security-Policy: {}\r\nReferrer-Policy: no-referrer\r\nX-Frame-Options: DENY\r\n"
       "Cross-Origin-Resource-Policy: same-origin\r\n",
-      kStatusPagePolicy);
+      status_page_policy());
   return reply;
 }
 
@@ -61,7 +61,7 @@ AdminSite::AdminSite(net::Loop& loop, ApiHost& host, Wording wording)
     : loop_(loop),
       host_(host),
       wording_(std::move(wording)),
-      hub_([this](std::shared_ptr<const FollowFilters> filters) { host_.follow(filters); }),
+      hub_([this](const std::shared_ptr<const FollowFilters>& filters) { host_.follow(filters); }),
       tick_(loop, [this] { tick(); }) {}
 
 void AdminSite::tick() {
@@ -126,7 +126,7 @@ void AdminSite::answer(const AdminRequest& request, AdminServer::Respond respond
   if (answer_open(request, respond)) return;
   if (auto refused = denial(request)) return respond(std::move(*refused));
   if (request.method == "POST") return answer_post(request, std::move(respond));
-  answer_get(request, std::move(respond));
+  answer_get(request, respond);
 }
 
 // What monitors ask for, without a token and by any name.
@@ -184,11 +184,11 @@ std::optional<AdminReply> AdminSite::denial(const AdminRequest& request) {
   }
 }
 
-void AdminSite::answer_get(const AdminRequest& request, AdminServer::Respond respond) {
+void AdminSite::answer_get(const AdminRequest& request, const AdminServer::Respond& respond) {
   const std::string& path = request.path;
   if (path == "/") return respond(page_reply());
   if (path == "/api/v1/openapi.json") {
-    return respond({200, kJsonType, std::string(kOpenApi)});
+    return respond({200, kJsonType, std::string(openapi_document())});
   }
   if (path == "/api/v1/status") {
     return respond(json_reply(status_json(host_.state(), host_.listening(), state())));
@@ -245,6 +245,7 @@ AdminReply AdminSite::show_cache(const AdminRequest& request) {
   const dns::LookupName wanted(name->view());
   const auto answers = host_.cache().answers_for(wanted, host_.now_s(), kCachedAnswersMax);
   std::vector<std::vector<std::string>> lines;
+  lines.reserve(answers.size());
   for (const dns::CachedAnswer& answer : answers) {
     lines.push_back(wording_.answer_lines(message_of(wanted, answer)));
   }

@@ -46,7 +46,7 @@ class AdminSite {
   void tick();
   bool answer_open(const AdminRequest& request, AdminServer::Respond& respond);
   std::optional<AdminReply> denial(const AdminRequest& request);
-  void answer_get(const AdminRequest& request, AdminServer::Respond respond);
+  void answer_get(const AdminRequest& request, const AdminServer::Respond& respond);
   void answer_post(const AdminRequest& request, AdminServer::Respond respond);
   AdminReply explain(const AdminRequest& request) const;
   AdminReply show_cache(const AdminRequest& request);

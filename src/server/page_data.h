@@ -6,8 +6,8 @@
 
 namespace postern::server {
 
-extern const std::string_view kStatusPage;        ///< HTML with its style and script
-extern const std::string_view kStatusPagePolicy;  ///< its Content-Security-Policy
-extern const std::string_view kOpenApi;           ///< docs/openapi.json
+std::string_view status_page();         ///< HTML with its style and script
+std::string_view status_page_policy();  ///< its Content-Security-Policy
+std::string_view openapi_document();    ///< docs/openapi.json
 
 }  // namespace postern::server

@@ -37,8 +37,8 @@ def main():
               "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
               "frame-ancestors 'none'")
     described = json.dumps(json.loads(openapi), separators=(",", ":"))
-    texts = {"kStatusPage": page, "kStatusPagePolicy": policy, "kOpenApi": described}
-    body = "".join(f"const std::string_view {name} =\n{literal(text)};\n\n" for name, text in texts.items())
+    texts = {"status_page": page, "status_page_policy": policy, "openapi_document": described}
+    body = "".join(f"std::string_view {name}() {{\n  return\n{literal(text)};\n}}\n\n" for name, text in texts.items())
     pathlib.Path(sys.argv[5]).write_text('#include "server/page_data.h"\n\nnamespace postern::server {\n\n'
                                          f"{body}}}  // namespace postern::server\n", encoding="utf-8")
 
