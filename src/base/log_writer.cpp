@@ -50,7 +50,7 @@ LogWriter::LogWriter(int fd, Remarks remarks)
 
 void LogWriter::write(std::string_view lines) {
   const std::lock_guard lock(mutex_);
-  if (waiting_.size() + lines.size() > kBytesMax) {
+  if (waiting_.size() + writing_ + lines.size() > kBytesMax) {
     dropped_ += count_lines(lines);
     return;
   }
@@ -73,11 +73,13 @@ void LogWriter::run() {
     const bool last = stopping_;
     batch.clear();
     std::swap(batch, waiting_);
+    writing_ = batch.size();
     const std::uint64_t dropped = dropped_ - std::exchange(told_, dropped_);
     lock.unlock();
     batch += remarks_(dropped);
     const bool good = write_fully(fd_, batch);
     lock.lock();
+    writing_ = 0;
     if (!good) told_ = dropped_ += count_lines(batch);
     if (last && waiting_.empty()) break;
   }

@@ -20,7 +20,7 @@ bool write_fully(int fd, std::string_view text);
 
 class LogWriter {
  public:
-  static constexpr std::size_t kBytesMax = 4U << 20;  ///< that wait
+  static constexpr std::size_t kBytesMax = 4U << 20;  ///< that wait or are being written
 
   /// Whole lines that the writer adds by itself, about once a second; `dropped` lines were lost
   /// since it was asked last. Called on the writer's thread.
@@ -48,6 +48,7 @@ class LogWriter {
   mutable std::mutex mutex_;
   std::condition_variable work_, ended_;
   std::string waiting_;        // guarded by mutex_, as all below
+  std::size_t writing_ = 0;    // bytes that the thread has taken
   std::uint64_t dropped_ = 0;  // in all
   std::uint64_t told_ = 0;     // of these
   bool stopping_ = false;
