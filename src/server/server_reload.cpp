@@ -1,0 +1,271 @@
+// Changes while it runs: configuration, zones, certificates.
+#include <algorithm>
+#include <ctime>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "server/report.h"
+#include "server/server_core.h"
+
+namespace postern::server {
+namespace {
+
+constexpr std::uint64_t kRetireMs = 5000;
+constexpr std::uint64_t kDayMs = 86'400'000;
+
+bool same_settings(const dns::CacheSettings& a, const dns::CacheSettings& b) {
+  return a.size_bytes == b.size_bytes && a.min_ttl_s == b.min_ttl_s && a.max_ttl_s == b.max_ttl_s &&
+         a.negative_ttl_s == b.negative_ttl_s && a.serve_stale_s == b.serve_stale_s &&
+         a.prefetch == b.prefetch;
+}
+
+}  // namespace
+
+void Server::want_reload() {
+  reload_wanted_ = true;
+  begin_next();
+}
+
+// The configuration was edited, or what a change names that was refused.
+void Server::want_change() {
+  if (!config().server.watch) return;
+  change_wanted_ = true;
+  begin_next();
+}
+
+// An edit of zones may be part of one of the configuration, which is looked for first.
+void Server::want_zones() {
+  zones_wanted_ = true;
+  change_wanted_ = change_wanted_ || config().server.watch;
+  begin_next();
+}
+
+void Server::want_certificates() {
+  certificates_wanted_ = true;
+  begin_next();
+}
+
+void Server::look_at_certificates() {
+  if (loop_.now_ms() >= expiry_warned_ms_ + kDayMs) {
+    expiry_warned_ms_ = loop_.now_ms();
+    warn_of_expiry(*snapshot_);
+  }
+  if (!config().certificates.empty()) want_certificates();
+}
+
+void Server::begin_next() {
+  if (background_.busy() || stopping_) return;
+  if (reload_wanted_) {
+    // A zone edit that is waiting goes on waiting: the reload may be refused.
+    reload_wanted_ = change_wanted_ = false;
+    begin_reload();
+  } else if (change_wanted_) {
+    change_wanted_ = false;
+    background_.run([this, current = snapshot_, refused = refused_] {
+      return [this, news = is_news(*current, refused)] {
+        reload_wanted_ = reload_wanted_ || news;
+        begin_next();
+      };
+    });
+  } else if (zones_wanted_) {
+    zones_wanted_ = false;
+    begin_zones();
+  } else if (certificates_wanted_) {
+    certificates_wanted_ = false;
+    background_.run([this, current = snapshot_, rejected = certificate_rejections_] {
+      auto refresh = std::make_shared<CertificateRefresh>(refresh_certificates(*current, rejected));
+      return [this, refresh] { finish_certificates(std::move(*refresh)); };
+    });
+  }
+}
+
+void Server::begin_reload() {
+  site_.reload_begins();
+  log_info("reload", "reading {}", config_file_);
+  manager_.reloading();
+  background_.run([this, file = config_file_, current = snapshot_] {
+    auto result = std::make_shared<SnapshotResult>(load_snapshot(file, current.get()));
+    return [this, result] { finish_reload(std::move(*result)); };
+  });
+}
+
+// Zones of a change that was refused wait for what was wrong with it.
+void Server::begin_zones() {
+  if (!refused_.empty() && config().server.watch) return begin_next();
+  background_.run([this, current = snapshot_, rejected = zone_rejections_] {
+    auto refresh = std::make_shared<ZoneRefresh>(refresh_zones(*current, rejected));
+    return [this, refresh] { finish_zones(std::move(*refresh)); };
+  });
+}
+
+void Server::finish_reload(SnapshotResult result) {
+  log_problems(result.snapshot == nullptr ? "config_rejected" : "config", result.problems);
+  Result<void> taken = result.snapshot == nullptr
+                           ? fail(Code::kInvalid, counted(result.error_count, "error"))
+                           : take_over(std::move(result.snapshot));
+  counted_.last_reload_good = taken.has_value();
+  refused_ = taken ? RefusedChange() : std::move(result.parts);
+  if (taken) {
+    ++counted_.reloads;
+    counted_.last_reload_good_s = static_cast<std::uint64_t>(std::time(nullptr));
+    log_served(*snapshot_);
+    log_passed(passed_, listening_);
+    log_info("reloaded", "{} is served", config_file_);
+    manager_.ready(serving_text());
+  } else {
+    ++counted_.reloads_refused;
+    log_error("reload_refused", "{}; the configuration as it was goes on being served",
+              taken.error().detail);
+    manager_.ready(fmt::format("{} was edited and refused ({}); as it was, it goes on being served",
+                               config_file_, taken.error().detail));
+    watch_files();
+  }
+  site_.reload_ended(taken.has_value(), taken ? "" : taken.error().detail,
+                     std::move(result.problems));
+  begin_next();
+}
+
+void Server::warn_of_unchangeable(const Config& next) const {
+  if (next.server.workers != config().server.workers) {
+    log_warning("reload", "server.workers takes effect at the next start");
+  }
+  if (next.server.user != config().server.user) {
+    log_warning("reload", "server.user takes effect at the next start");
+  }
+}
+
+// The sockets that have to be opened are opened here, before anything changes.
+Result<void> Server::take_over(std::shared_ptr<const Snapshot> next) {
+  ListenPlan plan = listen_plan(next->config.listen, next->site());
+  auto changes = open_added(listening_, plan, worker_count_, passed_);
+  if (!changes) return tl::unexpected(changes.error());
+  if (auto admin = open_admin(next->config.server.admin); !admin) return admin;
+  if (auto taps = tap_->configure(tap_settings(next->config)); !taps) return taps;
+  warn_of_unchangeable(next->config);
+  configure_log(next->config.server.log);
+  if (!same_settings(next->config.cache, config().cache)) {
+    cache_ = std::make_shared<dns::Cache>(next->config.cache);
+    log_info("cache", "dns.cache was changed: the cache starts empty");
+  }
+  retired_.push_back(std::exchange(snapshot_, std::move(next)));
+  listening_ = std::move(plan);
+  zone_rejections_.clear();
+  certificate_rejections_.clear();
+  publish(std::move(*changes));
+  return {};
+}
+
+void Server::publish(std::vector<ListenChange> changes) {
+  changes.resize(workers_.size());
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    workers_[i]->reload(plan(), std::move(changes[i]));
+  }
+  retire_.start_every(kRetireMs);
+  watch_files();
+}
+
+void Server::finish_zones(ZoneRefresh refresh) {
+  const auto forget = [&](std::size_t index) {
+    std::erase_if(zone_rejections_, [&](const ZoneRejection& r) { return r.index == index; });
+  };
+  for (const std::size_t index : refresh.mended) {
+    forget(index);
+    log_info("zone_mended", "{} is again what is served", config().policy.zones[index].file);
+  }
+  for (ZoneRejection& rejected : refresh.rejected) {
+    forget(rejected.index);
+    ++counted_.zone_edits_refused;
+    log_problems("zone_rejected", rejected.problems);
+    log_error("zone_rejected", "{}: {}; the zone as it was (serial {}) goes on being served",
+              rejected.zone, counted(rejected.error_count, "error"),
+              snapshot_->zones[rejected.index].zone->serial());
+    zone_rejections_.push_back(std::move(rejected));
+  }
+  for (const std::size_t index : refresh.held) {
+    log_warning("zone_held", "{}: its edit waits until the zones rejected above are mended",
+                config().policy.zones[index].name.text());
+  }
+  if (refresh.snapshot != nullptr) {
+    retired_.push_back(std::exchange(snapshot_, std::move(refresh.snapshot)));
+    for (const std::size_t index : refresh.reloaded) {
+      forget(index);
+      ++counted_.zone_reloads;
+      const LoadedZone& zone = snapshot_->zones[index];
+      log_info("zone_reloaded", "{} serial {}, {}", config().policy.zones[index].name.text(),
+               zone.zone->serial(), counted(zone.zone->record_count(), "record"));
+    }
+    publish();
+  } else {
+    watch_files();
+  }
+  begin_next();
+}
+
+void Server::finish_certificates(CertificateRefresh refresh) {
+  const auto& settings = config().certificates;
+  const auto forget = [&](std::size_t index) {
+    std::erase_if(certificate_rejections_,
+                  [&](const CertificateRejection& r) { return r.index == index; });
+  };
+  for (const std::size_t index : refresh.changes.mended) {
+    forget(index);
+    log_info("certificate_mended", "{}: {} and {} are again what is served", settings[index].name,
+             settings[index].cert, settings[index].key);
+  }
+  for (CertificateRejection& rejected : refresh.changes.rejected) {
+    const CertificateSettings& one = settings[rejected.index];
+    forget(rejected.index);
+    ++counted_.certificates_refused;
+    log_error("certificate_rejected",
+              "{} ({}, {}): {}; the certificate as it was goes on being served", one.name, one.cert,
+              one.key, rejected.reason);
+    certificate_rejections_.push_back(std::move(rejected));
+  }
+  if (refresh.snapshot != nullptr) {
+    retired_.push_back(std::exchange(snapshot_, std::move(refresh.snapshot)));
+    for (const std::size_t index : refresh.changes.reloaded) {
+      forget(index);
+      ++counted_.certificate_reloads;
+      const auto& identity = snapshot_->gateway->certificates[index].identity;
+      log_info("certificate_reloaded", "{} from {} and {}, {}", config().certificates[index].name,
+               config().certificates[index].cert, config().certificates[index].key,
+               expiry_text(identity->not_after_s(), unix_now_s()));
+    }
+    publish();
+  } else {
+    watch_files();
+  }
+  begin_next();
+}
+
+void Server::watch_files() {
+  std::vector<std::string> files;
+  for (const LoadedZone& zone : snapshot_->zones) {
+    files.insert(files.end(), zone.files.begin(), zone.files.end());
+  }
+  for (const ZoneRejection& rejected : zone_rejections_) {
+    files.insert(files.end(), rejected.files.begin(), rejected.files.end());
+  }
+  zone_watcher_.watch(files);
+  std::vector<std::string> changing = config_files_of(config());
+  const std::vector<std::string> refused = files_of(refused_);
+  changing.insert(changing.end(), refused.begin(), refused.end());
+  config_watcher_.watch(changing);
+  std::vector<std::string> pairs;
+  for (const CertificateSettings& settings : config().certificates) {
+    pairs.push_back(settings.cert);
+    pairs.push_back(settings.key);
+  }
+  certificate_watcher_.watch(pairs);
+}
+
+// Large zones are freed here rather than by the worker that happens to be last.
+void Server::drop_retired() {
+  std::erase_if(retired_, [](const auto& snapshot) { return snapshot.use_count() == 1; });
+  if (retired_.empty()) retire_.stop();
+}
+
+}  // namespace postern::server
