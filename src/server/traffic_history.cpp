@@ -56,6 +56,7 @@ void add_to(std::span<TrafficPoint> ring, std::uint64_t time, const TrafficPoint
 
 std::vector<TrafficPoint> last_of(std::span<const TrafficPoint> ring, std::uint64_t now) {
   std::vector<TrafficPoint> points;
+  points.reserve(ring.size());
   for (std::uint64_t time = now - (ring.size() - 1); time < now; ++time) {
     const TrafficPoint& point = ring[time % ring.size()];
     points.push_back(point.time == time ? point : TrafficPoint{});
