@@ -199,7 +199,8 @@ void Resolver::Impl::record(Bytes query, const Client& client, const dns::Decisi
     record.rcode = static_cast<std::uint16_t>(decision.rcode);
     record.reply_size = static_cast<std::uint32_t>(decision.reply_size);
   }
-  const std::string_view view = decision.view == nullptr ? "" : decision.view->name;
+  std::string_view view;
+  if (decision.view != nullptr) view = decision.view->name;
   ring->write(record, view, whole ? query : query.first(std::min(query.size(), kQuestionBytesMax)),
               whole && replied ? reply.first(decision.reply_size) : Bytes{});
 }
