@@ -28,7 +28,8 @@
 
 namespace postern::server {
 
-inline constexpr WatchSettings kConfigWatch{.settle_ms = 300};
+// A file written in place again and again is not read in between: half of it may be valid.
+inline constexpr WatchSettings kConfigWatch{.settle_ms = 300, .settle_max_ms = 30'000};
 // Certificate and key are two files, written one after the other; a pair is read when both are.
 inline constexpr WatchSettings kCertificateWatch{.look_again_ms = 5000, .settle_ms = 500};
 
