@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::uint64_t kKeptIdleMs = 180'000;
 constexpr std::uint64_t kStalledMs = 600'000;  // a response that the client does not take
-constexpr std::uint64_t kFirstRequestMs = 2'000;
+constexpr std::uint64_t kFirstRequestMs = 1'000;
 constexpr std::uint64_t kGoAwayMs = 1'000;     // between the two steps
 constexpr std::size_t kPumpBytes = 16U << 10;  // a chunk worth a system call of its own
 constexpr std::uint32_t kInternalError = 2;    // RFC 9113 section 7
