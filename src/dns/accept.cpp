@@ -526,6 +526,7 @@ void Acceptance::finish() {
   head.body_size = static_cast<std::uint16_t>(body.size());
   head.ttl_count = ttl_count_;
   head.continues = continues_;
+  head.svcb_changes = editor_.svcb_changes();
   if (denies_ours()) image_.set_ede(Ede::kForgedAnswer, "not NXDOMAIN: dns.override has the name");
   editor_.explain(found_ && negative_, &image_);
 }

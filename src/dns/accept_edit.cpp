@@ -87,11 +87,16 @@ RecordFate RecordEditor::judge_svcb(NameView owner, bool preserve, Bytes* rdata)
     rebind_ = true;
   }
   svcb_ = true;
+  if (edits.drop_ech_and_hints) svcb_changes_ |= kSvcbForOverride;
   if (outcome == SvcbOutcome::kWithheld) {
     ++counts_.svcb_withheld;
+    svcb_changes_ |= kSvcbRecordRemoved;
     return RecordFate::kGone;
   }
   ++counts_.svcb_edited;
+  const std::uint16_t removed = svcb_difference(*rdata, Bytes(room_.rdata).first(size));
+  if (edits.drop_hints && removed == kSvcbHintsRemoved) svcb_changes_ |= kSvcbForRebind;
+  svcb_changes_ |= removed;
   *rdata = Bytes(room_.rdata).first(size);
   return RecordFate::kReplaced;
 }

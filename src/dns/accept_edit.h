@@ -32,6 +32,8 @@ class RecordEditor {
   RecordFate judge(RrType type, NameView owner, bool preserve, Bytes* rdata);
 
   bool changed_anything() const { return svcb_ || malformed_ || rebind_; }
+  /// For ImageHead::svcb_changes.
+  std::uint8_t svcb_changes() const { return static_cast<std::uint8_t>(svcb_changes_); }
   /// Sets the extended error that tells what was changed, if anything. `none_left`: no record of
   /// the type asked for was kept.
   void explain(bool none_left, ImageBuffer* image) const;
@@ -51,7 +53,8 @@ class RecordEditor {
   bool svcb_ = false;       // a record was edited or withheld
   bool malformed_ = false;  // a record was malformed and went
   bool rebind_ = false;     // a private address went
-  bool inside_ = false;     // a record had a name of ours as target
+  std::uint16_t svcb_changes_ = 0;
+  bool inside_ = false;  // a record had a name of ours as target
 };
 
 }  // namespace postern::dns

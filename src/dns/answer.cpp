@@ -181,6 +181,7 @@ Step Resolution::override_any(const OverrideTable::Match& match) {
 // one without addresses: there the host is written out.
 Step Resolution::override_service(const OverrideTable::Match& match) {
   const Override& rule = *match.rule;
+  out_.svcb_changes |= kSvcbDenied;
   if (query_.type != RrType::kHttps || rule.service.empty()) return negative(match);
   NameView target;
   if (!name_->name().is_root() && name_->name().first_label()[0] == '_') {
@@ -194,6 +195,7 @@ Step Resolution::override_service(const OverrideTable::Match& match) {
   store_u16(rdata.data(), 1);  // SvcPriority
   std::uint8_t* end = std::copy(target.wire().begin(), target.wire().end(), rdata.data() + 2);
   end = std::copy(rule.service.begin(), rule.service.end(), end);
+  out_.svcb_changes ^= kSvcbDenied | kSvcbMade;
   reply_.set_ede(Ede::kForgedAnswer, "dns.override");
   reply_.add(Section::kAnswer, name_->name(), RrType::kHttps, rule.ttl_s,
              Bytes(rdata.data(), static_cast<std::size_t>(end - rdata.data())));
@@ -408,6 +410,7 @@ Step Resolution::serve_hit(const CacheHit& hit, Bytes body) {
 
 // `in_place`: the body stands right behind the question already.
 Step Resolution::serve_image(const ImageHead& head, Bytes body, bool in_place) {
+  if (is_svcb(query_.type)) out_.svcb_changes |= head.svcb_changes;
   const bool denied =
       head.rcode() == Rcode::kNxDomain && head.answers == 0 && !head.continues && is_there();
   const bool vouched = (head.flags & kFlagAd) != 0 && hops_ == 0 && !denied;
@@ -539,6 +542,7 @@ void answer(const AnswerInput& input, Bytes message, MutableBytes buffer, Decisi
   out->rcode = Rcode::kNoError;
   out->stale_at_hand = false;
   out->refresh = false;
+  out->svcb_changes = 0;
   const Policy& policy = *input.policy;
   Query query;
   const QueryFault fault = parse_query(message, &query);

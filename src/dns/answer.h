@@ -62,6 +62,8 @@ struct Decision {
   bool refresh = false;        ///< kReply: also fetch `question` again in the background
   ForwardQuestion question;    ///< kForward, or when `refresh`
   const ViewPolicy* view = nullptr;
+  /// kReply to a question for HTTPS or SVCB: kSvcbH3Removed and others, dns/svcb.h.
+  std::uint16_t svcb_changes = 0;
 };
 
 struct AnswerInput {

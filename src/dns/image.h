@@ -28,6 +28,7 @@ struct ImageHead {
   std::uint16_t ttl_count = 0;
   std::uint16_t ede = kNoEde;  ///< info code to send along to clients with EDNS
   std::uint8_t ede_text_size = 0;
+  std::uint8_t svcb_changes = 0;  ///< kSvcbH3Removed and others, dns/svcb.h
   /// The answer section ends in a CNAME whose target belongs to this server (override or zone):
   /// the chain goes on there.
   bool continues = false;

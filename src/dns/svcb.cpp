@@ -303,6 +303,26 @@ class Edit {
   std::size_t size_ = 0;
 };
 
+// `after` is what is left of `before`, in the same order.
+std::uint16_t alpn_difference(Bytes before, Bytes after) {
+  std::uint16_t changes = 0;
+  for (; !before.empty(); before = before.subspan(before[0] + 1U)) {
+    const Bytes id = before.first(before[0] + 1U);
+    if (after.size() >= id.size() && equal_bytes(after.first(id.size()), id)) {
+      after = after.subspan(id.size());
+    } else {
+      const bool h3 = as_text(id.subspan(1)).substr(0, 2) == "h3";
+      changes |= h3 ? kSvcbH3Removed : kSvcbAlpnRemoved;
+    }
+  }
+  return changes;
+}
+
+std::uint16_t key_removed(std::uint16_t key) {
+  if (key == kSvcEch) return kSvcbEchRemoved;
+  return is_hint(key) ? kSvcbHintsRemoved : kSvcbKeyRemoved;
+}
+
 }  // namespace
 
 Result<std::uint16_t> parse_svc_key(std::string_view text) {
@@ -341,6 +361,21 @@ SvcbOutcome edit_svcb(Bytes rdata, const SvcbEdits& edits, MutableBytes out,
   if (edit.leaves_nothing_usable()) return SvcbOutcome::kWithheld;
   *out_size = edit.write(out);
   return SvcbOutcome::kEdited;
+}
+
+std::uint16_t svcb_difference(Bytes before, Bytes after) {
+  std::uint16_t changes = 0;
+  ParamReader reader(params_of(before));
+  Param left;
+  for (Param param; reader.next(&param);) {
+    const bool is_left = find_param(params_of(after), param.key, &left);
+    if (param.key == kSvcAlpn) {
+      changes |= alpn_difference(param.value, is_left ? left.value : Bytes{});
+    } else if (!is_left && param.key != kSvcMandatory) {
+      changes |= key_removed(param.key);
+    }
+  }
+  return changes;
 }
 
 NameView svcb_target(Bytes rdata) {

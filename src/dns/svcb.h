@@ -40,6 +40,18 @@ struct SvcbSettings {
 Result<std::uint16_t> parse_svc_key(std::string_view text);
 std::string svc_key_text(std::uint16_t key);
 
+/// What was done to HTTPS and SVCB records, as bits. Those below 0x100 stand in an image.
+inline constexpr std::uint16_t kSvcbH3Removed = 1;
+inline constexpr std::uint16_t kSvcbAlpnRemoved = 2;  ///< another id than h3 and its drafts
+inline constexpr std::uint16_t kSvcbEchRemoved = 4;
+inline constexpr std::uint16_t kSvcbHintsRemoved = 8;
+inline constexpr std::uint16_t kSvcbKeyRemoved = 0x10;
+inline constexpr std::uint16_t kSvcbRecordRemoved = 0x20;
+inline constexpr std::uint16_t kSvcbForOverride = 0x40;  ///< because of a name of ours
+inline constexpr std::uint16_t kSvcbForRebind = 0x80;    ///< because of a private address only
+inline constexpr std::uint16_t kSvcbDenied = 0x100;      ///< an override says that there is none
+inline constexpr std::uint16_t kSvcbMade = 0x200;        ///< an override says what there is
+
 /// What to take out of a record.
 struct SvcbEdits {
   const std::vector<std::string>* strip_alpn = nullptr;
@@ -70,6 +82,10 @@ bool svcb_well_formed(Bytes rdata, std::string* why = nullptr);
 /// used without it (a browser then connects by A and AAAA, which is always safe); only address
 /// hints leave the list alone, since A and AAAA say the same (section 7.3).
 SvcbOutcome edit_svcb(Bytes rdata, const SvcbEdits& edits, MutableBytes out, std::size_t* out_size);
+
+/// What edit_svcb() took out of a record: kSvcbH3Removed and others.
+/// REQUIRES: both well-formed and none an alias.
+std::uint16_t svcb_difference(Bytes before, Bytes after);
 
 inline bool svcb_is_alias(Bytes rdata) { return load_u16(rdata.data()) == 0; }
 /// REQUIRES: svcb_well_formed(rdata). The TargetName; the root stands for the owner's own name.

@@ -1,58 +1,17 @@
 #include "gateway/access_log.h"
 
-#include <iterator>
+#include "base/log_fields.h"
 
 namespace postern::gateway {
 namespace {
 
 constexpr std::size_t kFlushBytes = 32U << 10;
 
-/// name=value pairs, or members of a JSON object.
-class Line {
- public:
-  explicit Line(bool json) : json_(json) {}
-
-  void text(std::string_view name, std::string_view value) {
-    if (value.empty()) return;
-    begin(name);
-    if (json_) {
-      append_json_string(text_, value);
-    } else {
-      append_quoted(text_, value);
-    }
-  }
-
-  void number(std::string_view name, std::uint64_t value) {
-    begin(name);
-    fmt::format_to(fmt::appender(text_), "{}", value);
-  }
-
-  void milliseconds(std::string_view name, std::uint64_t us) {
-    begin(name);
-    fmt::format_to(fmt::appender(text_), "{}.{:03}", us / 1000, us % 1000);
-  }
-
-  std::string_view view() const { return {text_.data(), text_.size()}; }
-
- private:
-  void begin(std::string_view name) {
-    if (text_.size() != 0) text_.push_back(json_ ? ',' : ' ');
-    if (json_) {
-      fmt::format_to(fmt::appender(text_), "\"{}\":", name);
-    } else {
-      fmt::format_to(fmt::appender(text_), "{}=", name);
-    }
-  }
-
-  bool json_;
-  fmt::memory_buffer text_;
-};
-
 }  // namespace
 
 void AccessLog::write(const AccessRecord& record) {
   if (!log_enabled(LogLevel::kInfo)) return;
-  Line line(log_is_json());
+  LogFields line(log_is_json());
   line.text("client", record.client);
   line.text("listener", record.listener);
   line.text("sni", record.sni);

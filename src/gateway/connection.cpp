@@ -93,12 +93,12 @@ void Connection::count_handshake(const net::TlsStream& tls) {
 void Connection::note_ech(std::string_view sni) {
   if (sni.empty() || !contains_name(context_.site->site->ech_public_names, sni)) return;
   ++context_.counts.ech_outer_sni;
-  if (!context_.ech_clients.first_today(info_.peer.address, context_.loop.now_ms())) return;
-  log_warning(
-      "ech_seen",
-      "client {} uses Encrypted Client Hello (SNI {}): it has an HTTPS record from outside; "
-      "does it ask another resolver?",
-      info_.peer.text, sni);
+  if (!context_.is_first_note(ClientEvent::kEchSeen, info_.peer.address)) return;
+  ClientNote note;
+  note.event = ClientEvent::kEchSeen;
+  note.client = info_.peer.address;
+  note.name = sni;
+  context_.notes->tell(std::move(note));
 }
 
 void Connection::received(Bytes chunk) {

@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/client_notes.h"
 #include "gateway/access_log.h"
 #include "gateway/counts.h"
-#include "gateway/daily_clients.h"
 #include "gateway/host_resolver.h"
 #include "gateway/site.h"
 #include "net/loop.h"
@@ -107,6 +107,11 @@ struct Context {
   void give_back(std::unique_ptr<Exchange> exchange);
   void collect_ended();
 
+  /// See ClientNotes; true: `notes` is there.
+  bool is_first_note(ClientEvent event, const IpAddress& client) {
+    return notes != nullptr && notes->is_first(event, client, loop.now_ms());
+  }
+
   net::Loop& loop;
   HostResolver& resolver;
   std::shared_ptr<const WorkerSite> site;
@@ -115,7 +120,7 @@ struct Context {
   Output output;
   Random random;
   Graveyard graveyard;
-  DailyClients ech_clients;
+  ClientNotes* notes = nullptr;
   LogLimit abuse_log{10'000}, handshake_log{10'000};
   std::vector<std::unique_ptr<Exchange>> idle_exchanges;
   /// Over, but maybe still on the call stack: idle from the next turn on.

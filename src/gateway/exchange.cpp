@@ -429,10 +429,7 @@ void Exchange::interim_response() {
 bool Exchange::filter_response() {
   if (!http::remove_hop_by_hop(response_.fields, false)) return false;
   http::apply(settings().filters.response, response_.fields);
-  if (listener_->settings.alt_svc != http::AltSvc::kPass &&
-      response_.fields.find("alt-svc") != nullptr) {
-    ++context_.counts.alt_svc_cleared;
-  }
+  if (listener_->settings.alt_svc != http::AltSvc::kPass) note_alt_svc();
   add_own_fields();
   return true;
 }

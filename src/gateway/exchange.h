@@ -119,6 +119,7 @@ class Exchange final : public BackendEvents {
   void redirect_to(std::uint16_t status, std::string_view location);
   void fail(std::uint16_t status, std::string_view text, std::string_view failure);
   void add_own_fields();
+  void note_alt_svc();
   void finish(bool cut);
   void leave_backend();
   void count_status(std::uint16_t status);

@@ -9,12 +9,34 @@
 #include "http/header_filter.h"
 
 namespace postern::gateway {
+namespace {
+
+constexpr std::size_t kAltSvcLogged = 200;  // bytes of a value that a backend chose
+
+}  // namespace
 
 // Date also for a backend that has no clock (RFC 9110 section 6.6.1).
 void Exchange::add_own_fields() {
   if (response_.fields.find("date") == nullptr) response_.fields.add("date", context_.date());
   http::apply_alt_svc(response_.fields, listener_->settings.alt_svc, info_->tls);
   http::apply_hsts(response_.fields, listener_->hsts, info_->tls);
+}
+
+// What a backend offers goes by apply_alt_svc().
+void Exchange::note_alt_svc() {
+  const std::string_view offered = response_.fields.value("alt-svc");
+  if (offered.empty() || offered == "clear") return;
+  ++context_.counts.alt_svc_cleared;
+  IpAddress client = info_->peer.address;
+  if (info_->peer.trusted) client = IpAddress::parse(client_address_).value_or(client);
+  if (!context_.is_first_note(ClientEvent::kAltSvcRemoved, client)) return;
+  ClientNote note;
+  note.event = ClientEvent::kAltSvcRemoved;
+  note.client = client;
+  note.name = host_ ? host_->host() : request_.authority;
+  note.removed = offered.substr(0, kAltSvcLogged);
+  if (backend_ != nullptr) note.where = backend_->text();
+  context_.notes->tell(std::move(note));
 }
 
 void Exchange::count_status(std::uint16_t status) {

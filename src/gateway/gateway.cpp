@@ -239,6 +239,11 @@ bool Gateway::drained() const {
   return impl_->connections.empty() && impl_->relay.connections() == 0;
 }
 
+void Gateway::tell_notes(ClientNotes& notes) {
+  impl_->context.notes = &notes;
+  impl_->quic.notes = &notes;
+}
+
 GatewayCounts Gateway::counts() const {
   GatewayCounts counts = impl_->context.counts;
   counts.connections = impl_->connections.size();

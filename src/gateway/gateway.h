@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "base/address.h"
+#include "base/client_notes.h"
 #include "base/result.h"
 #include "gateway/counts.h"
 #include "gateway/host_resolver.h"
@@ -40,6 +41,9 @@ class Gateway {
   /// No new connections; two-step GOAWAY, Connection: close; what is under way finishes.
   void drain();
   bool drained() const;
+
+  /// Who is told of single clients; outlives the gateway.
+  void tell_notes(ClientNotes& notes);
 
   GatewayCounts counts() const;
 

@@ -4,7 +4,6 @@
 #include <string>
 #include <utility>
 
-#include "base/log.h"
 #include "gateway/quic_reject.h"
 #include "net/quic_initial.h"
 
@@ -51,11 +50,14 @@ std::size_t QuicRejecter::received(const net::UdpDatagram& datagram, MutableByte
 void QuicRejecter::log(const net::UdpDatagram& datagram) {
   const IpAddress& client = datagram.peer.ip;
   const auto log = shared_.limits.log(client, loop_.now_ms());
-  if (log == QuicLimits::Log::kNo) return;
-  const std::string name = net::quic_server_name(datagram.data);
-  log_info("quic_refused", "client {} still tries QUIC on {}{}{}; refused{}", client.to_string(),
-           local_.to_string(), name.empty() ? "" : " for ", name,
-           log == QuicLimits::Log::kLast ? "; no more clients are named today" : "");
+  if (log == QuicLimits::Log::kNo || shared_.notes == nullptr) return;
+  ClientNote note;
+  note.event = ClientEvent::kQuicRefused;
+  note.client = client;
+  note.name = net::quic_server_name(datagram.data);
+  note.where = local_.to_string();
+  note.is_last = log == QuicLimits::Log::kLast;
+  shared_.notes->tell(std::move(note));
 }
 
 }  // namespace postern::gateway

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "base/address.h"
+#include "base/client_notes.h"
 #include "base/result.h"
 #include "gateway/quic_limits.h"
 #include "net/loop.h"
@@ -25,6 +26,7 @@ struct QuicCounts {
 struct QuicShared {
   QuicLimits limits;
   QuicCounts counts;
+  ClientNotes* notes = nullptr;  ///< who is told which clients still try
 };
 
 class QuicRejecter final : public net::UdpReader {

@@ -22,6 +22,14 @@ constexpr std::array<std::string_view, 4> kTransportNames{"udp", "tcp", "tls", "
 constexpr std::array<std::string_view, 9> kSourceNames{
     "none", "override", "zone", "cache", "stale", "upstream", "special", "refused", "error"};
 
+// As people write a host: small letters, no dot at the end.
+std::string host_text(std::string name) {
+  if (name.size() > 1 && name.back() == '.') name.pop_back();
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  return name;
+}
+
 std::string question_text(Bytes query) {
   std::size_t position = dns::kHeaderBytes;
   std::array<std::uint8_t, dns::kNameBytesMax> name;
@@ -31,6 +39,20 @@ std::string question_text(Bytes query) {
   const auto type = static_cast<dns::RrType>(load_u16(query.data() + position));
   return fmt::format("{} {}", dns::name_text(dns::NameView(Bytes(name.data(), size))),
                      dns::type_text(type));
+}
+
+// The question of a query that was answered: its name and type.
+ClientNote note_of(Bytes query, const IpAddress& client) {
+  std::size_t position = dns::kHeaderBytes;
+  std::array<std::uint8_t, dns::kNameBytesMax> name;
+  const std::size_t size = dns::read_name(query, &position, name);
+  ClientNote note;
+  note.event = ClientEvent::kHttpsRecordEdited;
+  note.client = client;
+  if (size == 0 || position + 2 > query.size()) return note;
+  note.name = host_text(dns::name_text(dns::NameView(Bytes(name.data(), size))));
+  note.type = dns::type_text(static_cast<dns::RrType>(load_u16(query.data() + position)));
+  return note;
 }
 
 void log_query(Bytes query, const Client& client, const dns::Decision& decision,
@@ -84,6 +106,7 @@ struct Resolver::Impl {
   void refresh(const dns::Decision& decision, const std::shared_ptr<const ResolverSnapshot>& from);
   void count(Bytes query, const Client& client, const dns::Decision& decision,
              std::uint64_t began_us);
+  void note_svcb(Bytes query, const Client& client, std::uint16_t changes);
 
   bool wait(Bytes query, const Client& client, ReplyLater& later, const dns::Decision& decision,
             std::uint64_t began_us, dns::ImageView* failure);
@@ -100,6 +123,7 @@ struct Resolver::Impl {
   std::shared_ptr<const ResolverSnapshot> snapshot;
   RateLimit rate_limit{0, 0};
   ResolverCounts counts;
+  ClientNotes* notes = nullptr;
   Deadlines deadlines;
   Pool<Pending> pool;
   const Failure chain_too_long{dns::Ede::kOther, "a chain of names asked upstream too often"};
@@ -144,10 +168,23 @@ void Resolver::Impl::count(Bytes query, const Client& client, const dns::Decisio
     const auto rcode = static_cast<std::size_t>(decision.rcode);
     ++counts.by_rcode[std::min(rcode, counts.by_rcode.size() - 1)];
     ++counts.by_source[static_cast<std::size_t>(decision.source)];
+    if (decision.svcb_changes != 0) note_svcb(query, client, decision.svcb_changes);
   } else {
     ++counts.dropped;
   }
   if (settings.log_queries) log_query(query, client, decision, began_us);
+}
+
+void Resolver::Impl::note_svcb(Bytes query, const Client& client, std::uint16_t changes) {
+  const std::size_t why = svcb_why(changes);
+  ++counts.svcb_changed[why];
+  const bool first = notes != nullptr && notes->is_first(ClientEvent::kHttpsRecordEdited,
+                                                         client.peer.ip, loop.now_ms());
+  if (!first) return;
+  ClientNote note = note_of(query, client.peer.ip);
+  note.why = kSvcbWhy[why];
+  note.removed = svcb_removed(changes);
+  notes->tell(std::move(note));
 }
 
 std::size_t Resolver::Impl::handle(Bytes query, const Client& client, MutableBytes reply,
@@ -295,6 +332,8 @@ void Resolver::reconfigure(dns::Cache& cache, const ResolverSettings& settings) 
   impl_->settings = settings;
   if (new_limit) impl_->rate_limit = {rate, rate};
 }
+
+void Resolver::tell_notes(ClientNotes& notes) { impl_->notes = &notes; }
 
 const ResolverCounts& Resolver::counts() const { return impl_->counts; }
 

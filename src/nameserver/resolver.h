@@ -9,10 +9,12 @@
 #include <cstdint>
 #include <memory>
 
+#include "base/client_notes.h"
 #include "dns/answer.h"
 #include "dns/cache.h"
 #include "dns/policy.h"
 #include "nameserver/forwarder.h"
+#include "nameserver/svcb_note.h"
 #include "nameserver/transport.h"
 #include "net/loop.h"
 
@@ -38,14 +40,16 @@ struct ResolverCounts {
   std::array<std::uint64_t, 4> by_transport{};  ///< queries, by Transport
   std::array<std::uint64_t, 17> by_rcode{};     ///< replies; the last one: all other rcodes
   std::array<std::uint64_t, 9> by_source{};     ///< replies, by dns::Source
-  std::uint64_t dropped = 0;                    ///< not answered because of what they were
-  std::uint64_t limited_dropped = 0;            ///< over qps_per_client: no reply
-  std::uint64_t limited_truncated = 0;          ///< over qps_per_client: TC=1
-  std::uint64_t forwarded = 0;                  ///< queries that had to wait for upstream
-  std::uint64_t refreshed = 0;                  ///< fetches begun in the background
-  std::uint64_t pending_refused = 0;            ///< pending_max was reached
-  std::uint64_t oversize_refused = 0;           ///< would have to wait, longer than 4096 bytes
-  std::uint64_t hops_refused = 0;               ///< a chain that asked upstream too often
+  /// Replies to questions for HTTPS or SVCB that were edited or made here, by kSvcbWhy.
+  std::array<std::uint64_t, kSvcbWhy.size()> svcb_changed{};
+  std::uint64_t dropped = 0;            ///< not answered because of what they were
+  std::uint64_t limited_dropped = 0;    ///< over qps_per_client: no reply
+  std::uint64_t limited_truncated = 0;  ///< over qps_per_client: TC=1
+  std::uint64_t forwarded = 0;          ///< queries that had to wait for upstream
+  std::uint64_t refreshed = 0;          ///< fetches begun in the background
+  std::uint64_t pending_refused = 0;    ///< pending_max was reached
+  std::uint64_t oversize_refused = 0;   ///< would have to wait, longer than 4096 bytes
+  std::uint64_t hops_refused = 0;       ///< a chain that asked upstream too often
 };
 
 class Resolver final : public QueryHandler {
@@ -66,6 +70,9 @@ class Resolver final : public QueryHandler {
   /// from the loop.
   void swap_snapshot(std::shared_ptr<const ResolverSnapshot> snapshot);
   void reconfigure(dns::Cache& cache, const ResolverSettings& settings);
+
+  /// Who is told which client got an edited HTTPS record; outlives the resolver.
+  void tell_notes(ClientNotes& notes);
 
   const ResolverCounts& counts() const;
   std::size_t pending() const;  ///< queries that wait; 0 when drained

@@ -15,6 +15,7 @@ void add(nameserver::ResolverCounts* sum, const nameserver::ResolverCounts& more
   add_numbers(&sum->by_transport, more.by_transport);
   add_numbers(&sum->by_rcode, more.by_rcode);
   add_numbers(&sum->by_source, more.by_source);
+  add_numbers(&sum->svcb_changed, more.svcb_changed);
   sum->dropped += more.dropped;
   sum->limited_dropped += more.limited_dropped;
   sum->limited_truncated += more.limited_truncated;

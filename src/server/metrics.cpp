@@ -30,6 +30,9 @@ void add_queries(Page* page, const nameserver::ResolverCounts& counts) {
   rcodes[16] = "other";
   page->counters("replies_by_rcode_total", "Replies, by response code", "rcode", rcodes,
                  counts.by_rcode);
+  page->counters("https_answers_edited_total",
+                 "Replies to questions for HTTPS or SVCB that differ from the public DNS, by why",
+                 "why", nameserver::kSvcbWhy, counts.svcb_changed);
   page->counter("queries_dropped_total", "Queries that get no answer because of what they are",
                 counts.dropped);
   page->counter("limited_dropped_total", "Queries over qps_per_client that got no reply",

@@ -71,7 +71,8 @@ void add_requests(Page* page, const GatewayCounts& counts) {
                   {"client", "backend"}, {counts.aborted_by_client, counts.aborted_by_backend});
   page->counter("gateway_upgrades_total", "Connections upgraded: WebSocket and the like",
                 counts.upgrades);
-  page->counter("gateway_alt_svc_cleared_total", "Responses that told browsers to forget HTTP/3",
+  page->counter("gateway_alt_svc_cleared_total",
+                "Responses whose backend offered HTTP/3 (Alt-Svc), which was taken out",
                 counts.alt_svc_cleared);
 }
 

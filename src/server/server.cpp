@@ -18,6 +18,7 @@
 #include "net/mailbox.h"
 #include "server/admin.h"
 #include "server/background.h"
+#include "server/client_log.h"
 #include "server/listen.h"
 #include "server/metrics.h"
 #include "server/report.h"
@@ -114,6 +115,7 @@ class Server {
   std::vector<ZoneRejection> zone_rejections_;
   std::vector<CertificateRejection> certificate_rejections_;
   Snapshots retired_;
+  ClientLog client_log_;
 
   net::Loop loop_;
   net::Mailbox mailbox_;
@@ -195,7 +197,9 @@ Result<void> Server::open() {
   if (auto user = become_configured_user(); !user) return user;
   cache_ = std::make_shared<dns::Cache>(config().cache);
   for (Sockets& own : sockets) {
-    workers_.push_back(std::make_unique<Worker>(plan(), std::move(own)));
+    workers_.push_back(std::make_unique<Worker>(plan(), std::move(own), [this](ClientNote note) {
+      mailbox_.post([this, note = std::move(note)] { client_log_.write(note, loop_.now_ms()); });
+    }));
     if (auto opened = workers_.back()->open(); !opened) return opened;
   }
   return {};

@@ -34,9 +34,10 @@ void block_signals() {
 
 }  // namespace
 
-Worker::Worker(const WorkerPlan& plan, Sockets sockets)
+Worker::Worker(const WorkerPlan& plan, Sockets sockets, ClientNotes::Tell note)
     : plan_(plan),
       sockets_(std::move(sockets)),
+      notes_(std::move(note)),
       forwarder_(loop_, *plan.cache, forwarder_settings()),
       resolver_(loop_, *plan.cache, forwarder_, resolver_settings(), plan.snapshot->resolver),
       tcp_(loop_, resolver_, tcp_settings()),
@@ -44,6 +45,8 @@ Worker::Worker(const WorkerPlan& plan, Sockets sockets)
       gateway_(loop_, host_resolver_, site_of(plan), plan.workers),
       tick_(loop_, [this] { drop_retired(); }),
       mailbox_(loop_) {
+  resolver_.tell_notes(notes_);
+  gateway_.tell_notes(notes_);
   tick_.start_every(kTickMs);
 }
 

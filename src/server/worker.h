@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/client_notes.h"
 #include "dns/cache.h"
 #include "gateway/gateway.h"
 #include "nameserver/forwarder.h"
@@ -40,8 +41,8 @@ struct DrainLimits {
 
 class Worker {
  public:
-  /// Main thread. The sockets are served from start() on.
-  Worker(const WorkerPlan& plan, Sockets sockets);
+  /// Main thread. The sockets are served from start() on. `note` is called on the worker's thread.
+  Worker(const WorkerPlan& plan, Sockets sockets, ClientNotes::Tell note);
   /// REQUIRES: never started, or joined.
   ~Worker();
   Worker(const Worker&) = delete;
@@ -76,6 +77,7 @@ class Worker {
   WorkerPlan plan_;
   Sockets sockets_;  // until open()
   net::Loop loop_;
+  ClientNotes notes_;
   nameserver::Forwarder forwarder_;
   nameserver::Resolver resolver_;
   std::vector<std::unique_ptr<nameserver::UdpService>> udp_, retired_udp_;

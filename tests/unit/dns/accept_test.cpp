@@ -568,6 +568,7 @@ TEST_CASE("h3 is withdrawn from every HTTPS record, signatures and AD go, and th
   CHECK(seen.head.flags == 0);
   CHECK(seen.head.ede == static_cast<std::uint16_t>(Ede::kForgedAnswer));
   CHECK(seen.ede == "h3 withdrawn from HTTPS by dns.svcb.strip_alpn");
+  CHECK(seen.head.svcb_changes == kSvcbH3Removed);
   CHECK(seen.counts.svcb_edited == 2);
 }
 
@@ -579,6 +580,7 @@ TEST_CASE("a record without h3 keeps signature, AD and silence") {
   CHECK(seen.answer.size() == 2);
   CHECK(seen.head.flags == kFlagAd);
   CHECK(seen.head.ede == kNoEde);
+  CHECK(seen.head.svcb_changes == 0);
 }
 
 TEST_CASE("SVCB records are edited like HTTPS records") {
@@ -600,6 +602,7 @@ TEST_CASE("when no endpoint is left the answer is NODATA with a SOA of our own")
   CHECK(seen.head.ttl_s == 60);
   CHECK(seen.head.rcode() == Rcode::kNoError);
   CHECK(seen.head.ede == static_cast<std::uint16_t>(Ede::kFiltered));
+  CHECK(seen.head.svcb_changes == kSvcbRecordRemoved);
   CHECK(seen.counts.svcb_withheld == 1);
 }
 

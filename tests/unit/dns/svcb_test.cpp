@@ -182,6 +182,25 @@ TEST_CASE("h3 is withdrawn and every other byte stays") {
                          "0006 0010 26064700000000000000000068101a0e  fde8 0002 beef"));
 }
 
+TEST_CASE("what was taken out of a record is told by its parts") {
+  const std::string before =
+      "0001 00 0001 0006 02 6833 02 6832  0004 0004 68101a0e  0005 0003 fe0d42  fde8 0002 beef";
+  const auto removed = [&](std::string_view after) {
+    return svcb_difference(hex(before), hex(after));
+  };
+  CHECK(removed(before) == 0);
+  CHECK(
+      removed("0001 00 0001 0003 02 6832  0004 0004 68101a0e  0005 0003 fe0d42  fde8 0002 beef") ==
+      kSvcbH3Removed);
+  CHECK(
+      removed("0001 00 0001 0003 02 6833  0004 0004 68101a0e  0005 0003 fe0d42  fde8 0002 beef") ==
+      kSvcbAlpnRemoved);
+  CHECK(removed("0001 00 0001 0006 02 6833 02 6832  fde8 0002 beef") ==
+        (kSvcbHintsRemoved | kSvcbEchRemoved));
+  CHECK(removed("0001 00") == (kSvcbH3Removed | kSvcbAlpnRemoved | kSvcbHintsRemoved |
+                               kSvcbEchRemoved | kSvcbKeyRemoved));
+}
+
 TEST_CASE("drafts of h3 go by pattern, and ids that only begin alike stay") {
   // alpn = h3-29, h2, h3-Q050, H3, h33, http/1.1
   const Edited got = withdraw_h3(
