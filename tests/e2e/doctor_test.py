@@ -1,6 +1,7 @@
 """`postern doctor` against a healthy server, then with one layer broken at a time: it names that layer and
 no other. What is broken is never Postern's own: sockets, servers and resolvers of Python's."""
 
+import contextlib
 import json
 import re
 import socket
@@ -19,7 +20,7 @@ import h2.events
 
 from gateway_backends import authority, new_port
 from gateway_lab import HOST, Gateway, route
-from lab import Case, Upstream, free_port, run
+from lab import Case, Upstream, free_port, run, wait_until
 
 OVERRIDE = f"""
     [[dns.override]]
@@ -40,6 +41,13 @@ def pair(name, trusted):
                         "-days", "30", "-subj", "/CN=own", "-addext", f"subjectAltName=DNS:{name}",
                         "-keyout", key, "-out", certificate], check=True, capture_output=True)
     return certificate, key
+
+
+def bound(sink, port):
+    with contextlib.suppress(OSError):
+        sink.bind(("127.0.0.1", port))
+        return True
+    return False
 
 
 class TlsServer:
@@ -256,7 +264,7 @@ class DoctorTest(Case):
     def test_silence(self):
         self.gateway.change(listener={"quic": "ignore"})
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sink:
-            sink.bind(("127.0.0.1", self.gateway.https_port))
+            wait_until("the port", lambda: bound(sink, self.gateway.https_port))  # a worker may still let go of it
             status, red, out = self.doctor()
         self.assertEqual((status, red), (1, {"quic"}), out)
         self.assertIn("udp dport", out)

@@ -101,7 +101,7 @@ class CuredCases:
             self.assertLess(time.monotonic(), end, "the address from home is still used")
             self.browser.drop_connections()
             attempt += 1
-        self.learn(BOTH)
+        self.learn(BOTH, fresh=False)
 
 
 class UncuredCases:
