@@ -5,16 +5,11 @@
 #include <optional>
 
 #include "cli/doctor_probe.h"
+#include "cli/doctor_records.h"
 #include "dns/message.h"
 
 namespace postern::cli {
 namespace {
-
-std::size_t behind_question(Bytes reply) {
-  std::size_t at = dns::kHeaderBytes;
-  while (at < reply.size() && reply[at] != 0 && reply[at] < 0xC0) at += reply[at] + std::size_t{1};
-  return at + 5;
-}
 
 /// Adds the targets of CNAMEs. The last one, when no record of `type` came with it.
 std::optional<dns::Name> open_end(Bytes reply, dns::RrType type, std::vector<std::string>* chain) {

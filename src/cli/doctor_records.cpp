@@ -38,13 +38,13 @@ void take_record(Bytes rdata, HttpsRecords* out) {
   }
 }
 
+}  // namespace
+
 std::size_t behind_question(Bytes reply) {
   std::size_t at = dns::kHeaderBytes;
   while (at < reply.size() && reply[at] != 0 && reply[at] < 0xC0) at += reply[at] + std::size_t{1};
   return at + 5;
 }
-
-}  // namespace
 
 HttpsRecords https_records(Bytes reply) {
   HttpsRecords records;

@@ -1,6 +1,7 @@
 // Records of a reply that `postern doctor` judges. Cold path.
 #pragma once
 
+#include <cstddef>
 #include <vector>
 
 #include "base/address.h"
@@ -16,7 +17,10 @@ struct HttpsRecords {
   std::vector<IpAddress> hints;  ///< ipv4hint and ipv6hint
 };
 
-/// REQUIRES: a reply with one question.
+/// Where the first record stands. REQUIRES: a reply with one question.
+std::size_t behind_question(Bytes reply);
+
+/// REQUIRES: the same.
 HttpsRecords https_records(Bytes reply);
 
 }  // namespace postern::cli

@@ -259,7 +259,7 @@ class Certificates(Case):
             os.utime(site.tls / "tls.key")  # looked at again, not told again
             os.replace(site.directory / "new/tls.crt", site.tls / "tls.crt")
             site.wait_log("certificate_reloaded")
-            self.assertEqual(site.served_leaf(), leaf(site.tls / "tls.crt"))
+            wait_until("the new certificate", lambda: site.served_leaf() == leaf(site.tls / "tls.crt"))
             self.assertEqual(len([one for one in site.log if "certificate_rejected" in one]), 1)
             self.assertEqual(site.metrics()['postern_tls_certificate_rejected{name="lan"}'], 0)
 
@@ -286,7 +286,7 @@ class Certificates(Case):
             (site.tls / "..data_tmp").symlink_to(second.name)
             os.rename(site.tls / "..data_tmp", site.tls / "..data")
             site.wait_log("certificate_reloaded")
-            self.assertEqual(site.served_leaf(), leaf(second / "tls.crt"))
+            wait_until("the new certificate", lambda: site.served_leaf() == leaf(second / "tls.crt"))
             # A client that is not this file's: the openssl command.
             said = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{site.https}",
                                    "-servername", HOST], input="", capture_output=True, text=True,
