@@ -93,11 +93,13 @@ class Server final : public ApiHost {
   void begin_reload();
   void begin_zones();
   void finish_reload(SnapshotResult result);
+  void refuse_reload(const std::string& reason, std::vector<ConfigProblem> problems);
   void finish_zones(ZoneRefresh refresh);
   void finish_certificates(CertificateRefresh refresh);
   Result<void> take_over(std::shared_ptr<const Snapshot> next);
   void warn_of_unchangeable(const Config& next) const;
   void publish(std::vector<ListenChange> changes = {});
+  void when_taken_over(std::function<void()> say);
   void watch_files();
   void drop_retired();
 
@@ -132,7 +134,7 @@ class Server final : public ApiHost {
   std::vector<std::unique_ptr<Worker>> workers_;
   RefusedChange refused_;
   bool reload_wanted_ = false, change_wanted_ = false, zones_wanted_ = false,
-       certificates_wanted_ = false, stopping_ = false;
+       certificates_wanted_ = false, taking_over_ = false, stopping_ = false;
   std::uint64_t expiry_warned_ms_ = 0;
   std::size_t workers_running_ = 0;
   ServerState counted_;  // only the numbers that are counted here

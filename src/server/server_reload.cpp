@@ -57,7 +57,7 @@ void Server::look_at_certificates() {
 }
 
 void Server::begin_next() {
-  if (background_.busy() || stopping_) return;
+  if (background_.busy() || taking_over_ || stopping_) return;
   if (reload_wanted_) {
     // A zone edit that is waiting goes on waiting: the reload may be refused.
     reload_wanted_ = change_wanted_ = false;
@@ -106,26 +106,41 @@ void Server::finish_reload(SnapshotResult result) {
   Result<void> taken = result.snapshot == nullptr
                            ? fail(Code::kInvalid, counted(result.error_count, "error"))
                            : take_over(std::move(result.snapshot));
-  counted_.last_reload_good = taken.has_value();
   refused_ = taken ? RefusedChange() : std::move(result.parts);
-  if (taken) {
+  if (!taken) return refuse_reload(taken.error().detail, std::move(result.problems));
+  when_taken_over([this, problems = std::move(result.problems)] {
+    counted_.last_reload_good = true;
     ++counted_.reloads;
     counted_.last_reload_good_s = static_cast<std::uint64_t>(std::time(nullptr));
     log_served(*snapshot_);
     log_passed(passed_, listening_);
     log_info("reloaded", "{} is served", config_file_);
     manager_.ready(serving_text());
-  } else {
-    ++counted_.reloads_refused;
-    log_error("reload_refused", "{}; the configuration as it was goes on being served",
-              taken.error().detail);
-    manager_.ready(fmt::format("{} was edited and refused ({}); as it was, it goes on being served",
-                               config_file_, taken.error().detail));
-    watch_files();
-  }
-  site_.reload_ended(taken.has_value(), taken ? "" : taken.error().detail,
-                     std::move(result.problems));
+    site_.reload_ended(true, "", problems);
+  });
+}
+
+void Server::refuse_reload(const std::string& reason, std::vector<ConfigProblem> problems) {
+  counted_.last_reload_good = false;
+  ++counted_.reloads_refused;
+  log_error("reload_refused", "{}; the configuration as it was goes on being served", reason);
+  manager_.ready(fmt::format("{} was edited and refused ({}); as it was, it goes on being served",
+                             config_file_, reason));
+  watch_files();
+  site_.reload_ended(false, reason, std::move(problems));
   begin_next();
+}
+
+// Whoever reads that a change is served and asks at once is answered from it: `say` is called when
+// every worker has taken it over.
+void Server::when_taken_over(std::function<void()> say) {
+  taking_over_ = true;
+  gather_counts([this, say = std::move(say)](const WorkerCounts&) {
+    taking_over_ = false;
+    if (stopping_) return;
+    say();
+    begin_next();
+  });
 }
 
 void Server::warn_of_unchangeable(const Config& next) const {
@@ -188,20 +203,21 @@ void Server::finish_zones(ZoneRefresh refresh) {
     log_warning("zone_held", "{}: its edit waits until the zones rejected above are mended",
                 config().policy.zones[index].name.text());
   }
-  if (refresh.snapshot != nullptr) {
-    retired_.push_back(std::exchange(snapshot_, std::move(refresh.snapshot)));
-    for (const std::size_t index : refresh.reloaded) {
-      forget(index);
+  if (refresh.snapshot == nullptr) {
+    watch_files();
+    return begin_next();
+  }
+  retired_.push_back(std::exchange(snapshot_, std::move(refresh.snapshot)));
+  for (const std::size_t index : refresh.reloaded) forget(index);
+  publish();
+  when_taken_over([this, reloaded = std::move(refresh.reloaded)] {
+    for (const std::size_t index : reloaded) {
       ++counted_.zone_reloads;
       const LoadedZone& zone = snapshot_->zones[index];
       log_info("zone_reloaded", "{} serial {}, {}", config().policy.zones[index].name.text(),
                zone.zone->serial(), counted(zone.zone->record_count(), "record"));
     }
-    publish();
-  } else {
-    watch_files();
-  }
-  begin_next();
+  });
 }
 
 void Server::finish_certificates(CertificateRefresh refresh) {
@@ -224,21 +240,22 @@ void Server::finish_certificates(CertificateRefresh refresh) {
               one.key, rejected.reason);
     certificate_rejections_.push_back(std::move(rejected));
   }
-  if (refresh.snapshot != nullptr) {
-    retired_.push_back(std::exchange(snapshot_, std::move(refresh.snapshot)));
-    for (const std::size_t index : refresh.changes.reloaded) {
-      forget(index);
+  if (refresh.snapshot == nullptr) {
+    watch_files();
+    return begin_next();
+  }
+  retired_.push_back(std::exchange(snapshot_, std::move(refresh.snapshot)));
+  for (const std::size_t index : refresh.changes.reloaded) forget(index);
+  publish();
+  when_taken_over([this, reloaded = std::move(refresh.changes.reloaded)] {
+    for (const std::size_t index : reloaded) {
       ++counted_.certificate_reloads;
       const auto& identity = snapshot_->gateway->certificates[index].identity;
       log_info("certificate_reloaded", "{} from {} and {}, {}", config().certificates[index].name,
                config().certificates[index].cert, config().certificates[index].key,
                expiry_text(identity->not_after_s(), unix_now_s()));
     }
-    publish();
-  } else {
-    watch_files();
-  }
-  begin_next();
+  });
 }
 
 void Server::watch_files() {

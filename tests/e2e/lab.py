@@ -2,9 +2,9 @@
 what the test tells them to, and ways to ask. Nothing here shares code with Postern."""
 
 import contextlib
+import itertools
 import os
 import pathlib
-import random
 import re
 import shutil
 import signal
@@ -34,14 +34,16 @@ SLOW = float(os.environ.get("POSTERN_SLOW", "1"))  # sanitizer builds take their
 READY_S = 20 * SLOW
 PORTS = 600
 PORT_FIRST = int(os.environ.get("POSTERN_PORT_FIRST", "10000"))
+PORT_TURN = itertools.count()
 
 
 def free_port(host="127.0.0.1"):
     """A port that is free for UDP and TCP now. Below the ports that the kernel draws for sockets
-    without one, and each test file has a range of its own: nobody takes it before it is used."""
+    without one, and each test file has a range of its own: nobody takes it before it is used.
+    One after the other, so that two are never the same."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    for _ in range(1000):
-        port = PORT_FIRST + random.randrange(PORTS)
+    for _ in range(PORTS):
+        port = PORT_FIRST + next(PORT_TURN) % PORTS
         with socket.socket(family, socket.SOCK_STREAM) as tcp, \
                 socket.socket(family, socket.SOCK_DGRAM) as udp:
             try:
