@@ -58,6 +58,8 @@ void Server::look_at_certificates() {
 
 void Server::begin_next() {
   if (background_.busy() || taking_over_ || stopping_) return;
+  // Zones of a change that was refused wait for what was wrong with it.
+  if (!refused_.empty() && config().server.watch) zones_wanted_ = false;
   if (reload_wanted_) {
     // A zone edit that is waiting goes on waiting: the reload may be refused.
     reload_wanted_ = change_wanted_ = false;
@@ -92,9 +94,7 @@ void Server::begin_reload() {
   });
 }
 
-// Zones of a change that was refused wait for what was wrong with it.
 void Server::begin_zones() {
-  if (!refused_.empty() && config().server.watch) return begin_next();
   background_.run([this, current = snapshot_, rejected = zone_rejections_] {
     auto refresh = std::make_shared<ZoneRefresh>(refresh_zones(*current, rejected));
     return [this, refresh] { finish_zones(std::move(*refresh)); };

@@ -12,7 +12,7 @@ using Small = Histogram<kBounds>;
 
 TEST_CASE("a bound belongs to its range, and what is above all of them is counted, too") {
   Small times;
-  for (const std::uint64_t us : {0, 10, 11, 100, 1000, 1001, 900'000}) times.observe(us);
+  for (const std::uint64_t us : {0U, 10U, 11U, 100U, 1000U, 1001U, 900'000U}) times.observe(us);
   CHECK(times.ranges == std::array<std::uint64_t, 4>{2, 2, 1, 2});
   CHECK(times.count() == 7);
   CHECK(times.sum_us == 902'122);

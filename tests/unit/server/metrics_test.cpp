@@ -157,7 +157,9 @@ TEST_CASE("every metric of the page is in the table, and every one of the table 
     CHECK(read.helps.at(name) == info.help);
     CHECK(read.labels.at(name) == std::set<std::string>{std::string(info.labels)});
   }
-  for (const auto& [name, labels] : read.labels) CHECK_MESSAGE(table.count(name) == 1, name);
+  for (const auto& metric : read.labels) {
+    CHECK_MESSAGE(table.count(metric.first) == 1, metric.first);
+  }
 }
 
 TEST_CASE("a histogram's ranges add up, and end in one without a bound") {
