@@ -62,11 +62,13 @@ AdminSite::AdminSite(net::Loop& loop, ApiHost& host, Wording wording)
       host_(host),
       wording_(std::move(wording)),
       hub_([this](const std::shared_ptr<const FollowFilters>& filters) { host_.follow(filters); }),
+      drift_look_(loop),
       tick_(loop, [this] { tick(); }) {}
 
 void AdminSite::tick() {
   if (host_.stopping()) return tick_.stop();
   if (++ticks_ % kBeatTicks == 0) hub_.beat();
+  if (ticks_ % kDriftTicks == 0) look_for_drift();
   if (gathering_) return;  // a worker is late
   gathering_ = true;
   host_.gather_counts([this](const WorkerCounts& counts) {
@@ -81,7 +83,7 @@ void AdminSite::reload_ended(bool good, const std::string& detail,
                              std::vector<ConfigProblem> problems) {
   if (problems.size() > kReloadProblemsMax) problems.resize(kReloadProblemsMax);
   reload_ = {unix_s(), good, detail, std::move(problems)};
-  drift_looked_ms_.reset();
+  look_for_drift();
   for (const auto& respond : std::exchange(reload_asked_, {})) {
     respond(json_reply(reload_json(reload_), good ? 200 : 422));
   }
@@ -89,35 +91,25 @@ void AdminSite::reload_ended(bool good, const std::string& detail,
 
 // --- what runs and what the files say
 
-void AdminSite::look_for_drift(const ServerState& server) {
-  const Config& config = server.snapshot->config;
-  const bool is_recent = drift_looked_ms_ && loop_.now_ms() < *drift_looked_ms_ + kDriftLookMs;
-  if (is_recent && drift_of_ == config.fingerprint) return;
-  drift_looked_ms_ = loop_.now_ms();
-  drift_of_ = config.fingerprint;
-  drift_.clear();
-  const ConfigResult files = load_config(config.file);
-  if (files.config.fingerprint != config.fingerprint) {
-    drift_.push_back(fmt::format("{} is not what runs: {}", config.file,
-                                 files.ok() ? "it was edited; a reload would take it over"
-                                            : "it was edited and has errors"));
-  }
+// Files are read on another thread. Who asks while they are read may ask for an edit that was made
+// since, and waits for the next time.
+void AdminSite::look_for_drift() {
+  if (drift_look_.busy()) return;
+  drift_look_.run([this, served = host_.served(), asked = std::exchange(status_waiting_, {})] {
+    Drift drift = drift_of(*served);
+    std::vector<std::string> lines = drift_lines(drift, *served);
+    return [this, asked, drift = std::move(drift), lines = std::move(lines)] {
+      drift_ = drift;
+      drift_lines_ = lines;
+      for (const auto& respond : asked) respond(status());
+      if (!status_waiting_.empty()) look_for_drift();
+    };
+  });
 }
 
-ApiState AdminSite::state() {
-  const ServerState server = host_.state();
-  look_for_drift(server);
-  ApiState api{reload_, drift_, hub_.subscribers(), hub_.dropped()};
-  const Config& config = server.snapshot->config;
-  for (const ZoneRejection& rejected : *server.rejected) {
-    api.drift.push_back(fmt::format("{} has an error; the zone as it was is served",
-                                    config.policy.zones[rejected.index].file));
-  }
-  for (const CertificateRejection& rejected : *server.certificates_rejected) {
-    api.drift.push_back(fmt::format("{} cannot be served ({}); the certificate as it was is",
-                                    config.certificates[rejected.index].cert, rejected.reason));
-  }
-  return api;
+AdminReply AdminSite::status() {
+  const ApiState api{reload_, drift_lines_, hub_.subscribers(), hub_.dropped()};
+  return json_reply(status_json(host_.state(), host_.listening(), api));
 }
 
 // --- requests
@@ -191,7 +183,8 @@ void AdminSite::answer_get(const AdminRequest& request, const AdminServer::Respo
     return respond({200, kJsonType, std::string(openapi_document())});
   }
   if (path == "/api/v1/status") {
-    return respond(json_reply(status_json(host_.state(), host_.listening(), state())));
+    status_waiting_.push_back(respond);
+    return look_for_drift();
   }
   if (path == "/api/v1/traffic") return respond(json_reply(traffic_json(history_, unix_s())));
   if (path == "/api/v1/explain") return respond(explain(request));

@@ -13,6 +13,8 @@
 #include "server/admin.h"
 #include "server/api.h"
 #include "server/api_host.h"
+#include "server/background.h"
+#include "server/drift.h"
 #include "server/follow.h"
 #include "server/traffic_history.h"
 
@@ -21,7 +23,7 @@ namespace postern::server {
 class AdminSite {
  public:
   static constexpr std::uint64_t kTickMs = 1000;
-  static constexpr std::uint64_t kDriftLookMs = 3000;  ///< files are compared no more often
+  static constexpr unsigned kDriftTicks = 15;  ///< so often files are compared with what is served
   static constexpr std::uint64_t kDeniedLogMs = 60'000;
   static constexpr std::size_t kCachedAnswersMax = 100;
   static constexpr std::size_t kReloadProblemsMax = 50;  ///< kept of one reload
@@ -41,6 +43,7 @@ class AdminSite {
   std::size_t followers() const { return hub_.subscribers(); }
   std::uint64_t follow_dropped() const { return hub_.dropped(); }
   std::uint64_t denied() const { return denied_; }  ///< requests without a right to be answered
+  const Drift& drift() const { return drift_; }     ///< as it was found last
 
  private:
   void tick();
@@ -52,8 +55,8 @@ class AdminSite {
   AdminReply show_cache(const AdminRequest& request);
   AdminReply flush_cache(const AdminRequest& request);
   AdminReply follow(const AdminRequest& request);
-  ApiState state();
-  void look_for_drift(const ServerState& server);
+  AdminReply status();
+  void look_for_drift();
 
   net::Loop& loop_;
   ApiHost& host_;
@@ -62,9 +65,10 @@ class AdminSite {
   TrafficHistory history_;
   ReloadRecord reload_;
   std::vector<AdminServer::Respond> reload_waiting_, reload_asked_;  // of the next, of this one
-  std::optional<std::uint64_t> drift_looked_ms_;
-  std::uint64_t drift_of_ = 0;  // the fingerprint that was looked at
-  std::vector<std::string> drift_;
+  Drift drift_;
+  std::vector<std::string> drift_lines_;
+  std::vector<AdminServer::Respond> status_waiting_;  // for the next look at the files
+  Background drift_look_;
   std::uint64_t denied_ = 0;
   LogLimit denied_log_{kDeniedLogMs};
   bool gathering_ = false;

@@ -17,6 +17,7 @@ class ApiHost {
  public:
   virtual ~ApiHost() = default;
   virtual ServerState state() const = 0;
+  virtual std::shared_ptr<const Snapshot> served() const = 0;
   virtual const ListenPlan& listening() const = 0;
   virtual bool stopping() const = 0;
   /// The numbers of all workers together, soon. When one has ended: never.

@@ -9,30 +9,40 @@ namespace postern::server {
 Drift drift_of(const Snapshot& served) {
   Drift drift;
   drift.config = content_fingerprint(config_files_of(served.config)) != served.config_fingerprint;
+  drift.config_has_errors = drift.config && !load_config(served.config.file).ok();
   for (std::size_t i = 0; i < served.zones.size(); ++i) {
-    if (content_fingerprint(served.zones[i].files) == served.zones[i].fingerprint) continue;
-    drift.zones.push_back(served.config.policy.zones[i].name.text());
+    if (content_fingerprint(served.zones[i].files) != served.zones[i].fingerprint) {
+      drift.zones.push_back(i);
+    }
   }
   const auto& settings = served.config.certificates;
   for (std::size_t i = 0; i < settings.size(); ++i) {
     const std::uint64_t now = content_fingerprint(files_of(settings[i]));
-    if (now != served.gateway->certificates[i].fingerprint) {
-      drift.certificates.push_back(settings[i].name);
-    }
+    if (now != served.gateway->certificates[i].fingerprint) drift.certificates.push_back(i);
   }
   return drift;
 }
 
-std::string drift_text(const Drift& drift) {
-  std::string text = drift.config ? "configuration" : "";
-  const auto add = [&](std::string_view kind, const std::vector<std::string>& names) {
-    for (const std::string& name : names) {
-      text += fmt::format("{}{} {}", text.empty() ? "" : ", ", kind, name);
-    }
-  };
-  add("zone", drift.zones);
-  add("certificate", drift.certificates);
-  return text.empty() ? "none" : text;
+std::vector<std::string> drift_lines(const Drift& drift, const Snapshot& served) {
+  std::vector<std::string> lines;
+  const Config& config = served.config;
+  if (drift.config) {
+    lines.push_back(fmt::format("{} is not what runs: {}", config.file,
+                                drift.config_has_errors
+                                    ? "it was edited and has errors"
+                                    : "it was edited; a reload would take it over"));
+  }
+  for (const std::size_t index : drift.zones) {
+    lines.push_back(fmt::format("{} is not what is served of {}: it was edited",
+                                config.policy.zones[index].file,
+                                config.policy.zones[index].name.text()));
+  }
+  for (const std::size_t index : drift.certificates) {
+    lines.push_back(fmt::format("{} and {} are not the certificate \"{}\" that is served",
+                                config.certificates[index].cert, config.certificates[index].key,
+                                config.certificates[index].name));
+  }
+  return lines;
 }
 
 }  // namespace postern::server

@@ -10,15 +10,17 @@ namespace postern::server {
 
 struct Drift {
   bool config = false;                    ///< the configuration or a file that it includes
-  std::vector<std::string> zones;         ///< names of zones
-  std::vector<std::string> certificates;  ///< names of certificates
+  bool config_has_errors = false;         ///< as it is in the files
+  std::vector<std::size_t> zones;         ///< by index of config.policy.zones
+  std::vector<std::size_t> certificates;  ///< by index of config.certificates
 
   bool any() const { return config || !zones.empty() || !certificates.empty(); }
 };
 
 Drift drift_of(const Snapshot& served);
 
-/// "none", or what differs: "configuration, zone home.arpa., certificate lan".
-std::string drift_text(const Drift& drift);
+/// One line of text for each part that differs, with its file; none when all is served.
+/// REQUIRES: `drift` is of `served`.
+std::vector<std::string> drift_lines(const Drift& drift, const Snapshot& served);
 
 }  // namespace postern::server

@@ -29,6 +29,9 @@ void add_server(MetricsPage* page, const ServerState& state) {
   page->add(metric("postern_config_last_reload_successful"), state.last_reload_good ? 1.0 : 0.0);
   page->add(metric("postern_config_last_reload_success_timestamp_seconds"),
             std::max(state.started_s, state.last_reload_good_s));
+  page->add(metric("postern_drift"), {{"config", std::uint64_t{state.drift.config}},
+                                      {"zone", state.drift.zones.size()},
+                                      {"certificate", state.drift.certificates.size()}});
 }
 
 // Keys of the configuration as they are written there; underscores only: built in.

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "dns/cache.h"
 #include "server/counts.h"
+#include "server/drift.h"
 #include "server/snapshot.h"
 
 namespace postern::server {
@@ -25,6 +26,7 @@ struct ServerState {
   std::uint64_t admin_refused = 0;  ///< connections
   std::uint64_t admin_denied = 0;   ///< requests
   std::uint64_t followers = 0, follow_dropped = 0;
+  Drift drift;
   LogCounts log;
   QueryTapCounts queries;
   bool last_reload_good = true;

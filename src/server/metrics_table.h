@@ -43,6 +43,10 @@ inline constexpr auto kMetricsTable = [] {
        ""},
       {"postern_config_last_reload_success_timestamp_seconds", kGauge,
        "When the configuration that is served was taken over, seconds since 1970", ""},
+      {"postern_drift", kGauge,
+       "Parts whose files hold something else than what is served, by what they are: config (1 for "
+       "all of it), zone, certificate",
+       "of"},
       {"postern_limit_hits_total", kCounter,
        "Times that a limit was reached, by its key in the configuration or, when it is "
        "built in, by a name",

@@ -198,6 +198,7 @@ ServerState Server::state() const {
   state.cache = cache_->stats();
   state.workers = worker_count_;
   state.admin_denied = site_.denied();
+  state.drift = site_.drift();
   state.followers = site_.followers();
   state.follow_dropped = site_.follow_dropped();
   state.log = log_counts();

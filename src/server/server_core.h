@@ -64,6 +64,7 @@ class Server final : public ApiHost {
 
   // ApiHost
   ServerState state() const override;
+  std::shared_ptr<const Snapshot> served() const override { return snapshot_; }
   const ListenPlan& listening() const override { return listening_; }
   bool stopping() const override { return stopping_; }
   void gather_counts(std::function<void(const WorkerCounts&)> take) override;

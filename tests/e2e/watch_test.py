@@ -152,8 +152,12 @@ class Watched(Case):
             metrics = postern.metrics()
             self.assertEqual(metrics["postern_config_last_reload_successful"], 0)
             self.assertEqual(metrics['postern_config_reloads_total{result="refused"}'], 1)
+            self.assertEqual([metrics[f'postern_drift{{of="{part}"}}'] for part in ("config", "zone", "certificate")],
+                             [1, 1, 0])
             postern.put("10.0.0.3")
             self.wait_for(postern, "10.0.0.3")
+            wait_until("no drift", lambda: {value for name, value in postern.metrics().items()
+                                            if name.startswith("postern_drift")} == {0})
 
     def test_a_broken_zone_holds_back_the_configuration_too(self):
         postern = GitSync()

@@ -19,6 +19,8 @@ constexpr std::string_view kConfig =
     "file = \"a.zone\"\n";
 
 struct Served {
+  std::vector<std::string> drift() const { return drift_lines(drift_of(*snapshot), *snapshot); }
+
   Served() {
     folder.write("conf.d/1.toml", "");
     folder.write("a.zone", kZone);
@@ -37,18 +39,25 @@ struct Served {
 TEST_CASE("what was just read has not drifted") {
   const Served served;
   CHECK_FALSE(drift_of(*served.snapshot).any());
-  CHECK(drift_text(drift_of(*served.snapshot)) == "none");
+  CHECK(served.drift().empty());
   CHECK_FALSE(is_news(*served.snapshot, {}));
 }
 
 TEST_CASE("an edit of the configuration, of what it includes, and of a zone is told apart") {
   Served served;
   served.folder.write("a.zone", std::string(kZone) + "x IN A 192.0.2.2\n");
-  CHECK(drift_text(drift_of(*served.snapshot)) == "zone a.example.");
+  REQUIRE(served.drift().size() == 1);
+  CHECK(served.drift()[0] == served.snapshot->config.policy.zones[0].file +
+                                 " is not what is served of a.example.: it was edited");
   CHECK_FALSE(is_news(*served.snapshot, {}));  // the zone's own watch sees to it
   served.folder.write("a.zone", kZone);
   served.folder.write("conf.d/1.toml", "# a comment\n");
-  CHECK(drift_text(drift_of(*served.snapshot)) == "configuration");
+  REQUIRE(served.drift().size() == 1);
+  CHECK(served.drift()[0] ==
+        served.config + " is not what runs: it was edited; a reload would take it over");
+  served.folder.write("conf.d/1.toml", "nonsense = 1\n");
+  REQUIRE(served.drift().size() == 1);
+  CHECK(served.drift()[0] == served.config + " is not what runs: it was edited and has errors");
   served.folder.write("conf.d/1.toml", "");
   CHECK_FALSE(drift_of(*served.snapshot).any());
   served.folder.write("conf.d/2.toml", "");  // a file that the pattern finds now
