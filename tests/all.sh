@@ -81,11 +81,12 @@ build() {
   ninja -C "$directory" -j "$JOBS" $targets
 }
 
-build_gcc() { build build-gcc all --buildtype=debugoptimized; }
+# Line numbers are all that the sanitizers tell of debug information, and half of it to write.
+build_gcc() { build build-gcc all --buildtype=debugoptimized -Ddebug=false -Dcpp_args=-g1; }
 
 # With the fuzzers, which need the same code with the same checks.
 build_asan() {
-  CXX=clang++-14 build build-asan all --buildtype=debug -Doptimization=1 -Dfuzz=true \
+  CXX=clang++-14 build build-asan all --buildtype=debug -Doptimization=1 -Ddebug=false -Dcpp_args=-g1 -Dfuzz=true \
     -Db_lundef=false -Db_sanitize=address,undefined
 }
 
@@ -95,7 +96,8 @@ build_tsan() {
   for folder in base net dns nameserver gateway server; do
     tests="$tests tests/unit/$folder/unit_$folder"
   done
-  CXX=clang++-14 build build-tsan "src/postern $tests" --buildtype=debug -Doptimization=1 -Db_sanitize=thread \
+  CXX=clang++-14 build build-tsan "src/postern $tests" --buildtype=debug -Doptimization=1 -Ddebug=false \
+    -Dcpp_args=-g1 -Db_sanitize=thread \
     -Db_lundef=false
 }
 

@@ -32,6 +32,7 @@ std::vector<Change> changes_between(const std::vector<ServedLine>& before,
   std::set_difference(after.begin(), after.end(), before.begin(), before.end(),
                       std::back_inserter(added));
   std::vector<Change> changes;
+  changes.reserve(removed.size() + added.size());
   for (ServedLine& line : removed) changes.push_back({false, std::move(line)});
   for (ServedLine& line : added) changes.push_back({true, std::move(line)});
   const auto key = [](const Change& change) {

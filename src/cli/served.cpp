@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -19,6 +20,7 @@ using server::duration_text;
 template <class Things, class Text>
 std::string joined(const Things& things, Text text) {
   std::vector<std::string> texts;
+  texts.reserve(std::size(things));
   for (const auto& one : things) texts.push_back(text(one));
   return fmt::format("{}", fmt::join(texts, " "));
 }

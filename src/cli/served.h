@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "server/snapshot.h"
@@ -14,7 +15,10 @@ struct ServedLine {
   std::string kind;  ///< listen, view, override, zone, record, forward, certificate, ...
   std::string text;
 
-  friend auto operator<=>(const ServedLine&, const ServedLine&) = default;
+  friend bool operator==(const ServedLine&, const ServedLine&) = default;
+  friend bool operator<(const ServedLine& a, const ServedLine& b) {
+    return std::tie(a.kind, a.text) < std::tie(b.kind, b.text);
+  }
 };
 
 /// Sorted. `record` lines are of zones, one for each record.

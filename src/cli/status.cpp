@@ -22,6 +22,7 @@ constexpr std::size_t kTopShown = 5;
 /// Lines with a word in front; colors only on a terminal.
 class Sheet {
  public:
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): nobody changes the environment
   Sheet() : colors_(::isatty(STDOUT_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr) {}
 
   std::string good(std::string_view text) const { return color("32", text); }
@@ -70,8 +71,9 @@ std::string uptime_text(std::uint64_t seconds) {
 }
 
 std::string size_of(std::uint64_t bytes) {
-  if (bytes < 1024 * 1024) return fmt::format("{:.0f} KiB", static_cast<double>(bytes) / 1024);
-  return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1024 * 1024));
+  constexpr std::uint64_t kMiB = 1U << 20U;
+  if (bytes < kMiB) return fmt::format("{:.0f} KiB", static_cast<double>(bytes) / 1024);
+  return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / kMiB);
 }
 
 std::uint64_t sum(const Json& series, const char* key) {

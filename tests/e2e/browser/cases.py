@@ -136,3 +136,12 @@ class UncuredCases:
             if visits[-1].packets > 0 and visits[-1].seconds > self.baseline + STALL_S:
                 return
         self.fail(f"no visit stalled: {visits}")
+
+    def test_4_alt_svc_kept(self):
+        """Its memory stays: the profile still has h3 for the host, which "clear" takes away."""
+        self.network.serve('alt_svc = "strip"')
+        self.come_home(ALT, "dns")
+        self.assertTrue(self.close().knows_h3(ALT))
+        self.network.serve()
+        self.come_home(ALT, "dns")
+        self.assertFalse(self.close().knows_h3(ALT))

@@ -62,7 +62,9 @@ class Firefox:
         if self.process.poll() is not None:
             raise AssertionError(f"the browser is gone, see {self.profile.with_suffix('.log')}")
         with contextlib.suppress(OSError):
-            return inside(self.network.client, lambda: socket.create_connection(("127.0.0.1", PORT), 1))
+            channel = inside(self.network.client, lambda: socket.create_connection(("127.0.0.1", PORT), 1))
+            channel.settimeout(60)  # it greets when it has started
+            return channel
         return None
 
     def close(self):
@@ -142,6 +144,11 @@ class Firefox:
         path.write_bytes(base64.b64decode(picture))
 
     # What it keeps.
+
+    def knows_h3(self, host):
+        """Whether the profile of the closed browser has an Alt-Svc for the host."""
+        kept = self.profile / "AlternateServices.bin"
+        return kept.exists() and host.encode() in kept.read_bytes()
 
     def logged_errors(self, since=0.0):
         """Sessions of HTTP/3 that began since this time, failed or not, and errors of ECH, from the log of the
