@@ -126,6 +126,10 @@ void Server::refuse_reload(const std::string& reason, std::vector<ConfigProblem>
   log_error("reload_refused", "{}; the configuration as it was goes on being served", reason);
   manager_.ready(fmt::format("{} was edited and refused ({}); as it was, it goes on being served",
                              config_file_, reason));
+  // SIGHUP may have come from logrotate. The settings are those that it has.
+  if (auto same = tap_->configure(tap_settings(config())); !same) {
+    log_error("query_log_failed", "{}", same.error().detail);
+  }
   watch_files();
   site_.reload_ended(false, reason, std::move(problems));
   begin_next();

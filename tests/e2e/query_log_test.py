@@ -152,6 +152,20 @@ class Rotation(Logged):
             self.assert_says(moved, "one.vanillax.me", "two.vanillax.me")
             self.assertNotIn("three", moved)
 
+    def test_so_it_does_when_the_configuration_is_broken(self):
+        with self.server() as postern:
+            postern.ask("one.vanillax.me")
+            self.lines(postern, 1)
+            path = postern.directory / "queries.log"
+            path.rename(postern.directory / "moved.log")
+            mark = len(postern.log)
+            postern.config_path.write_text(postern.config_path.read_text() + "\n[dns.cahce]\n")
+            postern.process.send_signal(signal.SIGHUP)
+            postern.wait_log("reload_refused", mark)
+            wait_until("the new file", path.exists)
+            postern.ask("two.vanillax.me")
+            wait_until("its line", lambda: "two.vanillax.me" in path.read_text())
+
 
 class FullDisk(Logged):
     def test_a_full_device_is_told_and_serving_goes_on(self):
