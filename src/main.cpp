@@ -148,12 +148,11 @@ int serve_command_line(int argc, char** argv) {
       "doctor", "ask the running server what a browser would, say what is broken");
   postern::cli::DoctorOptions examined;
   doctor_command->add_option("NAME", examined.names, "domain names; without any, all of the file");
-  doctor_command->add_option("--resolver", examined.resolvers, "another nameserver of the LAN");
-  doctor_command
-      ->add_option("--server", examined.server,
-                   "Postern, when it is not to be asked at its dns.listen; with names this needs "
-                   "no configuration")
-      ->expected(1);
+  doctor_command->add_option("--resolver", examined.resolvers, "another nameserver of the LAN")
+      ->allow_extra_args(false);
+  doctor_command->add_option("--server", examined.server,
+                             "Postern, when it is not to be asked at its dns.listen; with names "
+                             "this needs no configuration");
   doctor_command->add_option("--resolv-conf", examined.resolv_conf, "in place of /etc/resolv.conf")
       ->check(CLI::ExistingFile);
   doctor_command

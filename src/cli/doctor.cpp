@@ -326,7 +326,9 @@ bool read_config(const DoctorOptions& options, server::Config* config) {
 
 int doctor(const DoctorOptions& options) {
   const auto resolvers = endpoints_of("--resolver", options.resolvers);
-  const auto servers = endpoints_of("--server", options.server);
+  std::vector<std::string> server;
+  if (!options.server.empty()) server.push_back(options.server);
+  const auto servers = endpoints_of("--server", server);
   if (!resolvers || !servers) return 2;
   server::Config config;
   if (!read_config(options, &config)) return 2;

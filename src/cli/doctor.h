@@ -9,7 +9,7 @@ namespace postern::cli {
 
 struct DoctorOptions {
   std::string config_file;             ///< "": none, with `server` and `names`
-  std::vector<std::string> server;     ///< Postern, in place of its dns.listen; one at most
+  std::string server;                  ///< Postern, in place of its dns.listen; "": that
   std::vector<std::string> resolvers;  ///< "ADDR" or "ADDR:PORT"
   std::vector<std::string> names;      ///< empty: all of the configuration
   std::string resolv_conf = "/etc/resolv.conf";
