@@ -59,6 +59,17 @@ std::string by_chain(const std::vector<std::string>& chain) {
   return chain.empty() ? "" : fmt::format(" by CNAME {}", fmt::join(chain, ", "));
 }
 
+std::vector<IpAddress> nameservers_in(const std::string& path) {
+  std::ifstream file(path);
+  return server::parse_resolv_conf(std::string((std::istreambuf_iterator<char>(file)), {}));
+}
+
+// systemd-resolved; whom it asks stands in another file.
+bool is_resolved(const IpAddress& ip) {
+  const std::string text = ip.to_string();
+  return text == "127.0.0.53" || text == "127.0.0.54";
+}
+
 class Doctor {
  public:
   Doctor(const House& house, const DoctorOptions& options, const Endpoint& own,
@@ -110,19 +121,17 @@ class Doctor {
 
   /// Of this machine; other devices get theirs by DHCP.
   void look_at_resolv_conf(const std::string& path) {
-    std::ifstream file(path);
-    const std::string text((std::istreambuf_iterator<char>(file)), {});
     name_ = path;
-    for (const IpAddress& ip : server::parse_resolv_conf(text)) {
-      const std::string address = ip.to_string();
-      // systemd-resolved; whom it asks stands in another file.
-      if ((address == "127.0.0.53" || address == "127.0.0.54") && path != kResolvedConf) {
-        look_at_resolv_conf(kResolvedConf);
-        name_ = path;
-        continue;
-      }
+    std::vector<IpAddress> asked = nameservers_in(path);
+    const bool by_resolved = std::any_of(asked.begin(), asked.end(), is_resolved);
+    std::erase_if(asked, is_resolved);
+    if (by_resolved) {
+      const std::vector<IpAddress> behind = nameservers_in(kResolvedConf);
+      asked.insert(asked.end(), behind.begin(), behind.end());
+    }
+    for (const IpAddress& ip : asked) {
       if (ip.is_loopback() || ip == own_.ip || house_.has_nameserver_at(ip)) continue;
-      add(Verdict::kWarning, "bypass", fmt::format("this machine also asks {}", address),
+      add(Verdict::kWarning, "bypass", fmt::format("this machine also asks {}", ip.to_string()),
           "some queries go round Postern",
           fmt::format("nameserver {} alone, by DHCP too", own_.ip.to_string()));
     }

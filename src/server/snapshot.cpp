@@ -143,7 +143,6 @@ ConfigRead read_config(const std::string& path, const Snapshot* previous,
   const auto files = config_files_of(read.result.config);
   if (files == known) return read;
   read.fingerprint = content_fingerprint(files);
-  if (previous == nullptr) return read;
   read.result = load_config(path, surroundings);
   if (config_files_of(read.result.config) != files) read.fingerprint = 0;
   return read;
