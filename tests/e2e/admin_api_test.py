@@ -73,6 +73,9 @@ class Follower:
         raise AssertionError("the log has ended")
 
 
+BLOCKED = [f"ads{i}.example" for i in range(30)]
+
+
 class ApiCase(Case):
     """A server with something of everything."""
 
@@ -84,7 +87,8 @@ class ApiCase(Case):
                                                        redirect={"hostname": HOST, "status": 302}),
                               config=cls.up.forward() + '\n[[dns.zone]]\nname = "home.arpa"\nfile = "home.zone"\n'
                               '[[dns.view]]\nname = "guests"\nclients = ["127.0.0.8/32"]\n'
-                              '[[dns.override]]\nnames = ["*.lab.example"]\ncname = "nas.home.arpa"\n',
+                              '[[dns.override]]\nnames = ["*.lab.example"]\ncname = "nas.home.arpa"\n'
+                              f'[[dns.override]]\nnames = {BLOCKED}\naddress = ["0.0.0.0"]\n',
                               files={"home.zone": ZONE}, server="workers = 2\n")
         cls.gateway.start()
         cls.port = cls.gateway.admin_port
@@ -123,6 +127,8 @@ class ApiTest(ApiCase):
     def test_the_nameserver(self):
         self.gateway.ask("www.example.com")
         said = self.call("/api/v1/dns")
+        blocked = next(one for one in said["overrides"] if one["address"] == ["0.0.0.0"])
+        self.assertEqual((blocked["names"], blocked["names_total"]), (BLOCKED[:20], 30))
         by_name = {tuple(one["names"]): one for one in said["overrides"]}
         self.assertEqual(by_name[(HOST,)]["listeners"], ["internal"])
         self.assertEqual(by_name[("*.lab.example",)]["cname"], "nas.home.arpa")
