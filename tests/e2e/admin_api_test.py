@@ -5,7 +5,9 @@ import base64
 import contextlib
 import http.client
 import json
+import os
 import pathlib
+import pty
 import re
 import socket
 import subprocess
@@ -374,6 +376,10 @@ class CommandTest(ApiCase):
         for pattern in (r"^postern +0\.\d+\.\d+, up \d+ s, 2 workers", r"^config .* is what runs",
                         r"^cache +\d+ answers?, ", r"^zones +home\.arpa serial 1, 4 records$",
                         rf"^upstreams +\. {re.escape(self.up.url())} good, [\d.]+ ms",
+                        r"^overrides +\*\.lab\.example to nas\.home\.arpa$",
+                        r"^ +ads0\.example .* and 10 more to 0\.0\.0\.0",
+                        rf"^listeners +internal 127\.0\.0\.1 http {self.gateway.http_port} https \d+",
+                        rf"^routes +old\.vanillax\.me 302 to {HOST}$",
                         rf"^backends +{HOST} to {re.escape(self.backend.url)} good",
                         r"^certificates +lan .* days left$", r"^clients +\d+ 127\.0\.0\.1$"):
             self.assertRegex(said, re.compile(pattern, re.M))
@@ -381,6 +387,25 @@ class CommandTest(ApiCase):
         whole = json.loads(self.command("status", "--json"))
         for path in ("status", "dns", "gateway", "clients", "traffic"):
             jsonschema.Draft202012Validator(schema_of(f"/api/v1/{path}", "get", 200)).validate(whole[path])
+
+    def test_colors_are_for_terminals(self):
+        def said(**environment):
+            reader, writer = pty.openpty()
+            with subprocess.Popen([BINARY, "status", "-c", self.gateway.config_path], stdout=writer,
+                                  env=dict(os.environ, **environment)) as process:
+                os.close(writer)
+                text = b""
+                with contextlib.suppress(OSError):  # EIO: the end
+                    while part := os.read(reader, 65536):
+                        text += part
+            os.close(reader)
+            self.assertEqual(process.returncode, 0, text)
+            return text.decode()
+
+        colored = said()
+        self.assertIn("\x1b[32mgood\x1b[0m", colored)
+        self.assertEqual(re.sub(r"\x1b\[[\d;]*m", "", colored).count("good"), said(NO_COLOR="1").count("good"))
+        self.assertNotIn("\x1b", said(NO_COLOR="1"))
 
     def test_status_shows_drift_and_fails(self):
         good = self.gateway.config_path.read_text(encoding="utf-8")
