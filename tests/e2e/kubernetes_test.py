@@ -32,7 +32,7 @@ CUSTOM = {
                  "externalIPs": bool, "loadBalancerIPs": bool}},
     ("monitoring.coreos.com/v1", "ServiceMonitor"): {
         "metadata": {"name": str},
-        "spec": {"selector": LABELS, "endpoints": [{"port": str, "path": str, "interval": str}]}},
+        "spec": {"jobLabel": str, "selector": LABELS, "endpoints": [{"port": str, "path": str, "interval": str}]}},
     ("argoproj.io/v1alpha1", "Application"): {
         "metadata": {"name": str, "namespace": str},
         "spec": {"project": str, "source": {"repoURL": str, "targetRevision": str, "path": str},
@@ -166,6 +166,17 @@ class Kubernetes(Case):
         watched, = [one for one in self.services() if monitor["selector"]["matchLabels"].items()
                     <= one["metadata"]["labels"].items()]
         self.assertIn(monitor["endpoints"][0]["port"], [port["name"] for port in watched["spec"]["ports"]])
+
+    def test_the_job_is_the_one_of_the_alert_rules(self):
+        """The value of the Service's label that jobLabel names."""
+        monitor = documents(FOLDER / "monitor.yaml")[0]["spec"]
+        wanted = monitor["selector"]["matchLabels"].items()
+        services = [one for one in documents(FOLDER / "services.yaml")
+                    if one["kind"] == "Service" and wanted <= one["metadata"].get("labels", {}).items()]
+        self.assertEqual(len(services), 1)
+        job = services[0]["metadata"]["labels"][monitor["jobLabel"]]
+        rules = (FOLDER.parent / "prometheus/postern.rules.yml").read_text(encoding="utf-8")
+        self.assertEqual(set(re.findall(r'job="([^"]*)"', rules)), {job})
 
     def test_ports_lead_to_what_the_configuration_listens_on(self):
         ports = {port["name"]: (port["containerPort"], port["protocol"]) for port in self.container["ports"]}
