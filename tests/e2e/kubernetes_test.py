@@ -184,6 +184,9 @@ class Kubernetes(Case):
         for place in self.config["dns"]["listen"]:
             listening |= {(int(place.split(":")[1]), protocol) for protocol in ("TCP", "UDP")}
         for listener in self.config["gateway"]["listener"]:
+            if "tcp" in listener:
+                listening.add((listener["tcp"], "TCP"))
+                continue
             listening.add((listener.get("http", 80), "TCP"))
             https = listener.get("https", 443)
             listening |= {(https, "TCP"), (https, "UDP")} if https else set()
@@ -191,6 +194,11 @@ class Kubernetes(Case):
         for service in self.services():
             for port in service["spec"]["ports"]:
                 self.assertEqual(ports[port["targetPort"]][1], port["protocol"], service["metadata"]["name"])
+        # What the LAN is built for.
+        outside = {service["metadata"]["name"]: {port["port"] for port in service["spec"]["ports"]
+                                                 if port["protocol"] == "TCP"} for service in self.services()}
+        self.assertEqual(outside["postern-internal"], {53, 80, 443, 5432})
+        self.assertEqual(outside["postern-external"], {80})
         for probe, path in (("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")):
             self.assertEqual(self.container[probe]["httpGet"], {"path": path, "port": "admin"})
 
