@@ -10,6 +10,7 @@ import ssl
 import struct
 import unittest
 
+import quic_client
 from gateway_backends import Backend
 from gateway_lab import HOST, Gateway, route
 from lab import SLOW, Case, Shared, wait_until
@@ -195,6 +196,24 @@ class Quic(Case):
             wait_until("all to be counted", lambda: gateway.metrics()[key] == TIMES)
             found = [line for line in lines(gateway, "quic_refused", "127.0.0.1") if "still tries" in line]
             self.assertEqual(len(found), 1, found)
+
+    def test_the_name_of_a_ClientHello_over_two_datagrams(self):
+        hello = quic_client.client_hello(HOST)
+        name_at = hello.index(HOST.encode())
+        with Gateway(route(respond={"status": 200, "body": "x"}), server=f"workers = {WORKERS}\n") as gateway:
+            cuts = {"127.0.0.1": name_at - 20, "127.0.0.2": name_at + 5}  # all in the second; half of it
+            for source, cut in cuts.items():
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+                    client.bind((source, 0))
+                    client.settimeout(6 * SLOW)
+                    for number, at, piece in ((0, 0, hello[:cut]), (1, cut, hello[cut:])):
+                        frames = quic_client.crypto(at, piece)
+                        client.sendto(quic_client.initial(frames, number=number), ("127.0.0.1", gateway.https_port))
+                        self.assertTrue(client.recv(2000))
+            for source in cuts:
+                found = [line for line in lines(gateway, "quic_refused", source) if f"client {source} " in line]
+                self.assertEqual(len(found), 1, found)
+                self.assertIn(f" for {HOST}; refused", found[0])
 
 
 def anyone():
