@@ -1,7 +1,10 @@
 #include "cli/corefile.h"
 
+#include <glob.h>
+
 #include <deque>
 #include <filesystem>
+#include <iterator>
 #include <map>
 
 #include <fmt/format.h>
@@ -142,6 +145,18 @@ Result<Lines> Parser::lines_of_file(const std::string& path) {
   return lines_of_tokens(*tokens);
 }
 
+/// In their order; a pattern that nothing fits has none, a name is one whether it is there or not.
+std::vector<std::string> files_of_pattern(const std::string& pattern) {
+  if (pattern.find_first_of("*?[") == std::string::npos) return {pattern};
+  glob_t found{};
+  std::vector<std::string> files;
+  if (::glob(pattern.c_str(), 0, nullptr, &found) == 0) {
+    files.assign(found.gl_pathv, found.gl_pathv + found.gl_pathc);
+  }
+  ::globfree(&found);
+  return files;
+}
+
 // The lines that an import stands for.
 Result<Lines> Parser::imported(const Line& line) {
   if (line.words.size() < 2) {
@@ -156,11 +171,14 @@ Result<Lines> Parser::imported(const Line& line) {
     lines = snippet->second;
   } else {
     const fs::path path = fs::path(line.place.file).parent_path() / line.words[1];
-    auto read = lines_of_file(path.string());
-    if (!read) {
-      return tl::unexpected(error_at(line.place, fmt::format("import: {}", read.error().detail)));
+    for (const std::string& file : files_of_pattern(path.string())) {
+      auto read = lines_of_file(file);
+      if (!read) {
+        return tl::unexpected(error_at(line.place, fmt::format("import: {}", read.error().detail)));
+      }
+      lines.insert(lines.end(), std::make_move_iterator(read->begin()),
+                   std::make_move_iterator(read->end()));
     }
-    lines = std::move(*read);
   }
   for (Line& one : lines) {
     one.depth += line.depth;

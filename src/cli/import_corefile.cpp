@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <set>
 #include <span>
 
 #include <fmt/format.h>
@@ -18,9 +19,20 @@ namespace {
 namespace fs = std::filesystem;
 
 // What Postern does anyway, or needs no line for.
-constexpr std::string_view kNeedless[] = {"errors", "reload",     "loop",    "loadbalance", "ready",
-                                          "health", "prometheus", "minimal", "bufsize",     "any",
-                                          "trace",  "pprof",      "cancel",  "root",        "nsid"};
+constexpr std::string_view kNeedless[] = {"errors", "reload",  "loop", "loadbalance", "ready",
+                                          "health", "minimal", "any",  "cancel",      "root"};
+
+/// And what takes their place.
+struct Elsewhere {
+  std::string_view plugin, where;
+};
+constexpr Elsewhere kElsewhere[] = {
+    {"prometheus", "metrics are at server.admin"},
+    {"bufsize", "dns.udp_payload is the largest reply by UDP"},
+    {"nsid", "dns.identity.id"},
+    {"trace", "dns.query_log and dns.dnstap record queries"},
+    {"pprof", "nothing here does this"},
+};
 
 /// A key of a server block: "example.org:1053", "dns://.:53", "10.0.0.0/24".
 struct ServerKey {
@@ -68,8 +80,13 @@ bool is_at_or_below(std::string_view name, std::string_view zone) {
          name[name.size() - zone.size() - 1] == '.';
 }
 
-/// "{{ .Name }} 60 IN A 192.0.2.1": the address, when that is all.
-std::optional<IpAddress> address_of_answer(std::string_view text) {
+struct TemplateAnswer {
+  IpAddress address;
+  std::uint32_t ttl_s = 0;  ///< 0: not given
+};
+
+/// "{{ .Name }} 60 IN A 192.0.2.1": the address and its TTL, when that is all.
+std::optional<TemplateAnswer> address_of_answer(std::string_view text) {
   const std::vector<std::string_view> words = words_of(text);
   std::size_t at = 0;
   if (!words.empty() && words[0] == "{{") {
@@ -80,11 +97,17 @@ std::optional<IpAddress> address_of_answer(std::string_view text) {
   } else {
     return std::nullopt;
   }
-  while (at < words.size() && (number_of(words[at]) || words[at] == "IN")) ++at;
+  TemplateAnswer answer;
+  for (; at < words.size(); ++at) {
+    const auto ttl = number_of(words[at]);
+    if (!ttl && words[at] != "IN") break;
+    if (ttl) answer.ttl_s = static_cast<std::uint32_t>(std::min<std::uint64_t>(*ttl, 86'400));
+  }
   if (at + 2 != words.size() || (words[at] != "A" && words[at] != "AAAA")) return std::nullopt;
   const auto address = IpAddress::parse(words[at + 1]);
   if (!address || address->is_v4() != (words[at] == "A")) return std::nullopt;
-  return *address;
+  answer.address = *address;
+  return answer;
 }
 
 class Importer {
@@ -95,7 +118,7 @@ class Importer {
  private:
   struct Block {
     std::vector<std::string> zones;
-    std::uint16_t port = 53;
+    std::set<std::uint16_t> ports;
     std::string root;  ///< directory that paths are relative to
   };
   using Handler = void (Importer::*)(const Block&, const CorefilePlugin&);
@@ -127,9 +150,10 @@ class Importer {
   void template_answer(const Block& block, const CorefilePlugin& line);
   void rewrite(const Block& block, const CorefilePlugin& line);
   void log(const Block& block, const CorefilePlugin& line);
-  std::vector<std::string> upstreams(const CorefilePlugin& line) const;
+  std::vector<std::string> upstreams(const CorefilePlugin& line);
 
   ImportModel* model_;
+  std::vector<CorefilePlugin> by_system_;  // forward to the system's resolvers
   std::vector<std::pair<std::string, std::uint16_t>> served_;
 };
 
@@ -171,10 +195,11 @@ void Importer::log(const Block&, const CorefilePlugin&) {
 void Importer::bind(const Block& block, const CorefilePlugin& line) {
   for (std::size_t i = 1; i < line.words.size(); ++i) {
     const auto ip = IpAddress::parse(line.words[i]);
-    if (ip)
-      model_->listen(Endpoint{*ip, block.port, 0}.to_string());
-    else
-      note(line, fmt::format("bind {}: name its addresses in dns.listen", line.words[i]));
+    if (!ip) note(line, fmt::format("bind {}: name its addresses in dns.listen", line.words[i]));
+    if (!ip) continue;
+    for (const std::uint16_t port : block.ports) {
+      model_->listen(Endpoint{*ip, port, 0}.to_string());
+    }
   }
 }
 
@@ -203,8 +228,14 @@ void Importer::cache_option(const CorefileOption& option) {
 }
 
 void Importer::cache(const Block& block, const CorefilePlugin& line) {
+  const std::size_t first_zone = line.words.size() > 1 && number_of(line.words[1]) ? 2 : 1;
+  const auto zones = zones_from(block, line, first_zone);
+  if (zones != std::vector<std::string>{"."} && (!line.block.empty() || first_zone == 1)) {
+    return note(
+        line, fmt::format("cache of {}: there is one cache for all zones", fmt::join(zones, ", ")));
+  }
   if (const auto ttl = line.words.size() > 1 ? number_of(line.words[1]) : std::nullopt) {
-    if (block.zones != std::vector<std::string>{"."}) {
+    if (zones != std::vector<std::string>{"."}) {
       note(line, fmt::format("cache {}: there is one cache for all zones", *ttl));
     } else if (*ttl > 0 && *ttl <= 86'400) {
       model_->set("dns.cache", "max_ttl", fmt::format("\"{}s\"", *ttl));
@@ -214,12 +245,14 @@ void Importer::cache(const Block& block, const CorefilePlugin& line) {
   for (const CorefileOption& option : line.block) cache_option(option);
 }
 
-std::vector<std::string> Importer::upstreams(const CorefilePlugin& line) const {
+std::vector<std::string> Importer::upstreams(const CorefilePlugin& line) {
   std::vector<std::string> found;
   for (std::size_t i = 2; i < line.words.size(); ++i) {
     std::string_view word = line.words[i];
     if (word.starts_with('/')) {
-      if (word != "/etc/resolv.conf" || line.words.size() != 3) {
+      if (word == "/etc/resolv.conf" && line.words.size() == 3) {
+        by_system_.push_back(line);
+      } else {
         model_->note(line.place, fmt::format("forward to the servers in {}: name them", word));
       }
       continue;
@@ -355,14 +388,16 @@ void Importer::template_answer(const Block& block, const CorefilePlugin& line) {
   };
   if (line.words.size() < 3) return cannot();
   std::vector<IpAddress> addresses;
+  std::uint32_t ttl_s = model_->ttl();
   std::string rcode;
   for (const CorefileOption& option : line.block) {
     if (option.words[0] == "fallthrough" || option.words[0] == "authority") continue;
     if (option.words.size() != 2) return cannot();
     if (option.words[0] == "answer") {
-      const auto address = address_of_answer(option.words[1]);
-      if (!address) return cannot();
-      addresses.push_back(*address);
+      const auto answer = address_of_answer(option.words[1]);
+      if (!answer) return cannot();
+      addresses.push_back(answer->address);
+      if (answer->ttl_s != 0) ttl_s = answer->ttl_s;
     } else if (option.words[0] == "rcode") {
       rcode = option.words[1];
     } else if (option.words[0] != "match" || option.words[1] != ".*") {
@@ -374,6 +409,8 @@ void Importer::template_answer(const Block& block, const CorefilePlugin& line) {
       (!no_such_name && !rcode.empty() && rcode != "NOERROR")) {
     return cannot();
   }
+  const std::uint32_t ttl_before_s = model_->ttl();
+  model_->set_ttl(ttl_s);
   for (const std::string& zone : zones_from(block, line, 3)) {
     if (zone == "." || zone.find('/') != std::string::npos) {
       cannot();
@@ -385,6 +422,7 @@ void Importer::template_answer(const Block& block, const CorefilePlugin& line) {
       model_->add_address("*." + zone, address, ImportRank::kDomain, line.place);
     }
   }
+  model_->set_ttl(ttl_before_s);
 }
 
 // "rewrite [stop] name [exact] FROM TO" is what a CNAME does.
@@ -435,7 +473,7 @@ Result<void> Importer::read_block(const CorefileBlock& line) {
       }
       note_duplicates(line, *key);
       block.zones.push_back(key->zone);
-      block.port = key->port;
+      block.ports.insert(key->port);
     }
   }
   if (block.zones.empty()) return {};
@@ -447,8 +485,10 @@ Result<void> Importer::read_block(const CorefileBlock& line) {
     if (plugin.words[0] == "root" && plugin.words.size() > 1) block.root = plugin.words[1];
   }
   if (!has("bind")) {
-    model_->listen(fmt::format("0.0.0.0:{}", block.port));
-    model_->listen(fmt::format("[::]:{}", block.port));
+    for (const std::uint16_t port : block.ports) {
+      model_->listen(fmt::format("0.0.0.0:{}", port));
+      model_->listen(fmt::format("[::]:{}", port));
+    }
   }
   for (const CorefilePlugin& plugin : line.plugins) {
     const auto all = plugins();
@@ -456,6 +496,11 @@ Result<void> Importer::read_block(const CorefileBlock& line) {
                                     [&](const Plugin& one) { return one.name == plugin.words[0]; });
     if (known != all.end()) {
       (this->*known->handler)(block, plugin);
+    } else if (const auto elsewhere = std::find_if(
+                   std::begin(kElsewhere), std::end(kElsewhere),
+                   [&](const Elsewhere& one) { return one.plugin == plugin.words[0]; });
+               elsewhere != std::end(kElsewhere)) {
+      note(plugin, fmt::format("plugin {}: {}", plugin.words[0], elsewhere->where));
     } else if (std::find(std::begin(kNeedless), std::end(kNeedless), plugin.words[0]) ==
                std::end(kNeedless)) {
       note(plugin, fmt::format("plugin {}: nothing here does this", plugin.words[0]));
@@ -469,6 +514,12 @@ Result<void> Importer::read(const std::string& path) {
   if (!blocks) return tl::unexpected(blocks.error());
   for (const CorefileBlock& block : *blocks) {
     if (auto read = read_block(block); !read) return read;
+  }
+  // Without a forward of "." the system's resolvers are asked, as there.
+  if (!model_->forward_domains().empty()) {
+    for (const CorefilePlugin& line : by_system_) {
+      note(line, "forward to /etc/resolv.conf, beside other forwards: name its servers");
+    }
   }
   return {};
 }

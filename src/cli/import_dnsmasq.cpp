@@ -23,9 +23,7 @@ constexpr std::size_t kConfDepthMax = 8;
 /// Options that say the same as what Postern does anyway, or that are about the process.
 constexpr std::string_view kNeedless[] = {"bind-interfaces",
                                           "bind-dynamic",
-                                          "domain-needed",
                                           "bogus-priv",
-                                          "no-resolv",
                                           "no-poll",
                                           "no-hosts",
                                           "user",
@@ -138,6 +136,8 @@ class Importer {
   std::vector<std::string> listen_;
   std::uint32_t port_ = 53;
   bool expand_ = false, strict_ = false, port_given_ = false;
+  std::optional<ImportPlace> no_resolv_;  // where it stands
+  std::optional<std::uint32_t> ttl_s_;    // local-ttl
 };
 
 std::span<const Importer::Option> Importer::options() {
@@ -413,7 +413,7 @@ Result<void> Importer::log_queries(std::string_view) {
 Result<void> Importer::local_ttl(std::string_view value) {
   const auto number = number_of(value);
   if (!number || *number > 86'400) return bad("local-ttl: seconds up to 86400 are wanted");
-  model_->set_ttl(*number);
+  ttl_s_ = static_cast<std::uint32_t>(*number);
   if (*number == 0) note("local-ttl=0: set ttl = \"0s\" on the overrides");
   return {};
 }
@@ -467,6 +467,10 @@ Result<void> Importer::read_option(const std::string& line) {
   }
   if (name == "rebind-domain-ok") return rebind_ok(value);
   if (is_in(name, kNeedless)) return {};
+  if (name == "no-resolv") {
+    no_resolv_ = place_;
+    return {};
+  }
   const auto all = options();
   const auto known = std::find_if(all.begin(), all.end(),
                                   [&](const Option& option) { return option.name == name; });
@@ -561,6 +565,12 @@ Result<void> Importer::finish() {
     place_ = hosts.place;
     add_file_of_hosts(hosts.path);
   }
+  if (no_resolv_ && model_->upstreams_of(".").empty()) {
+    model_->note(*no_resolv_,
+                 "no-resolv without a server for all: here the system's resolvers are asked then; "
+                 "name one in [[dns.forward]] name = \".\"");
+  }
+  if (ttl_s_) model_->set_ttl_of_all(*ttl_s_);
   use_usual_upstreams();
   keep_more_exact();
   if (listen_.empty() && port_given_) listen_ = {"0.0.0.0", "::"};

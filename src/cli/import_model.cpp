@@ -67,6 +67,10 @@ ImportModel::Override* ImportModel::entry(const std::string& name, const ImportP
   return &overrides_.back();
 }
 
+void ImportModel::set_ttl_of_all(std::uint32_t seconds) {
+  for (Override& one : overrides_) one.ttl_s = seconds;
+}
+
 void ImportModel::add_address(const std::string& name, const IpAddress& address, ImportRank rank,
                               const ImportPlace& place) {
   Override* one = entry(name, place);

@@ -56,7 +56,9 @@ class ImportModel {
   void listen(const std::string& endpoint);
   /// One line "key = value" of [server], [dns.cache] or [dns.limits].
   void set(std::string_view table, const std::string& key, const std::string& value);
-  void set_ttl(std::uint32_t seconds) { ttl_s_ = seconds; }
+  void set_ttl(std::uint32_t seconds) { ttl_s_ = seconds; }  ///< of what is added from now on
+  std::uint32_t ttl() const { return ttl_s_; }
+  void set_ttl_of_all(std::uint32_t seconds);
 
   bool has_name(const std::string& name) const { return by_name_.count(name) != 0; }
   const std::vector<ImportNote>& notes() const { return notes_; }

@@ -114,7 +114,8 @@ class DnsmasqImport(Imports):
         with Upstream(PUBLIC) as up, Upstream(TUNNEL) as tunnel:
             file = self.source("dnsmasq.conf", up, tunnel)
             text, notes = self.imported("dnsmasq", file, "--zones", self.directory / "zones")
-            self.assertEqual(len(notes.splitlines()), 2, notes)
+            self.assertEqual(len(notes.splitlines()), 3, notes)
+            self.assertIn("domain-needed", notes)
             self.assertIn(f"{file}:", notes)
             self.assertIn("cache-size=1000", notes)
             with self.dnsmasq(file) as port, self.serve(text, up, tunnel) as postern:
@@ -154,6 +155,17 @@ class DnsmasqImport(Imports):
         status, _, err = run("import", "dnsmasq", file, "--zones", self.directory / "z")
         self.assertEqual(status, 1)
         self.assertIn("File exists", err)
+
+    def test_local_ttl_is_for_all_and_no_resolv_is_named(self):
+        path = self.directory / "dnsmasq.conf"
+        path.write_text("address=/a.example/192.0.2.1\nlocal-ttl=300\naddress=/b.example/192.0.2.2\n"
+                        "no-resolv\nserver=/corp.example/192.0.2.3\ndomain-needed\n", encoding="utf-8")
+        out, notes = self.imported("dnsmasq", path)
+        self.assertEqual(out.count('ttl = "300s"'), out.count("[[dns.override]]"), out)
+        self.assertIn("no-resolv", notes)
+        self.assertIn("domain-needed", notes)
+        path.write_text("no-resolv\nserver=192.0.2.3\n", encoding="utf-8")
+        self.assertNotIn("no-resolv", self.imported("dnsmasq", path)[1])
 
     def test_quotes_blanks_and_comments(self):
         file = self.directory / "q.conf"
@@ -231,6 +243,34 @@ class CorefileImport(Imports):
                 self.assertEqual(postern.ask("x.ads.example").rcode(), dns.rcode.NXDOMAIN)
                 self.assertEqual(postern.ask("nobody.example.org").rcode(), dns.rcode.NXDOMAIN)
                 self.assertEqual(tunnel.count(name="www.example.com."), 0)
+
+    def test_what_is_easily_lost(self):
+        (self.directory / "more.override").write_text("log\n", encoding="utf-8")
+        (self.directory / "Corefile").write_text(f""".:15310 .:15311 {{
+    forward . 192.0.2.1
+    import {self.directory}/*.override
+    import {self.directory}/*.none
+    prometheus :9153
+    bufsize 1400
+}}
+corp.example:15310 {{
+    forward . /etc/resolv.conf
+    cache {{
+        success 5000 30
+    }}
+}}
+lab.example:15310 {{
+    template IN A {{
+        answer "{{{{ .Name }}}} 300 IN A 192.0.2.7"
+    }}
+}}
+""", encoding="utf-8")
+        out, notes = self.imported("corefile", self.directory / "Corefile")
+        for line in ('"0.0.0.0:15310"', '"0.0.0.0:15311"', 'ttl = "300s"', "queries = true"):
+            self.assertIn(line, out)
+        self.assertNotIn("max_ttl", out)
+        for note in ("prometheus", "bufsize", "forward to /etc/resolv.conf", "one cache for all zones"):
+            self.assertIn(note, notes)
 
     def test_bad_files(self):
         for text, place, said in ((".:53 {\n  errors\n", 1, "does not end"),
