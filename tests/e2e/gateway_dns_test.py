@@ -219,13 +219,13 @@ class ExplainCertificate(Case):
                 self.assertEqual(status, 0, out + err)
                 return out
 
-            self.assertRegex(said("https://app.one.example/"), r"(?m)^tls +one \(.*, for app\.one\.example$")
+            self.assertRegex(said("https://app.one.example/"), r"(?m)^ *tls +one \(.*, for app\.one\.example$")
             out = said("https://quiet.one.example/")
-            self.assertRegex(out, r"(?m)^tls +all \(.*, for \*\.one\.example$")
-            self.assertRegex(out, r"(?m)^https +a query for HTTPS gets no data")
+            self.assertRegex(out, r"(?m)^ *tls +all \(.*, for \*\.one\.example$")
+            self.assertRegex(out, r"(?m)^ *https +a query for HTTPS gets no data")
             self.assertRegex(said("https://b.example/"),
-                             r"(?m)^tls +none of the certificates all, one has the name: .*unrecognized_name")
-            self.assertRegex(said("https://127.0.0.2/"), r"(?m)^tls +all \(")
+                             r"(?m)^ *tls +none of the certificates all, one has the name: .*unrecognized_name")
+            self.assertRegex(said("https://127.0.0.2/"), r"(?m)^ *tls +all \(")
 
 
 class Reloaded(Case):
