@@ -190,6 +190,7 @@ SnapshotResult load_snapshot(const std::string& path, const Snapshot* previous,
   next.gateway = std::move(gateway.part);
   result.snapshot = compile(std::move(next));
   take_problems(check_challenges(*result.snapshot), 0, &result);
+  take_problems(check_hosts(*result.snapshot), 0, &result);
   return result;
 }
 
