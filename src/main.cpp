@@ -120,6 +120,28 @@ CLI::App* add_import_command(CLI::App& app, postern::cli::ImportOptions* options
   return command;
 }
 
+CLI::App* add_doctor_command(CLI::App& app, postern::cli::DoctorOptions* options) {
+  auto* command = app.add_subcommand(
+      "doctor", "ask the running server what a browser would, say what is broken");
+  command->add_option("NAME", options->names, "domain names; without any, all of the file");
+  command->add_option("--resolver", options->resolvers, "another nameserver of the LAN")
+      ->allow_extra_args(false);
+  command->add_option("--server", options->server,
+                      "Postern, when it is not to be asked at its dns.listen; with names "
+                      "this needs no configuration");
+  command->add_option("--resolv-conf", options->resolv_conf, "in place of /etc/resolv.conf")
+      ->check(CLI::ExistingFile);
+  command
+      ->add_option("--cacert", options->ca_file,
+                   "PEM file of the authorities to trust, in place of the system's")
+      ->check(CLI::ExistingFile);
+  command->add_flag("--json", options->json, "for programs");
+  command->add_option("--timeout", options->timeout_s, "seconds to wait for each answer")
+      ->check(CLI::Range(0.1, 60.0))
+      ->capture_default_str();
+  return command;
+}
+
 int serve_command_line(int argc, char** argv) {
   CLI::App app("Postern: the nameserver of a LAN that serves some of its public names itself.",
                "postern");
@@ -144,25 +166,8 @@ int serve_command_line(int argc, char** argv) {
       ->capture_default_str();
   explain_command->add_option("--method", options.method, "of the request, for a URL")
       ->capture_default_str();
-  auto* doctor_command = app.add_subcommand(
-      "doctor", "ask the running server what a browser would, say what is broken");
   postern::cli::DoctorOptions examined;
-  doctor_command->add_option("NAME", examined.names, "domain names; without any, all of the file");
-  doctor_command->add_option("--resolver", examined.resolvers, "another nameserver of the LAN")
-      ->allow_extra_args(false);
-  doctor_command->add_option("--server", examined.server,
-                             "Postern, when it is not to be asked at its dns.listen; with names "
-                             "this needs no configuration");
-  doctor_command->add_option("--resolv-conf", examined.resolv_conf, "in place of /etc/resolv.conf")
-      ->check(CLI::ExistingFile);
-  doctor_command
-      ->add_option("--cacert", examined.ca_file,
-                   "PEM file of the authorities to trust, in place of the system's")
-      ->check(CLI::ExistingFile);
-  doctor_command->add_flag("--json", examined.json, "for programs");
-  doctor_command->add_option("--timeout", examined.timeout_s, "seconds to wait for each answer")
-      ->check(CLI::Range(0.1, 60.0))
-      ->capture_default_str();
+  auto* doctor_command = add_doctor_command(app, &examined);
   postern::cli::DiffOptions compared;
   auto* diff_command = add_diff_command(app, &compared);
   postern::cli::ImportOptions imported;
