@@ -96,10 +96,17 @@ void Server::begin_reload() {
   });
 }
 
+// A change of everything may come between the look at the configuration and the reading of zones;
+// then it is taken up as a whole.
 void Server::begin_zones() {
-  background_.run([this, current = snapshot_, rejected = zone_rejections_] {
+  background_.run([this, current = snapshot_, rejected = zone_rejections_, refused = refused_,
+                   watch = config().server.watch] {
     auto refresh = std::make_shared<ZoneRefresh>(refresh_zones(*current, rejected));
-    return [this, refresh] { finish_zones(std::move(*refresh)); };
+    return [this, refresh, news = watch && is_news(*current, refused)] {
+      if (!news) return finish_zones(std::move(*refresh));
+      reload_wanted_ = true;
+      begin_next();
+    };
   });
 }
 
