@@ -63,9 +63,9 @@ class TlsServer:
     """HTTPS that says what it is told to; QUIC on the same port is refused as Postern would."""
 
     def __init__(self, name=HOST, alpn=("h2", "http/1.1"), fields="Alt-Svc: clear\r\n", trusted=True, status=200,
-                 versions=b"\x0a\x0a\x0a\x0a", certificate=(), address=("127.0.0.1", 0), delay=0):
+                 versions=b"\x0a\x0a\x0a\x0a", certificate=(), address=("127.0.0.1", 0), delay=0, lossy=False):
         self.port = address[1] or new_port()
-        self.versions, self.delay = versions, delay
+        self.versions, self.delay, self.lossy = versions, delay, lossy
         certificate, key = pair(name, trusted, certificate)
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(certificate, key)
@@ -107,6 +107,7 @@ class TlsServer:
             connection.sendall(peer.data_to_send())
 
     def serve_udp(self):
+        seen = set()
         while True:
             try:
                 packet, client = self.udp.recvfrom(2000)
@@ -114,6 +115,9 @@ class TlsServer:
                 return
             if not packet:
                 return  # it was shut down
+            if self.lossy and client not in seen:  # the first packet of each client
+                seen.add(client)
+                continue
             destination = packet[6:6 + packet[5]]
             source = packet[7 + packet[5]:7 + packet[5] + packet[6 + packet[5]]]
             self.udp.sendto(b"\xc0\0\0\0\0" + bytes([len(source)]) + source + bytes([len(destination)]) + destination
@@ -298,22 +302,7 @@ class DoctorTest(Case):
             self.assertIn(said, out)
 
     def test_a_packet_that_is_lost_is_sent_again(self):
-        class Lossy(TlsServer):
-            """Takes every first packet of a port for lost."""
-            def serve_udp(self):
-                seen = set()
-                while True:
-                    try:
-                        packet, client = self.udp.recvfrom(2000)
-                    except OSError:
-                        return
-                    if not packet:
-                        return
-                    if client in seen:
-                        self.udp.sendto(b"\xc0\0\0\0\0\x08" + packet[15:23] + b"\x08" + packet[6:14] + self.versions, client)
-                    seen.add(client)
-
-        server = Lossy()
+        server = TlsServer(lossy=True)
         self.addCleanup(server.stop)
         status, red, out = self.doctor(config=self.elsewhere(server.port))
         self.assertEqual((status, red), (0, set()), out)
