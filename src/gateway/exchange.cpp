@@ -79,6 +79,7 @@ void Exchange::clear() {
   memory_.clear();
   if (memory_.capacity() > kMemoryKeptBytes) memory_.shrink_to_fit();
   pending_ = {};
+  trailers_.reset();
   host_.reset();
   backend_.reset();
   timer_.reset();
@@ -356,9 +357,12 @@ void Exchange::request_end(const http::Fields& trailers) {
     return;
   }
   const bool tunnel_waits = !request_.protocol.empty() && !upgraded_;
-  if (stream_ == nullptr || tunnel_waits || !pending_.empty()) {
-    // Trailers that come before a backend is there are not worth keeping: they may be dropped (RFC
-    // 9110 section 6.5.1).
+  const bool waits = stream_ == nullptr || tunnel_waits || !pending_.empty();
+  // Without a body the request may be sent once more, to another backend.
+  if (trailers.size() != 0 && (waits || !body_sent_)) {
+    trailers_ = std::make_unique<http::OwnedFields>(trailers);
+  }
+  if (waits) {
     request_end_pending_ = true;
     return;
   }
@@ -373,7 +377,7 @@ void Exchange::send_pending() {
     if (stream_ == nullptr) return;
   }
   if (std::exchange(request_end_pending_, false)) {
-    stream_->send_end(no_fields());
+    stream_->send_end(trailers_ ? trailers_->fields : no_fields());
     if (stream_ == nullptr) return;
   }
   if (request_stopped_ && stream_->unsent() <= kBodyHeldBytes) {

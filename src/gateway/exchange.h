@@ -156,7 +156,8 @@ class Exchange final : public BackendEvents {
   unsigned attempts_ = 0;
   std::uint64_t tried_ = 0;  // backends of the route, as bits
 
-  std::vector<std::uint8_t> pending_;  // body that came before the backend was ready
+  std::vector<std::uint8_t> pending_;            // body that came before the backend was ready
+  std::unique_ptr<http::OwnedFields> trailers_;  // of a request that may still be sent (again)
   std::unique_ptr<net::Timer> timer_;
   bool request_done_ = false, request_end_pending_ = false, request_stopped_ = false;
   bool body_sent_ = false;  // some of the request's body went to the backend

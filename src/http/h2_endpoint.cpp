@@ -346,14 +346,7 @@ void Endpoint::body_end(std::int32_t id, const Fields& trailers) {
   Stream* const stream = streams_.find(id);
   if (stream == nullptr || stream->over() || stream->ended) return;
   stream->ended = true;
-  if (trailers.size() != 0) {
-    stream->trailers = std::make_unique<OwnedFields>();
-    TextArena& arena = stream->trailers->arena;
-    for (const Field& field : trailers) {
-      const std::string_view name = arena.copy(field.name);
-      stream->trailers->fields.add(name, arena.copy(field.value));
-    }
-  }
+  if (trailers.size() != 0) stream->trailers = std::make_unique<OwnedFields>(trailers);
   resume(*stream);
 }
 

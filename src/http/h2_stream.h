@@ -14,12 +14,6 @@
 
 namespace postern::http::h2 {
 
-/// Fields with their text.
-struct OwnedFields {
-  TextArena arena;
-  Fields fields;
-};
-
 struct Stream : Recycled {
   explicit Stream(std::int32_t stream_id) : id(stream_id) {}
 

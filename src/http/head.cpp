@@ -83,6 +83,13 @@ void Fields::set(std::string_view name, std::string_view value) {
   add(name, value);
 }
 
+OwnedFields::OwnedFields(const Fields& borrowed) {
+  for (const Field& field : borrowed) {
+    const std::string_view name = arena.copy(field.name);
+    fields.add(name, arena.copy(field.value));
+  }
+}
+
 bool has_token(std::string_view value, std::string_view token) {
   while (!value.empty()) {
     const std::size_t comma = value.find(',');

@@ -68,6 +68,15 @@ class Fields {
   std::vector<Field> lines_;
 };
 
+/// Fields with their text.
+struct OwnedFields {
+  OwnedFields() = default;
+  explicit OwnedFields(const Fields& borrowed);
+
+  TextArena arena;
+  Fields fields;
+};
+
 /// Is `token` one of the comma-separated items of a value, in any case (RFC 9110 section 5.6.1)?
 bool has_token(std::string_view value, std::string_view token);
 

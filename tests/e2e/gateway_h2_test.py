@@ -11,8 +11,8 @@ import hpack
 from hyperframe.frame import (ContinuationFrame, DataFrame, HeadersFrame, PingFrame, RstStreamFrame,
                               SettingsFrame, WindowUpdateFrame)
 
-from gateway_backends import Backend
-from gateway_h2_client import Http2
+from gateway_backends import Backend, new_port
+from gateway_h2_client import Http2, Stream
 from gateway_lab import HOST, Gateway, route
 from lab import SLOW, Case, wait_until
 
@@ -215,6 +215,34 @@ class Streams(Http2Case):
 
     def test_extended_connect_is_offered(self):
         self.assertEqual(self.client().remote(h2.settings.SettingCodes.ENABLE_CONNECT_PROTOCOL), 1)
+
+
+class EarlyTrailers(Case):
+    """The whole request comes at once, so its end is there before a connection to the backend is."""
+
+    def request(self, gateway, body):
+        with Http2(gateway) as client:
+            stream = client.protocol.get_next_available_stream_id()
+            client.streams[stream] = Stream()
+            client.protocol.send_headers(stream, [*HEAD[1:], (":method", "POST"), ("te", "trailers")])
+            if body:
+                client.protocol.send_data(stream, body)
+            client.protocol.send_headers(stream, [("x-up", "42")], end_stream=True)
+            client.flush()
+            said = client.finish(stream).reply().json()
+        self.assertEqual((said["size"], [[k.lower(), v] for k, v in said["trailers"]]), (len(body), [["x-up", "42"]]))
+
+    def test_a_new_connection_to_the_backend_takes_them(self):
+        with Backend("late", handlers={"/": lambda e: (e.close(), e.echo())}) as backend, \
+                Gateway(route(backend)) as gateway:
+            for body in (b"", b"abc", b"a" * 16_000):
+                with self.subTest(len(body)):
+                    self.request(gateway, body)
+
+    def test_a_backend_that_refuses_does_not_cost_them(self):
+        with Backend("late") as backend, Gateway(route(f"http://127.0.0.1:{new_port()}", backend)) as gateway:
+            for body in (b"", b"abc") * 4:
+                self.request(gateway, body)
 
 
 class Malformed(Http2Case):
