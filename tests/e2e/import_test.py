@@ -114,8 +114,8 @@ class DnsmasqImport(Imports):
         with Upstream(PUBLIC) as up, Upstream(TUNNEL) as tunnel:
             file = self.source("dnsmasq.conf", up, tunnel)
             text, notes = self.imported("dnsmasq", file, "--zones", self.directory / "zones")
-            self.assertEqual(len(notes.splitlines()), 2, notes)
-            self.assertIn(f"{file}:", notes)
+            self.assertEqual(len(notes.splitlines()), 3, notes)
+            self.assertIn(f"{file}:8: domain-needed", notes)
             self.assertIn("cache-size=1000", notes)
             with self.dnsmasq(file) as port, self.serve(text, up, tunnel) as postern:
                 for name, rdtype in questions:
@@ -140,9 +140,61 @@ class DnsmasqImport(Imports):
         self.assertIn("no DHCP", notes)
         self.assertIn("zone file", notes)
 
+    def notes_of(self, text):
+        """{line: note}; 0: of the file."""
+        file = self.directory / "n.conf"
+        file.write_text(text, encoding="utf-8")
+        _, notes = self.imported("dnsmasq", file)
+        found = {}
+        for line in notes.splitlines()[1:]:
+            place = re.fullmatch(rf"{re.escape(str(file))}(?::(\d+))?: (.*)", line)
+            self.assertTrue(place, line)
+            self.assertNotIn(int(place[1] or 0), found)
+            found[int(place[1] or 0)] = place[2]
+        return found
+
+    def test_what_dnsmasq_refuses_and_postern_asks_is_named(self):
+        found = self.notes_of("no-hosts\nno-resolv\ndomain-needed\nserver=/lan/192.0.2.1\n")
+        self.assertEqual(set(found), {2, 3})
+        self.assertIn("no-resolv without a server for all names", found[2])
+        self.assertIn("names of one label", found[3])
+        self.assertEqual(self.notes_of("no-hosts\nno-resolv\nserver=192.0.2.1\n"), {})
+        # a server that is none here leaves "." without one
+        self.assertEqual(set(self.notes_of("no-hosts\nno-resolv\nserver=192.0.2.1@eth0\n")), {2, 3})
+
+    def test_the_hosts_file_of_the_system_is_named_unless_it_is_not_read(self):
+        self.assertIn("postern import hosts /etc/hosts", self.notes_of("port=53\n")[0])
+        self.assertEqual(self.notes_of("no-hosts\n"), {})
+        self.assertNotIn(0, self.notes_of("addn-hosts=/etc/hosts\n"))
+
+    def test_the_time_to_live_is_of_all_names_wherever_its_line_stands(self):
+        names = "address=/a.example/192.0.2.1\n", "host-record=b.example,192.0.2.2\n", \
+            "cname=c.example,b.example\n"
+        for at in range(len(names) + 1):
+            lines = [*names[:at], "local-ttl=77\n", *names[at:], "no-hosts\n"]
+            with self.subTest(at=at):
+                file = self.directory / "t.conf"
+                file.write_text("".join(lines), encoding="utf-8")
+                text, notes = self.imported("dnsmasq", file)
+                self.assertEqual(notes, "")
+                self.assertEqual(text.count("[[dns.override]]"), 3)
+                self.assertEqual(text.count('ttl = "77s"'), 3)
+        file.write_text("local-ttl=0\nno-hosts\naddress=/a.example/192.0.2.1\n", encoding="utf-8")
+        text, notes = self.imported("dnsmasq", file)
+        self.assertEqual(notes, "")
+        self.assertIn('ttl = "0s"', text)
+
+    def test_the_longest_answer_by_udp(self):
+        file = self.directory / "e.conf"
+        file.write_text("edns-packet-max=1400\nport=53\nno-hosts\n", encoding="utf-8")
+        text, notes = self.imported("dnsmasq", file)
+        self.assertEqual(notes, "")
+        self.assertRegex(text, r"\[dns\]\nlisten = .*\nudp_payload = 1400\n")
+        self.assertIn("from 512 to 4096", self.notes_of("edns-packet-max=9000\nno-hosts\n")[1])
+
     def test_domains_without_names_need_a_directory_for_the_zone(self):
         file = self.directory / "d.conf"
-        file.write_text("address=/blocked.example/\nlocal=/lan/\n", encoding="utf-8")
+        file.write_text("address=/blocked.example/\nlocal=/lan/\nno-hosts\n", encoding="utf-8")
         text, notes = self.imported("dnsmasq", file)
         self.assertIn(f"{file}:1: 'blocked.example'", notes)
         self.assertIn("--zones", notes)
@@ -163,7 +215,7 @@ class DnsmasqImport(Imports):
                         '\n#address=/d.example/192.0.2.4\n'
                         'server="127.0.0.1#5353"\r\n'
                         'address=/.e.example/F.EXAMPLE./2001:db8::1\n'
-                        'server=2001:db8::2\n', encoding="utf-8")
+                        'server=2001:db8::2\nno-hosts\n', encoding="utf-8")
         text, notes = self.imported("dnsmasq", file)
         self.assertEqual(notes, "")
         for part in ('names = ["a.example", "*.a.example"]\naddress = ["192.0.2.1"]',
