@@ -1,10 +1,13 @@
 #include "cli/corefile.h"
 
+#include <algorithm>
 #include <deque>
 #include <filesystem>
 #include <map>
+#include <system_error>
 
 #include <fmt/format.h>
+#include <fnmatch.h>
 
 namespace postern::cli {
 namespace {
@@ -114,12 +117,40 @@ Result<Lines> lines_of_tokens(const std::vector<Token>& tokens) {
   return lines;
 }
 
+bool is_pattern(std::string_view text) { return text.find_first_of("*?[") != text.npos; }
+
+/// The files that a pattern in the last part of the path stands for, sorted. No such directory:
+/// none.
+Result<std::vector<std::string>> files_like(const fs::path& path) {
+  const std::string pattern = path.filename();
+  const fs::path directory = path.parent_path();
+  if (is_pattern(directory.string())) {
+    return fail(Code::kInvalid,
+                fmt::format("{}: a pattern can stand in the name of the file only", path.string()));
+  }
+  std::vector<std::string> files;
+  std::error_code error;
+  fs::directory_iterator entry(directory.empty() ? fs::path(".") : directory, error);
+  if (error == std::errc::no_such_file_or_directory) return files;
+  for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
+    const std::string name = entry->path().filename();
+    std::error_code is_no_file;
+    if (::fnmatch(pattern.c_str(), name.c_str(), 0) == 0 && !entry->is_directory(is_no_file)) {
+      files.push_back((directory / name).string());
+    }
+  }
+  if (error) return fail(Code::kIo, fmt::format("{}: {}", directory.string(), error.message()));
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
 class Parser {
  public:
   Result<std::vector<CorefileBlock>> read(const std::string& path);
 
  private:
   Result<Lines> lines_of_file(const std::string& path);
+  Result<Lines> lines_of_import(const fs::path& base, const fs::path& path);
   Result<Lines> imported(const Line& line);
   void keep_snippet(const std::string& name);
   Result<void> put(Line line);
@@ -142,6 +173,23 @@ Result<Lines> Parser::lines_of_file(const std::string& path) {
   return lines_of_tokens(*tokens);
 }
 
+Result<Lines> Parser::lines_of_import(const fs::path& base, const fs::path& path) {
+  if (!is_pattern(path.string())) return lines_of_file((base / path).string());
+  if (is_pattern(path.parent_path().string())) {
+    return fail(Code::kInvalid,
+                fmt::format("{}: a pattern can stand in the name of the file only", path.string()));
+  }
+  const auto files = files_like(base / path);
+  if (!files) return tl::unexpected(files.error());
+  Lines lines;
+  for (const std::string& file : *files) {
+    auto read = lines_of_file(file);
+    if (!read) return read;
+    lines.insert(lines.end(), read->begin(), read->end());
+  }
+  return lines;
+}
+
 // The lines that an import stands for.
 Result<Lines> Parser::imported(const Line& line) {
   if (line.words.size() < 2) {
@@ -155,8 +203,7 @@ Result<Lines> Parser::imported(const Line& line) {
   if (const auto snippet = snippets_.find(line.words[1]); snippet != snippets_.end()) {
     lines = snippet->second;
   } else {
-    const fs::path path = fs::path(line.place.file).parent_path() / line.words[1];
-    auto read = lines_of_file(path.string());
+    auto read = lines_of_import(fs::path(line.place.file).parent_path(), line.words[1]);
     if (!read) {
       return tl::unexpected(error_at(line.place, fmt::format("import: {}", read.error().detail)));
     }

@@ -486,7 +486,7 @@ void Importer::add_file_of_hosts(const std::string& path) {
     note(text.error().detail);
     return;
   }
-  import_hosts_text(*text, path, expand_ ? suffix_ : "", model_);
+  import_hosts_text(*text, path, {expand_ ? suffix_ : "", {"."}}, model_);
 }
 
 // "#" is what everything else gets; without servers that is what the system asks.
