@@ -148,7 +148,13 @@ int serve_command_line(int argc, char** argv) {
       "doctor", "ask the running server what a browser would, say what is broken");
   postern::cli::DoctorOptions examined;
   doctor_command->add_option("NAME", examined.names, "domain names; without any, all of the file");
-  doctor_command->add_option("--resolver", examined.resolvers, "another nameserver of the LAN");
+  doctor_command->add_option("--resolver", examined.resolvers, "another nameserver of the LAN")
+      ->allow_extra_args(false);
+  doctor_command->add_option("--server", examined.server,
+                             "Postern, when it is not to be asked at its dns.listen; with names "
+                             "this needs no configuration");
+  doctor_command->add_option("--resolv-conf", examined.resolv_conf, "in place of /etc/resolv.conf")
+      ->check(CLI::ExistingFile);
   doctor_command
       ->add_option("--cacert", examined.ca_file,
                    "PEM file of the authorities to trust, in place of the system's")
@@ -183,6 +189,10 @@ int serve_command_line(int argc, char** argv) {
   std::optional<Chosen> chosen = choose(file);
   if (!chosen) return 1;
   if (run_command->parsed()) return run(*chosen);
+  if (doctor_command->parsed() && chosen->example && !examined.server.empty() &&
+      !examined.names.empty()) {
+    return postern::cli::doctor(examined);
+  }
   say_what_is_looked_at(*chosen);
   if (check_command->parsed()) {
     checked.config_file = chosen->file;

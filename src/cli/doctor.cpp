@@ -5,34 +5,30 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
-#include <ctime>
 #include <fstream>
+#include <iterator>
 #include <optional>
 #include <string_view>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "cli/doctor_http.h"
+#include "cli/doctor_house.h"
 #include "cli/doctor_lookup.h"
-#include "cli/doctor_probe.h"
 #include "cli/doctor_records.h"
 #include "cli/doctor_report.h"
+#include "cli/doctor_site.h"
 #include "cli/record_text.h"
-#include "dns/message.h"
-#include "net/tls_look.h"
-#include "server/certificates.h"
+#include "server/config_upstreams.h"
+#include "server/report.h"
 #include "server/snapshot.h"
 
 namespace postern::cli {
 namespace {
 
 constexpr std::size_t kNamesMax = 100;
-constexpr std::int64_t kExpiresSoonS = 14 * std::int64_t{86'400};
-
-constexpr std::string_view kQuicStalls =
-    "Chromium waits 4 s and may show ERR_QUIC_PROTOCOL_ERROR, Firefox waits up to 60 s";
-
+constexpr unsigned kServFail = 2, kRefused = 5;
+constexpr const char* kResolvedConf = "/run/systemd/resolve/resolv.conf";
 /// And the key of [dns.canary] that answers for it.
 struct Canary {
   std::string_view name, key, who;
@@ -63,11 +59,22 @@ std::string by_chain(const std::vector<std::string>& chain) {
   return chain.empty() ? "" : fmt::format(" by CNAME {}", fmt::join(chain, ", "));
 }
 
+std::vector<IpAddress> nameservers_in(const std::string& path) {
+  std::ifstream file(path);
+  return server::parse_resolv_conf(std::string((std::istreambuf_iterator<char>(file)), {}));
+}
+
+// systemd-resolved; whom it asks stands in another file.
+bool is_resolved(const IpAddress& ip) {
+  const std::string text = ip.to_string();
+  return text == "127.0.0.53" || text == "127.0.0.54";
+}
+
 class Doctor {
  public:
-  Doctor(const server::Config& config, const DoctorOptions& options, const Endpoint& own,
+  Doctor(const House& house, const DoctorOptions& options, const Endpoint& own,
          const std::vector<Endpoint>& resolvers)
-      : config_(config),
+      : house_(house),
         options_(options),
         own_(own),
         resolvers_(resolvers),
@@ -88,19 +95,15 @@ class Doctor {
     inside_ = answer_addresses(look.reply);
     inside6_ = addresses(own_, *name, dns::RrType::kAaaa);
     if (inside_.empty() && inside6_.empty()) {
-      bad("dns", fmt::format("Postern has no address for it (rcode {})", look.rcode()),
-          "the page is not found",
-          fmt::format("[[dns.override]] names = [\"{}\"] address = [\"...\"]", text));
+      say_no_address(look.rcode());
     } else {
       ok("dns", fmt::format("{}{} from Postern at {}", texts_of(inside_), by_chain(look.chain),
                             own_.to_string()));
     }
     look_at_aaaa();
-    look_at_https("dns", own_, *name, inside_);
+    look_at_https("dns", own_, *name, inside_, inside6_);
     for (const Endpoint& resolver : resolvers_) look_at_resolver(resolver, *name);
-    Addresses all = inside_;
-    all.insert(all.end(), inside6_.begin(), inside6_.end());
-    for (const IpAddress& ip : all) look_at_gateway(ip);
+    look_at_sites();
   }
 
   /// The names by which browsers and systems are kept from nameservers of their own.
@@ -109,28 +112,26 @@ class Doctor {
       const auto name = dns::Name::parse(canary.name);
       if (!name) continue;
       name_ = canary.name;
-      const DnsLook look = look_up(own_, *name, dns::RrType::kA, timeout_ms_);
-      if (!look.came()) continue;  // said of the other names
-      if (answer_addresses(look.reply).empty()) {
-        ok("bypass", "has no address, as it should be");
-        continue;
+      look_at_canary(canary, *name, own_, fmt::format("[dns.canary] {} = true", canary.key));
+      for (const Endpoint& resolver : resolvers_) {
+        look_at_canary(canary, *name, resolver, "let DHCP hand out Postern as the only nameserver");
       }
-      add(canary.verdict, "bypass", fmt::format("resolves at {}", own_.to_string()),
-          fmt::format("{}, and what is inside is not known there", canary.who),
-          fmt::format("[dns.canary] {} = true", canary.key));
     }
   }
 
   /// Of this machine; other devices get theirs by DHCP.
   void look_at_resolv_conf(const std::string& path) {
-    std::ifstream file(path);
     name_ = path;
-    for (std::string word, address; file >> word;) {
-      if (word != "nameserver" || !(file >> address)) continue;
-      const auto ip = IpAddress::parse(address);
-      const bool ours = ip && (ip->is_loopback() || *ip == own_.ip || listens_on(*ip));
-      if (ours) continue;
-      add(Verdict::kWarning, "bypass", fmt::format("this machine also asks {}", address),
+    std::vector<IpAddress> asked = nameservers_in(path);
+    const bool by_resolved = std::any_of(asked.begin(), asked.end(), is_resolved);
+    std::erase_if(asked, is_resolved);
+    if (by_resolved) {
+      const std::vector<IpAddress> behind = nameservers_in(kResolvedConf);
+      asked.insert(asked.end(), behind.begin(), behind.end());
+    }
+    for (const IpAddress& ip : asked) {
+      if (ip.is_loopback() || ip == own_.ip || house_.has_nameserver_at(ip)) continue;
+      add(Verdict::kWarning, "bypass", fmt::format("this machine also asks {}", ip.to_string()),
           "some queries go round Postern",
           fmt::format("nameserver {} alone, by DHCP too", own_.ip.to_string()));
     }
@@ -147,30 +148,51 @@ class Doctor {
     add(Verdict::kBad, layer, std::move(text), std::move(effect), std::move(remedy));
   }
 
+  void look_at_canary(const Canary& canary, const dns::Name& name, const Endpoint& server,
+                      const std::string& remedy) {
+    const DnsLook look = look_up(server, name, dns::RrType::kA, timeout_ms_);
+    if (!look.came()) return;  // said of the other names
+    const std::string at = server.to_string();
+    if (answer_addresses(look.reply).empty()) {
+      return ok("bypass", fmt::format("has no address at {}, as it should be", at));
+    }
+    add(canary.verdict, "bypass", fmt::format("resolves at {}", at),
+        fmt::format("{}, and what is inside is not known there", canary.who), remedy);
+  }
+
+  void say_no_address(unsigned rcode) {
+    const std::string at = own_.to_string();
+    if (rcode == kRefused) {
+      return bad("dns", fmt::format("Postern at {} refuses to answer this machine", at),
+                 "no page opens here",
+                 "dns.allow, or a [[dns.view]] that has this machine's address; postern explain "
+                 "--client ADDRESS says which");
+    }
+    if (rcode == kServFail) {
+      return bad("dns", fmt::format("Postern at {} cannot find out (SERVFAIL)", at),
+                 "the page is not found", fmt::format("postern explain {}; postern status", name_));
+    }
+    bad("dns", fmt::format("Postern has no address for it (rcode {})", rcode),
+        "the page is not found",
+        fmt::format("[[dns.override]] names = [\"{}\"] address = [\"...\"]; one of a view holds "
+                    "for its clients alone: --server ADDRESS asks elsewhere",
+                    name_));
+  }
+
   Addresses addresses(const Endpoint& server, const dns::Name& name, dns::RrType type) const {
     return answer_addresses(look_up(server, name, type, timeout_ms_).reply);
   }
 
-  bool listens_on(const IpAddress& ip) const {
-    return std::any_of(config_.listen.begin(), config_.listen.end(),
-                       [&](const Endpoint& listen) { return listen.ip == ip; });
-  }
-
-  const gateway::ListenerSettings* listener_of(const IpAddress& ip) const {
-    for (const auto& listener : config_.listeners) {
-      if (listener.https == 0) continue;
-      for (const IpAddress& own : listener.addresses) {
-        if (own == ip || (own.is_unspecified() && own.is_v4() == ip.is_v4())) return &listener;
-      }
-    }
-    return nullptr;
+  bool leads_inside(const Addresses& addresses) const {
+    return std::any_of(addresses.begin(), addresses.end(),
+                       [&](const IpAddress& ip) { return house_.is_inside(ip, name_); });
   }
 
   // IPv4 that leads inside and IPv6 that leads elsewhere is a page that opens at random.
   void look_at_aaaa() {
-    if (inside_.empty() || inside6_.empty() || listener_of(inside_.front()) == nullptr) return;
+    if (inside_.empty() || house_.listener_of(inside_.front(), name_) == nullptr) return;
     for (const IpAddress& ip : inside6_) {
-      if (listener_of(ip) != nullptr) continue;
+      if (house_.is_inside(ip, name_)) continue;
       bad("dns", fmt::format("AAAA {} leads away from the gateway", ip.to_string()),
           "IPv6 goes outside, IPv4 inside",
           "give the override IPv6 addresses of the gateway, or none");
@@ -178,7 +200,7 @@ class Doctor {
   }
 
   void look_at_https(std::string_view layer, const Endpoint& server, const dns::Name& name,
-                     const Addresses& addresses) {
+                     const Addresses& addresses, const Addresses& addresses6) {
     const std::string at = server.to_string();
     const DnsLook look = look_up(server, name, dns::RrType::kHttps, timeout_ms_);
     if (!look.came()) {
@@ -190,6 +212,11 @@ class Doctor {
                  "pages stall or are not found", "NODATA is the answer: let Postern give it");
     }
     const HttpsRecords records = https_records(look.reply);
+    if (!leads_inside(addresses) && !leads_inside(addresses6) &&
+        !(layer == "resolver" && (leads_inside(inside_) || leads_inside(inside6_)))) {
+      return ok(layer, records.any ? "HTTPS record of outside, as its addresses are"
+                                   : "no HTTPS record (NODATA)");
+    }
     const std::string remedy =
         layer == "dns" ? "[[dns.override]] for this name with https = \"gateway\" or \"none\""
                        : "let DHCP hand out Postern as the only nameserver";
@@ -225,7 +252,12 @@ class Doctor {
     }
     const Addresses theirs = answer_addresses(look.reply);
     const Addresses theirs6 = addresses(resolver, name, dns::RrType::kAaaa);
-    if (!same(theirs, inside_) || !same(theirs6, inside6_)) {
+    const bool outside = !leads_inside(inside_) && !leads_inside(inside6_) &&
+                         !leads_inside(theirs) && !leads_inside(theirs6);
+    if (outside &&
+        !theirs.empty() == !inside_.empty()) {  // large sites say something else each time
+      ok("resolver", fmt::format("{} leads outside, too", at));
+    } else if (!same(theirs, inside_) || !same(theirs6, inside6_)) {
       Addresses all = theirs;
       all.insert(all.end(), theirs6.begin(), theirs6.end());
       bad("resolver",
@@ -237,115 +269,29 @@ class Doctor {
     } else {
       ok("resolver", fmt::format("{} agrees with Postern", at));
     }
-    look_at_https("resolver", resolver, name, theirs);
+    look_at_https("resolver", resolver, name, theirs, theirs6);
   }
 
-  void look_at_gateway(const IpAddress& ip) {
-    const gateway::ListenerSettings* const listener = listener_of(ip);
-    if (listener == nullptr) {
-      return add(Verdict::kWarning, "tcp",
-                 fmt::format("{} is no [[gateway.listener]] with https here: not looked at",
-                             ip.to_string()));
-    }
-    const Endpoint gateway{ip, listener->https};
-    net::TlsLookSettings settings{
-        name_, {"h2", "http/1.1"}, options_.ca_file, nullptr, timeout_ms_};
-    const net::TlsLook look = net::look_at_tls(gateway, settings);
-    if (!look.connected) {
-      return bad("tcp", fmt::format("{}: {}", gateway.to_string(), look.error),
-                 "the page can't be reached; with QUIC learned outside, ERR_QUIC_PROTOCOL_ERROR",
-                 "systemctl status postern; let TCP pass the firewall");
-    }
-    ok("tcp", fmt::format("{} takes connections", gateway.to_string()));
-    if (!look.error.empty()) {
-      bad("certificate", fmt::format("no TLS handshake: {}", look.error),
-          "the page can't be reached",
-          "a [[tls.certificate]] for this name in the listener's certificates");
-    } else {
-      look_at_certificate(look);
-      look_at_alpn(look);
-      look_at_http(get_root(gateway, settings, http_of(*listener)), *listener);
-    }
-    look_at_quic(gateway);
-  }
-
-  void look_at_certificate(const net::TlsLook& look) {
-    const std::int64_t now_s = std::time(nullptr);
-    const std::string date = server::expiry_text(look.not_after_s, now_s);
-    if (!look.untrusted.empty()) {
-      return bad(
-          "certificate", fmt::format("not trusted: {} ({})", look.untrusted, date),
-          "a certificate error, and after a visit outside no way round it (HSTS)",
-          "renew it or add the name; with an authority of your own install that on the device, "
-          "and say --cacert FILE here");
-    }
-    const bool soon = look.not_after_s - now_s < kExpiresSoonS;
-    add(soon ? Verdict::kWarning : Verdict::kOk, "certificate",
-        fmt::format("for {}, {}", fmt::join(look.names, ", "), date), "", soon ? "renew it" : "");
-  }
-
-  void look_at_alpn(const net::TlsLook& look) {
-    if (look.alpn == "h2") return ok("alpn", "h2");
-    add(Verdict::kWarning, "alpn",
-        look.alpn.empty() ? "none: HTTP/1.1 only" : fmt::format("{} and no h2", look.alpn),
-        "slower pages, no gRPC", "alpn = [\"h2\", \"http/1.1\"] in the listener");
-  }
-
-  static std::string_view http_of(const gateway::ListenerSettings& listener) {
-    const auto& alpn = listener.alpn;
-    return std::find(alpn.begin(), alpn.end(), "http/1.1") != alpn.end() ? "http/1.1" : "h2";
-  }
-
-  void look_at_http(const HttpLook& look, const gateway::ListenerSettings& listener) {
-    const std::string& status = look.status;
-    if (status.empty()) {
-      return bad("http",
-                 fmt::format("no answer to GET /{}{}", look.error.empty() ? "" : ": ", look.error),
-                 "the page never comes", "journalctl -u postern: the request's line says why");
-    }
-    const bool failed = status.find(" 5") != std::string::npos;
-    add(failed ? Verdict::kWarning : Verdict::kOk, "http", status, "",
-        failed ? "journalctl -u postern: failure= of the request's line" : "");
-    look_at_alt_svc(look.alt_svc, listener);
-  }
-
-  void look_at_alt_svc(const std::optional<std::string>& value,
-                       const gateway::ListenerSettings& listener) {
-    if (value && value->find("h3") != std::string::npos) {
-      return bad("alt-svc", fmt::format("offers HTTP/3: {}", *value), std::string(kQuicStalls),
-                 "alt_svc = \"clear\" in the listener");
-    }
-    if (value && *value == "clear") return ok("alt-svc", "clear");
-    if (listener.alt_svc != http::AltSvc::kClear) {
-      return ok("alt-svc", "none; what was learned outside stays, as configured");
-    }
-    add(Verdict::kWarning, "alt-svc", "none", "HTTP/3 that was learned outside is tried for a day",
-        "alt_svc = \"clear\" in the listener");
-  }
-
-  void look_at_quic(const Endpoint& gateway) {
-    const std::string at = fmt::format("UDP {}", gateway.to_string());
-    switch (probe_quic(gateway, timeout_ms_)) {
-      case QuicAnswer::kRefused:
-        return ok("quic", fmt::format("{} refuses it at once", at));
-      case QuicAnswer::kIcmp:
-        return add(Verdict::kWarning, "quic", fmt::format("{} is closed (ICMP)", at),
-                   "Firefox does not look at ICMP and waits 30 to 60 s",
-                   "quic = \"refuse\" in the listener");
-      case QuicAnswer::kSilence:
-        return bad(
-            "quic", fmt::format("{} is silent: something drops it", at), std::string(kQuicStalls),
-            fmt::format("quic = \"refuse\" in the listener, and in the firewall: nft insert rule "
-                        "inet filter input udp dport {} accept",
-                        gateway.port));
-      case QuicAnswer::kOther:
-        return bad("quic", fmt::format("{} answers, and not with Version Negotiation", at),
-                   "something else takes HTTP/3 there",
-                   fmt::format("ss -lunp sport = :{}", gateway.port));
+  void look_at_sites() {
+    Addresses all = inside_;
+    all.insert(all.end(), inside6_.begin(), inside6_.end());
+    for (const IpAddress& ip : all) {
+      if (ip.is_unspecified()) {
+        ok("dns", fmt::format("{}: blocked", ip.to_string()));
+        continue;
+      }
+      if (!house_.is_inside(ip, name_)) {
+        ok("tcp", fmt::format("{} is outside: not looked at", ip.to_string()));
+        continue;
+      }
+      const gateway::ListenerSettings* const listener = house_.listener_of(ip, name_);
+      const std::uint16_t port = listener == nullptr ? 443 : listener->https;
+      look_at_site({name_, {ip, port}, listener, house_.is_local(ip)},
+                   {options_.ca_file, timeout_ms_}, &report_);
     }
   }
 
-  const server::Config& config_;
+  const House& house_;
   const DoctorOptions& options_;
   const Endpoint own_;
   const std::vector<Endpoint>& resolvers_;
@@ -356,54 +302,63 @@ class Doctor {
   Addresses inside_, inside6_;
 };
 
-std::vector<std::string> names_of(const server::Config& config) {
-  std::vector<std::string> names;
-  const auto add = [&names](std::string name) {
-    if (name.starts_with("*.")) name.replace(0, 1, "postern-doctor");
-    if (!name.empty() && name.back() == '.') name.pop_back();
-    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
-  };
-  for (const auto& rule : config.policy.overrides) {
-    if (rule.forward) continue;
-    for (const dns::Name& name : rule.names) add(name.text());
+std::optional<std::vector<Endpoint>> endpoints_of(std::string_view option,
+                                                  const std::vector<std::string>& texts) {
+  std::vector<Endpoint> endpoints;
+  for (const std::string& text : texts) {
+    const auto endpoint = Endpoint::parse(text, 53);
+    if (!endpoint) {
+      fmt::print(stderr, "postern doctor: {} {}: write ADDRESS or ADDRESS:PORT\n", option, text);
+      return std::nullopt;
+    }
+    endpoints.push_back(*endpoint);
   }
-  for (const auto& route : config.routes) {
-    for (const std::string& host : route.hostnames) add(host);
+  return endpoints;
+}
+
+// With a server and names to ask for, any machine will do, also one without the configuration.
+bool read_config(const DoctorOptions& options, server::Config* config) {
+  const bool can_do_without = !options.server.empty() && !options.names.empty();
+  if (options.config_file.empty() && can_do_without) return true;
+  const auto read = server::load_snapshot(options.config_file, nullptr, {});
+  if (read.snapshot != nullptr) {
+    *config = read.snapshot->config;
+    return true;
   }
-  return names;
+  server::print_problems(read.problems);
+  fmt::print(stderr, "postern doctor: {} can't be used{}\n", options.config_file,
+             can_do_without ? "; it is left out" : "");
+  return can_do_without;
 }
 
 }  // namespace
 
 int doctor(const DoctorOptions& options) {
-  std::vector<Endpoint> resolvers;
-  for (const std::string& text : options.resolvers) {
-    const auto endpoint = Endpoint::parse(text, 53);
-    if (!endpoint) {
-      fmt::print(stderr, "postern doctor: --resolver {}: write ADDRESS or ADDRESS:PORT\n", text);
-      return 2;
-    }
-    resolvers.push_back(*endpoint);
+  const auto resolvers = endpoints_of("--resolver", options.resolvers);
+  std::vector<std::string> server;
+  if (!options.server.empty()) server.push_back(options.server);
+  const auto servers = endpoints_of("--server", server);
+  if (!resolvers || !servers) return 2;
+  server::Config config;
+  if (!read_config(options, &config)) return 2;
+  if (config.listen.empty() && servers->empty()) {
+    fmt::print(stderr, "postern doctor: {} has no dns.listen; say --server ADDRESS\n",
+               options.config_file);
+    return 2;
   }
-  const auto read = server::load_snapshot(options.config_file, nullptr, {});
-  if (read.snapshot == nullptr || read.snapshot->config.listen.empty()) {
-    fmt::print(stderr,
-               "postern doctor: {} can't be used, or has no dns.listen; run: postern check -c {}\n",
-               options.config_file, options.config_file);
-    return 1;
+  std::vector<std::string> names;
+  for (const std::string& text : options.names) names.push_back(typed_host(text));
+  std::size_t all = names.size();
+  if (names.empty()) names = doctor_names(config, kNamesMax, &all);
+  if (all > names.size()) {
+    fmt::print(stderr, "only the first {} of {} names are looked at\n", names.size(), all);
   }
-  const server::Config& config = read.snapshot->config;
-  Endpoint own = config.listen.front();
-  if (own.ip.is_unspecified()) own.ip = *IpAddress::parse(own.ip.is_v4() ? "127.0.0.1" : "::1");
-  std::vector<std::string> names = options.names.empty() ? names_of(config) : options.names;
-  if (names.size() > kNamesMax) {
-    fmt::print(stderr, "only the first {} of {} names are looked at\n", kNamesMax, names.size());
-    names.resize(kNamesMax);
-  }
-  Doctor doctor(config, options, own, resolvers);
+  const House house(config, local_addresses());
+  const Endpoint own = servers->empty() ? house.nameserver() : servers->front();
+  Doctor doctor(house, options, own, *resolvers);
   for (const std::string& name : names) doctor.look_at_name(name);
   doctor.look_for_ways_round();
-  doctor.look_at_resolv_conf("/etc/resolv.conf");
+  doctor.look_at_resolv_conf(options.resolv_conf);
   // NOLINTNEXTLINE(concurrency-mt-unsafe): one thread
   const bool color = isatty(STDOUT_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr;
   fmt::print("{}", options.json ? doctor.report().json() : doctor.report().table(color));

@@ -109,6 +109,7 @@ HttpLook run(const Endpoint& server, net::TlsLookSettings& settings) {
   const net::TlsLook tls = net::look_at_tls(server, settings);
   HttpLook look = get.take();
   if (look.status.empty() && look.error.empty()) look.error = tls.error;
+  look.timed_out = tls.timed_out;
   return look;
 }
 

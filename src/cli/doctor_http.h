@@ -12,6 +12,7 @@ namespace postern::cli {
 struct HttpLook {
   std::string status;                  ///< "HTTP/2 200"; "": no answer
   std::string error;                   ///< why there is none, when it is known
+  bool timed_out = false;              ///< the server may have been about to answer
   std::optional<std::string> alt_svc;  ///< in lower case; nullopt: no such field
 };
 

@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::size_t kInitialBytes = 1200;
 constexpr std::size_t kReplyBytesMax = 65535;
+constexpr int kSends = 3;
 
 class Socket {
  public:
@@ -58,17 +59,27 @@ bool answers(Bytes reply, Bytes query) {
          dns::read_header(reply).id == dns::read_header(query).id;
 }
 
+/// Sends the packet, and again after a third of the time: one is lost now and then. False: nothing
+/// has come by `end`.
+bool send_and_wait(const Socket& socket, Bytes packet, Clock::time_point end) {
+  for (int sends_left = kSends; sends_left > 0; --sends_left) {
+    // An error is that of ICMP for the packet before; recv() tells it.
+    if (::send(socket.fd(), packet.data(), packet.size(), 0) < 0) return true;
+    if (socket.wait(POLLIN, left_ms(end) / sends_left)) return true;
+  }
+  return false;
+}
+
 std::vector<std::uint8_t> ask_by_udp(const Endpoint& server, Bytes query, Clock::time_point end) {
   const Socket socket(server, SOCK_DGRAM);
-  if (socket.error() != 0) return {};
-  if (::send(socket.fd(), query.data(), query.size(), 0) < 0) return {};
-  while (socket.wait(POLLIN, left_ms(end))) {
+  if (socket.error() != 0 || !send_and_wait(socket, query, end)) return {};
+  do {
     std::vector<std::uint8_t> reply(kReplyBytesMax);
     const ssize_t got = ::recv(socket.fd(), reply.data(), reply.size(), 0);
     if (got < 0) return {};
     reply.resize(static_cast<std::size_t>(got));
     if (answers(reply, query)) return reply;
-  }
+  } while (socket.wait(POLLIN, left_ms(end)));
   return {};
 }
 
@@ -94,6 +105,20 @@ std::vector<std::uint8_t> ask_by_tcp(const Endpoint& server, Bytes query, Clock:
   return {};
 }
 
+// RFC 9000 section 17.2.1: two ids behind their lengths, then versions; 0x?a?a?a?a are reserved and
+// spoken by nobody (section 15).
+QuicAnswer judge_versions(Bytes packet) {
+  std::size_t at = 5;
+  for (int id = 0; id < 2; ++id) {
+    if (at >= packet.size()) return QuicAnswer::kOther;
+    at += 1 + std::size_t{packet[at]};
+  }
+  for (; at + 4 <= packet.size(); at += 4) {
+    if ((load_u32(packet.data() + at) & 0x0F0F0F0FU) != 0x0A0A0A0AU) return QuicAnswer::kSpoken;
+  }
+  return QuicAnswer::kRefused;
+}
+
 }  // namespace
 
 std::vector<std::uint8_t> ask_dns(const Endpoint& server, dns::NameView name, dns::RrType type,
@@ -117,14 +142,14 @@ QuicAnswer probe_quic(const Endpoint& server, int timeout_ms) {
   for (std::size_t i = 6; i < 14; ++i) packet.at(i) = static_cast<std::uint8_t>(random());
   packet[14] = 8;
   for (std::size_t i = 15; i < 23; ++i) packet.at(i) = static_cast<std::uint8_t>(random());
-  if (::send(socket.fd(), packet.data(), packet.size(), 0) < 0) return QuicAnswer::kSilence;
-  if (!socket.wait(POLLIN, timeout_ms)) return QuicAnswer::kSilence;
+  const Clock::time_point end = Clock::now() + std::chrono::milliseconds(timeout_ms);
+  if (!send_and_wait(socket, packet, end)) return QuicAnswer::kSilence;
   std::array<std::uint8_t, kInitialBytes> reply{};
   const ssize_t got = ::recv(socket.fd(), reply.data(), reply.size(), 0);
-  if (got < 0) return errno == ECONNREFUSED ? QuicAnswer::kIcmp : QuicAnswer::kSilence;
-  const bool negotiation = got >= 7 && (reply[0] & 0x80U) != 0 &&
-                           std::all_of(&reply[1], &reply[5], [](auto b) { return b == 0; });
-  return negotiation ? QuicAnswer::kRefused : QuicAnswer::kOther;
+  if (got < 0) return errno == EAGAIN ? QuicAnswer::kSilence : QuicAnswer::kIcmp;
+  const bool negotiation = got >= 7 && (reply[0] & 0x80U) != 0 && load_u32(&reply[1]) == 0;
+  return negotiation ? judge_versions(Bytes(reply).first(static_cast<std::size_t>(got)))
+                     : QuicAnswer::kOther;
 }
 
 }  // namespace postern::cli

@@ -12,8 +12,9 @@
 namespace postern::cli {
 
 enum class QuicAnswer : std::uint8_t {
-  kRefused,  ///< Version Negotiation (RFC 9000 section 17.2.1)
-  kIcmp,     ///< port unreachable
+  kRefused,  ///< Version Negotiation without a version that is spoken (RFC 9000 section 17.2.1)
+  kSpoken,   ///< Version Negotiation with versions: a QUIC server
+  kIcmp,     ///< unreachable, or rejected
   kSilence,
   kOther,  ///< something else came back
 };
@@ -21,7 +22,8 @@ enum class QuicAnswer : std::uint8_t {
 /// The reply, by TCP when that of UDP was cut short; empty when none came.
 std::vector<std::uint8_t> ask_dns(const Endpoint& server, dns::NameView name, dns::RrType type,
                                   int timeout_ms);
-/// With a version that nobody speaks, in the shape of an Initial of 1200 bytes.
+/// With a version that nobody speaks, in the shape of an Initial of 1200 bytes. What gets lost is
+/// sent again, as with DNS.
 QuicAnswer probe_quic(const Endpoint& server, int timeout_ms);
 
 }  // namespace postern::cli

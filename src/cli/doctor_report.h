@@ -19,6 +19,9 @@ struct Finding {
   std::string remedy;  ///< a command, or lines for the configuration; "" none is needed
 };
 
+inline constexpr std::string_view kQuicStalls =
+    "Chromium waits 4 s and may show ERR_QUIC_PROTOCOL_ERROR, Firefox waits up to 60 s";
+
 class Report {
  public:
   void add(Finding finding) { findings_.push_back(std::move(finding)); }

@@ -67,6 +67,26 @@ bool parse_url(const std::string& url, Target* out) {
 
 // DNS
 
+/// What a browser cannot learn from the HTTPS record.
+void say_https(Lines& lines, const Config& config, dns::NameView name, Bytes reply) {
+  if (!reply.empty()) {
+    if (answer_lines(reply).empty()) {
+      lines.say("https", "a query for HTTPS gets no data: nobody learns of HTTP/3 or ECH");
+    }
+    return;
+  }
+  const dns::SvcbSettings& svcb = config.policy.svcb;
+  const bool excepted =
+      std::any_of(svcb.except.begin(), svcb.except.end(),
+                  [&](const dns::Name& one) { return dns::is_at_or_below(name, one.view()); });
+  if (excepted) return lines.say("https", "upstream's record as it is (dns.svcb.except)");
+  lines.say("https",
+            fmt::format("upstream's record without alpn {}{}", fmt::join(svcb.strip_alpn, ", "),
+                        svcb.drop_keys.empty()
+                            ? ""
+                            : fmt::format(" and the keys {}", fmt::join(svcb.drop_keys, ", "))));
+}
+
 /// What browsers ask: A, AAAA and HTTPS. Returns the addresses they get from here.
 std::vector<IpAddress> say_addresses(Lines& lines, const Target& target,
                                      const UrlQuestion& question,
@@ -92,6 +112,7 @@ std::vector<IpAddress> say_addresses(Lines& lines, const Target& target,
     } else if (!reply.empty()) {
       for (const std::string& line : answer_lines(reply)) lines.say("", line);
     }
+    if (type == dns::RrType::kHttps) say_https(lines, snapshot.config, of->view(), reply);
     for (const IpAddress& ip : answer_addresses(reply)) addresses.push_back(ip);
   }
   return addresses;
@@ -163,17 +184,50 @@ std::string_view alt_svc_text(http::AltSvc policy) {
   }
 }
 
-void say_tls(Lines& lines, const Config& config, const Entrance& entrance) {
-  const ListenerSettings& listener = *entrance.listener;
-  std::vector<std::string> certificates;
+bool has_name(const std::vector<std::string>& names, std::string_view name) {
+  return std::any_of(names.begin(), names.end(), [&](const std::string& one) {
+    return one.size() == name.size() && http::same_name(one, name);
+  });
+}
+
+/// The certificate that SNI picks (net/tls.h): an exact name before a wildcard; for an address,
+/// which browsers send no SNI for, the first. By index; nullopt: the handshake is refused.
+std::optional<std::size_t> pick_certificate(const server::Snapshot& snapshot,
+                                            const ListenerSettings& listener,
+                                            const Target& target) {
+  std::vector<std::size_t> offered;
+  const auto& all = snapshot.config.certificates;
   for (const std::string& name : listener.certificates) {
-    for (const server::CertificateSettings& c : config.certificates) {
-      if (c.name == name)
-        certificates.push_back(fmt::format("{} ({}), {}", c.name, c.source, c.cert));
+    const auto found =
+        std::find_if(all.begin(), all.end(), [&](const auto& one) { return one.name == name; });
+    if (found != all.end()) offered.push_back(static_cast<std::size_t>(found - all.begin()));
+  }
+  if (offered.empty() || snapshot.gateway == nullptr) return std::nullopt;
+  if (target.authority.is_address) return offered.front();
+  const std::string_view host = target.host();
+  const std::string wildcard =
+      fmt::format("*{}", host.substr(std::min(host.find('.'), host.size())));
+  for (const std::string_view wanted : {host, std::string_view(wildcard)}) {
+    for (const std::size_t index : offered) {
+      if (has_name(snapshot.gateway->certificates[index].identity->names(), wanted)) return index;
     }
   }
-  lines.say("tls", fmt::format("{}{}", fmt::join(certificates, "; "),
-                               certificates.size() > 1 ? "; the one that has the name" : ""));
+  return std::nullopt;
+}
+
+void say_tls(Lines& lines, const server::Snapshot& snapshot, const Entrance& entrance,
+             const Target& target) {
+  const ListenerSettings& listener = *entrance.listener;
+  if (const auto index = pick_certificate(snapshot, listener, target)) {
+    const server::CertificateSettings& one = snapshot.config.certificates[*index];
+    lines.say("tls", fmt::format("{} ({}), {}, for {}", one.name, one.source, one.cert,
+                                 fmt::join(snapshot.gateway->certificates[*index].identity->names(),
+                                           ", ")));
+  } else {
+    lines.say("tls", fmt::format("none of the certificates {} has the name: the handshake is "
+                                 "refused (unrecognized_name)",
+                                 fmt::join(listener.certificates, ", ")));
+  }
   lines.say("alpn", fmt::format("{}", fmt::join(listener.alpn, ", ")));
   lines.say("quic", listener.quic_refuse
                         ? fmt::format("refused at once on UDP port {}", listener.https)
@@ -275,8 +329,9 @@ bool say_redirect_to_https(Lines& lines, const Entrance& entrance, const Target&
   return true;
 }
 
-void say_gateway(Lines& lines, const Config& config, const Target& target,
+void say_gateway(Lines& lines, const server::Snapshot& snapshot, const Target& target,
                  const UrlQuestion& question, const std::vector<IpAddress>& addresses) {
+  const Config& config = snapshot.config;
   const Entrance entrance = addresses.empty() ? guess_entrance(config, target)
                                               : find_entrance(config, addresses, target.port);
   if (addresses.empty()) {
@@ -306,7 +361,7 @@ void say_gateway(Lines& lines, const Config& config, const Target& target,
                                             : "none: this port does not speak TLS");
   }
   if (say_redirect_to_https(lines, entrance, target)) return;
-  if (entrance.tls) say_tls(lines, config, entrance);
+  if (entrance.tls) say_tls(lines, snapshot, entrance, target);
   say_route(lines, config, entrance, target, question.method);
 }
 
@@ -318,7 +373,7 @@ Result<server::Explanation> explain_url(const UrlQuestion& question,
   if (!parse_url(question.url, &target)) return wrong(question.url);
   Lines lines(fmt::format("{} {}", question.method, question.url));
   const auto addresses = say_addresses(lines, target, question, snapshot);
-  say_gateway(lines, snapshot.config, target, question, addresses);
+  say_gateway(lines, snapshot, target, question, addresses);
   return lines.take();
 }
 

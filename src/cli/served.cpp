@@ -61,16 +61,36 @@ class Lines {
   std::vector<ServedLine> lines_;
 };
 
+/// A path as the configuration would write it: what is in its folder without that.
+std::string written(const Config& config, const std::string& path) {
+  if (path.empty()) return "none";
+  const std::string folder = config.file.substr(0, config.file.rfind('/') + 1);
+  return !folder.empty() && path.starts_with(folder) ? path.substr(folder.size()) : path;
+}
+
 void add_server(const Config& config, Lines* lines) {
   const server::ServerSettings& server = config.server;
   lines->add("setting", "server.workers {}", server.workers);
   lines->add("setting", "server.user {}", server.user);
   lines->add("setting", "server.admin {}", server.admin ? server.admin->to_string() : "off");
+  lines->add("setting", "server.admin_token_file {}", written(config, server.admin_token_file));
   lines->add("setting", "server.state_dir {}", server.state_dir);
   lines->add("setting", "server.watch {}", server.watch);
   lines->add("setting", "server.log level {} format {} queries {} requests {}",
              static_cast<int>(server.log.level), static_cast<int>(server.log.format),
              server.log.queries, server.log.requests);
+}
+
+void add_query_log(const Config& config, Lines* lines) {
+  const server::QueryLogSettings& log = config.query_log;
+  lines->add("setting", "dns.query_log file {} format {} rotate {} keep {}",
+             written(config, log.file), static_cast<int>(log.format),
+             server::size_text(log.rotate_bytes), log.keep);
+  const server::DnstapSettings& tap = config.dnstap;
+  lines->add("setting",
+             "dns.dnstap socket {} file {} identity {} client {} forwarder {} rotate {} keep {}",
+             written(config, tap.socket), written(config, tap.file), tap.identity, tap.client,
+             tap.forwarder, server::size_text(tap.rotate_bytes), tap.keep);
 }
 
 void add_dns(const Config& config, Lines* lines) {
@@ -238,6 +258,7 @@ std::vector<ServedLine> served_lines(const server::Snapshot& snapshot) {
   Lines lines;
   add_server(snapshot.config, &lines);
   add_dns(snapshot.config, &lines);
+  add_query_log(snapshot.config, &lines);
   add_names(snapshot, &lines);
   add_zones(snapshot, &lines);
   add_gateway(snapshot, &lines);

@@ -18,6 +18,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::size_t kTopShown = 5;
+constexpr std::size_t kOverridesShown = 20;
 
 /// Lines with a word in front; colors only on a terminal.
 class Sheet {
@@ -114,6 +115,26 @@ bool print_server(Sheet* sheet, const Json& status) {
   return in_sync && good;
 }
 
+void print_overrides(Sheet* sheet, const Json& dns) {
+  const Json& rules = dns["overrides"];
+  for (std::size_t i = 0; i < std::min(rules.size(), kOverridesShown); ++i) {
+    const Json& rule = rules[i];
+    std::string to = joined(rule["address"]);
+    if (!rule["cname"].is_null()) to = text_of(rule, "cname");
+    if (rule["forward"].get<bool>()) to = "upstream";
+    const std::size_t more = number_of(rule, "names_total") - rule["names"].size();
+    sheet->line("overrides", fmt::format("{}{} to {}{}", joined(rule["names"]),
+                                         more == 0 ? "" : fmt::format(" and {} more", more), to,
+                                         rule["listeners"].empty()
+                                             ? ""
+                                             : sheet->dim(" by " + joined(rule["listeners"]))));
+  }
+  const std::uint64_t all = number_of(dns, "overrides_total");
+  if (all > kOverridesShown) {
+    sheet->line("overrides", fmt::format("and {} more", all - kOverridesShown));
+  }
+}
+
 void print_dns(Sheet* sheet, const Json& dns, const Json& traffic) {
   const Json& hour = traffic["minutes"];
   const std::uint64_t queries = sum(hour, "queries");
@@ -127,12 +148,16 @@ void print_dns(Sheet* sheet, const Json& dns, const Json& traffic) {
   sheet->line("cache", fmt::format("{}, {} of {}", counted(number_of(cache, "entries"), "answer"),
                                    size_of(number_of(cache, "bytes")),
                                    size_of(number_of(cache, "size_bytes"))));
+  print_overrides(sheet, dns);
   for (const Json& zone : dns["zones"]) {
     sheet->line(
         "zones",
         fmt::format("{} serial {}, {}{}", text_of(zone, "name"), number_of(zone, "serial"),
                     counted(number_of(zone, "records"), "record"),
                     zone["rejected"].get<bool>() ? sheet->bad("  the file has an error") : ""));
+    for (const Json& problem : zone["problems"]) {
+      sheet->line("zones", sheet->bad(one_line(problem.get<std::string>())));
+    }
   }
   for (const Json& forward : dns["forwards"]) {
     for (const Json& one : forward["upstreams"]) {
@@ -158,13 +183,31 @@ void print_backends(Sheet* sheet, std::string_view of, const Json& backends) {
   }
 }
 
+/// "192.168.10.50 http 80 https 443"
+std::string places_of(const Json& listener) {
+  std::string text = joined(listener["address"]);
+  for (const char* key : {"http", "https", "tcp"}) {
+    if (const std::uint64_t port = number_of(listener, key); port != 0) {
+      text += fmt::format(" {} {}", key, port);
+    }
+  }
+  return text;
+}
+
 void print_gateway(Sheet* sheet, const Json& gateway, const Json& traffic) {
   if (gateway["listeners"].empty()) return;
   const Json& hour = traffic["minutes"];
   sheet->line("gateway", fmt::format("{} in the last hour, {} errors, {} now",
                                      counted(sum(hour, "requests"), "request"), sum(hour, "errors"),
                                      counted(number_of(gateway, "connections"), "connection")));
+  for (const Json& one : gateway["listeners"]) {
+    sheet->line("listeners", fmt::format("{} {}", text_of(one, "name"), places_of(one)));
+  }
   for (const Json& route : gateway["routes"]) {
+    if (!text_of(route, "action").empty()) {
+      sheet->line("routes",
+                  fmt::format("{} {}", joined(route["hostnames"]), text_of(route, "action")));
+    }
     print_backends(sheet, joined(route["hostnames"]), route["backends"]);
   }
   for (const Json& one : gateway["listeners"]) {
@@ -176,6 +219,9 @@ void print_gateway(Sheet* sheet, const Json& gateway, const Json& traffic) {
     sheet->line("certificates",
                 fmt::format("{} ({}) {}", text_of(one, "name"), joined(one["names"]),
                             days < 14 ? sheet->bad(left) : sheet->good(left)));
+    if (!text_of(one, "rejected").empty()) {
+      sheet->line("certificates", sheet->bad("refused: " + text_of(one, "rejected")));
+    }
   }
 }
 

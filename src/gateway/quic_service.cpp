@@ -1,11 +1,10 @@
 #include "gateway/quic_service.h"
 
+#include <algorithm>
 #include <random>
-#include <string>
 #include <utility>
 
 #include "gateway/quic_reject.h"
-#include "net/quic_initial.h"
 
 namespace postern::gateway {
 
@@ -20,7 +19,10 @@ Result<std::unique_ptr<QuicRejecter>> QuicRejecter::open(net::Loop& loop, net::F
 }
 
 QuicRejecter::QuicRejecter(net::Loop& loop, QuicShared& shared)
-    : loop_(loop), shared_(shared), random_state_(std::random_device{}()) {}
+    : loop_(loop),
+      shared_(shared),
+      random_state_(std::random_device{}()),
+      timer_(loop, [this] { tell_overdue(); }) {}
 
 // SplitMix64: for bits that a client has to ignore.
 std::uint64_t QuicRejecter::random() {
@@ -50,15 +52,47 @@ std::size_t QuicRejecter::received(const net::UdpDatagram& datagram, MutableByte
 
 void QuicRejecter::log(const net::UdpDatagram& datagram) {
   const IpAddress& client = datagram.peer.ip;
+  const auto waiting = std::find_if(waiting_.begin(), waiting_.end(),
+                                    [&](const Waiting& one) { return one.note.client == client; });
+  if (waiting != waiting_.end()) return go_on(waiting, datagram.data);
   const auto log = shared_.limits.log(client, loop_.now_ms());
   if (log == QuicLimits::Log::kNo || shared_.notes == nullptr) return;
-  ClientNote note;
-  note.event = ClientEvent::kQuicRefused;
-  note.client = client;
-  note.name = net::quic_server_name(datagram.data);
-  note.where = local_.to_string();
-  note.is_last = log == QuicLimits::Log::kLast;
-  shared_.notes->tell(std::move(note));
+  begin_note(datagram, log == QuicLimits::Log::kLast);
+}
+
+// What cannot be read is no part of anything: there is nothing to wait for.
+void QuicRejecter::begin_note(const net::UdpDatagram& datagram, bool is_last) {
+  Waiting one;
+  one.note.event = ClientEvent::kQuicRefused;
+  one.note.client = datagram.peer.ip;
+  one.note.where = local_.to_string();
+  one.note.is_last = is_last;
+  const bool is_read = one.hello.add(datagram.data);
+  one.note.name = one.hello.server_name();
+  const bool waits = one.note.name.empty() && is_read && !one.hello.complete();
+  if (!waits || waiting_.size() == kWaitingMax) return shared_.notes->tell(std::move(one.note));
+  one.until_ms = loop_.now_ms() + kNameWaitMs;
+  waiting_.push_back(std::move(one));
+  if (!timer_.active()) timer_.start_once(kNameWaitMs);
+}
+
+void QuicRejecter::go_on(std::vector<Waiting>::iterator waiting, Bytes datagram) {
+  waiting->hello.add(datagram);
+  waiting->note.name = waiting->hello.server_name();
+  const bool done = !waiting->note.name.empty() || waiting->hello.complete() ||
+                    ++waiting->datagrams == kDatagramsMax;
+  if (!done) return;
+  shared_.notes->tell(std::move(waiting->note));
+  waiting_.erase(waiting);
+}
+
+void QuicRejecter::tell_overdue() {
+  const std::uint64_t now_ms = loop_.now_ms();
+  while (!waiting_.empty() && waiting_.front().until_ms <= now_ms) {
+    shared_.notes->tell(std::move(waiting_.front().note));
+    waiting_.erase(waiting_.begin());
+  }
+  if (!waiting_.empty()) timer_.start_once(waiting_.front().until_ms - now_ms);
 }
 
 }  // namespace postern::gateway

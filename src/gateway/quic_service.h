@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "base/address.h"
 #include "base/client_notes.h"
@@ -12,7 +13,9 @@
 #include "gateway/quic_limits.h"
 #include "gateway/stray_clients.h"
 #include "net/loop.h"
+#include "net/quic_initial.h"
 #include "net/socket.h"
+#include "net/timer.h"
 #include "net/udp.h"
 
 namespace postern::gateway {
@@ -42,15 +45,33 @@ class QuicRejecter final : public net::UdpReader {
   std::size_t received(const net::UdpDatagram& datagram, MutableBytes reply) override;
   void failed(int) override {}
 
+  /// How long a client's line in the log waits for the datagram that has the name: the rest of a
+  /// ClientHello that is too long for one follows at once.
+  static constexpr std::uint64_t kNameWaitMs = 500;
+  static constexpr std::size_t kWaitingMax = 16;  ///< clients; further ones do not wait
+  static constexpr unsigned kDatagramsMax = 8;    ///< of a client that waits
+
  private:
+  struct Waiting {
+    ClientNote note;
+    net::QuicHello hello;
+    std::uint64_t until_ms = 0;
+    unsigned datagrams = 1;
+  };
+
   QuicRejecter(net::Loop& loop, QuicShared& shared);
   std::uint64_t random();
   void log(const net::UdpDatagram& datagram);
+  void begin_note(const net::UdpDatagram& datagram, bool is_last);
+  void go_on(std::vector<Waiting>::iterator waiting, Bytes datagram);
+  void tell_overdue();
 
   net::Loop& loop_;
   QuicShared& shared_;
   std::uint64_t random_state_;
   Endpoint local_;
+  std::vector<Waiting> waiting_;  // the longest first
+  net::Timer timer_;
   std::unique_ptr<net::UdpSocket> socket_;
 };
 

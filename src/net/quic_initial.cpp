@@ -196,57 +196,32 @@ std::vector<std::uint8_t> decrypt(Bytes datagram, const Packet& packet) {
   return open(key, nonce, header, datagram.subspan(from, packet.end - from));
 }
 
-/// What is known of the ClientHello, which may come in pieces and in any order.
-class Hello {
- public:
-  void add(std::uint64_t offset, Bytes piece) {
-    if (offset > kHelloBytesMax || piece.size() > kHelloBytesMax - offset) return;
-    const auto at = static_cast<std::size_t>(offset);
-    if (bytes_.size() < at + piece.size()) {
-      bytes_.resize(at + piece.size());
-      known_.resize(at + piece.size());
-    }
-    std::copy(piece.begin(), piece.end(), bytes_.begin() + static_cast<std::ptrdiff_t>(at));
-    std::fill_n(known_.begin() + static_cast<std::ptrdiff_t>(at), piece.size(), true);
-  }
+bool is_host(std::string_view name) {
+  return std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_';
+  });
+}
 
-  // Found by its form, wherever it stands (RFC 6066 section 3): type 0, three sizes that agree, and
-  // a name of letters, digits, dots and hyphens.
-  std::string server_name() const {
-    constexpr std::size_t kHead = 9;
-    for (std::size_t at = 0; at + kHead < bytes_.size(); ++at) {
-      const std::uint8_t* const p = &bytes_[at];
-      const std::size_t size = load_u16(p + 7);
-      const bool agrees = load_u16(p) == 0 && load_u16(p + 2) == size + 5 &&
-                          load_u16(p + 4) == size + 3 && p[6] == 0 && size > 0 && size <= 253;
-      if (!agrees || !is_known(at, kHead + size)) continue;
-      std::string name = lower_case(as_text({p + kHead, size}));
-      if (is_host(name)) return name;
-    }
-    return {};
-  }
+}  // namespace
 
- private:
-  bool is_known(std::size_t at, std::size_t size) const {
-    if (at + size > known_.size()) return false;
-    const auto from = known_.begin() + static_cast<std::ptrdiff_t>(at);
-    return std::all_of(from, from + static_cast<std::ptrdiff_t>(size), [](bool k) { return k; });
+bool QuicHello::add(Bytes datagram) {
+  const auto packet = read_header(datagram);
+  if (!packet) return false;
+  const std::vector<std::uint8_t> frames = decrypt(datagram, *packet);
+  if (frames.empty()) return false;
+  if (!equal_bytes(destination_, packet->destination)) {
+    destination_.assign(packet->destination.begin(), packet->destination.end());
+    bytes_.clear();
+    known_.clear();
   }
-  static bool is_host(std::string_view name) {
-    return std::all_of(name.begin(), name.end(), [](char c) {
-      return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_';
-    });
-  }
-
-  std::vector<std::uint8_t> bytes_;
-  std::vector<bool> known_;
-};
+  read_frames(frames);
+  return true;
+}
 
 // Of an Initial's frames only these may come before the handshake is under way (RFC 9000 section
 // 17.2.2); at any other the rest is left.
-Hello read_frames(Bytes frames) {
+void QuicHello::read_frames(Bytes frames) {
   constexpr std::uint64_t kPadding = 0, kPing = 1, kCrypto = 6;
-  Hello hello;
   Cursor cursor(frames);
   while (cursor.good() && !cursor.empty()) {
     const std::uint64_t type = cursor.varint();
@@ -254,17 +229,54 @@ Hello read_frames(Bytes frames) {
     if (type != kCrypto) break;
     const std::uint64_t offset = cursor.varint();
     const Bytes piece = cursor.take(cursor.varint());
-    if (cursor.good()) hello.add(offset, piece);
+    if (cursor.good()) add_piece(offset, piece);
   }
-  return hello;
 }
 
-}  // namespace
+void QuicHello::add_piece(std::uint64_t offset, Bytes piece) {
+  if (offset > kHelloBytesMax || piece.size() > kHelloBytesMax - offset) return;
+  const auto at = static_cast<std::size_t>(offset);
+  if (bytes_.size() < at + piece.size()) {
+    bytes_.resize(at + piece.size());
+    known_.resize(at + piece.size());
+  }
+  std::copy(piece.begin(), piece.end(), bytes_.begin() + static_cast<std::ptrdiff_t>(at));
+  std::fill_n(known_.begin() + static_cast<std::ptrdiff_t>(at), piece.size(), true);
+}
+
+bool QuicHello::is_known(std::size_t at, std::size_t size) const {
+  if (at + size > known_.size()) return false;
+  const auto from = known_.begin() + static_cast<std::ptrdiff_t>(at);
+  return std::all_of(from, from + static_cast<std::ptrdiff_t>(size), [](bool k) { return k; });
+}
+
+// Found by its form, wherever it stands (RFC 6066 section 3): type 0, three sizes that agree, and
+// a name of letters, digits, dots and hyphens.
+std::string QuicHello::server_name() const {
+  constexpr std::size_t kHead = 9;
+  for (std::size_t at = 0; at + kHead < bytes_.size(); ++at) {
+    const std::uint8_t* const p = &bytes_[at];
+    const std::size_t size = load_u16(p + 7);
+    const bool agrees = load_u16(p) == 0 && load_u16(p + 2) == size + 5 &&
+                        load_u16(p + 4) == size + 3 && p[6] == 0 && size > 0 && size <= 253;
+    if (!agrees || !is_known(at, kHead + size)) continue;
+    std::string name = lower_case(as_text({p + kHead, size}));
+    if (is_host(name)) return name;
+  }
+  return {};
+}
+
+bool QuicHello::complete() const {
+  constexpr std::size_t kHead = 4;  // the type and three bytes of size (RFC 8446 section 4)
+  if (!is_known(0, kHead)) return false;
+  const std::size_t size = load_u32(bytes_.data()) & 0xFFFFFFU;
+  return is_known(0, kHead + size);
+}
 
 std::string quic_server_name(Bytes datagram) {
-  const auto packet = read_header(datagram);
-  if (!packet) return {};
-  return read_frames(decrypt(datagram, *packet)).server_name();
+  QuicHello hello;
+  hello.add(datagram);
+  return hello.server_name();
 }
 
 }  // namespace postern::net

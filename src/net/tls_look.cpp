@@ -48,7 +48,8 @@ class Look {
     const auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(end_ - Clock::now()).count();
     pollfd entry{fd_.get(), events, 0};
-    return left > 0 && ::poll(&entry, 1, static_cast<int>(left)) > 0;
+    look_.timed_out = left <= 0 || ::poll(&entry, 1, static_cast<int>(left)) <= 0;
+    return !look_.timed_out;
   }
 
   bool connect() {

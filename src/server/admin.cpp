@@ -65,7 +65,10 @@ class AdminServer::Connection final : public net::StreamReader {
   }
 
   void respond(const AdminReply& reply) {
-    stream_->write(as_bytes(render_reply(reply, with_body_)));
+    if (!stream_->write(as_bytes(render_reply(reply, with_body_)))) {
+      stream_->write(as_bytes(
+          render_reply({503, "text/plain", "the answer is too long\n", {}, {}, {}}, with_body_)));
+    }
     if (reply.opened && with_body_) return go_on(reply);
     stream_->finish();
     responded_ = true;

@@ -26,6 +26,7 @@ struct ApiState {
 };
 
 inline constexpr std::size_t kApiListMax = 5000;  ///< overrides, routes, zones in one answer
+inline constexpr std::size_t kApiNamesMax = 20;   ///< of one override; block lists have many
 inline constexpr std::size_t kApiTopMax = 25;
 
 /// In one line; what is no UTF-8 is replaced.

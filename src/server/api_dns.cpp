@@ -10,10 +10,10 @@ namespace postern::server {
 namespace {
 
 template <class List, class Make>
-Json list_json(const List& list, Make make) {
+Json list_json(const List& list, Make make, std::size_t limit = kApiListMax) {
   Json result = Json::array();
   for (const auto& one : list) {
-    if (result.size() >= kApiListMax) break;
+    if (result.size() >= limit) break;
     result.push_back(make(one));
   }
   return result;
@@ -41,7 +41,8 @@ Json listeners_at(const Config& config, const dns::OverrideSettings& rule) {
 
 Json override_json(const Config& config, const dns::OverrideSettings& rule) {
   return {
-      {"names", list_json(rule.names, without_dot)},
+      {"names", list_json(rule.names, without_dot, kApiNamesMax)},
+      {"names_total", rule.names.size()},
       {"address", list_json(rule.addresses, [](const IpAddress& ip) { return ip.to_string(); })},
       {"cname", rule.cname ? Json(without_dot(*rule.cname)) : Json()},
       {"forward", rule.forward},

@@ -1,5 +1,6 @@
-// Edits of the configuration, its zones and certificates are taken up as one change, all or
-// nothing: what is read anew, and whether there is anything new in it. Any thread; takes as long as
+// Edits of the configuration with its zones and certificates are taken up as one change, all or
+// nothing: what is read anew, and whether there is anything new in it. A pair that is renewed
+// is taken up by itself, too, whatever else is refused: it expires. Any thread; takes as long as
 // reading the files.
 #pragma once
 

@@ -207,7 +207,7 @@ class Coverage {
 
   void check_overrides() {
     for (const dns::OverrideSettings& rule : config_.policy.overrides) {
-      if (!rule.service) continue;
+      if (rule.forward || rule.cname) continue;
       for (const dns::Name& name : rule.names) check_override(rule, to_lower(without_dot(name)));
     }
   }

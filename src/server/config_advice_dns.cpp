@@ -197,6 +197,59 @@ class Challenges {
   std::vector<ConfigProblem> problems_;
 };
 
+// Hosts of routes
+
+/// A zone that ends here has all the names below it that there are.
+class Hosts {
+ public:
+  explicit Hosts(const Snapshot& snapshot) : snapshot_(snapshot) {}
+
+  std::vector<ConfigProblem> take() {
+    const dns::Policy& policy = *snapshot_.resolver->policy;
+    for (const auto& route : snapshot_.config.routes) {
+      for (const std::string& host : route.hostnames) {
+        const auto name = dns::Name::parse(host);
+        if (!name || name->view().is_wildcard()) continue;
+        const bool told =
+            std::any_of(policy.views.begin(), policy.views.end(),
+                        [&](const auto& view) { return check(view.policy, *name, route.source); });
+        if (!told) check(policy.everyone, *name, route.source);
+      }
+    }
+    return std::move(problems_);
+  }
+
+ private:
+  static bool has(const dns::ServedZone& zone, const LookupName& name) {
+    using Kind = dns::ZoneMatch::Kind;
+    for (const RrType type : {RrType::kA, RrType::kAaaa}) {
+      const Kind kind = zone.zone->find(name, type).kind;
+      if (kind != Kind::kNoData && kind != Kind::kNxDomain) return true;
+    }
+    return false;
+  }
+
+  bool check(const dns::ViewPolicy& view, const dns::Name& name, const std::string& source) {
+    const LookupName lookup(name.view());
+    const auto rule = view.overrides.find(lookup, RrType::kA);
+    const auto zone = view.zones.find(lookup);
+    if ((rule && !rule.rule->forward) || view.is_exception(rule, zone.labels) ||
+        zone.value == nullptr || view.forwards->find(lookup).labels > zone.labels) {
+      return false;
+    }
+    if (zone.value->fallthrough || has(*zone.value, lookup)) return false;
+    problems_.push_back(warning_at(
+        source, fmt::format("gateway.route.hostnames: '{}' has no address: the zone '{}' ends here "
+                            "and has none for it; add it there, or write publish_dns = true in the "
+                            "listener",
+                            without_dot(name), dns::name_text(zone.value->zone->apex()))));
+    return true;
+  }
+
+  const Snapshot& snapshot_;
+  std::vector<ConfigProblem> problems_;
+};
+
 }  // namespace
 
 void advise_on_dns(Reader& reader, const Document& document) {
@@ -209,5 +262,7 @@ void advise_on_dns(Reader& reader, const Document& document) {
 std::vector<ConfigProblem> check_challenges(const Snapshot& snapshot) {
   return Challenges(snapshot).take();
 }
+
+std::vector<ConfigProblem> check_hosts(const Snapshot& snapshot) { return Hosts(snapshot).take(); }
 
 }  // namespace postern::server

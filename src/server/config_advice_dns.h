@@ -19,4 +19,7 @@ void advise_on_dns(Reader& reader, const Document& document);
 /// client here can see: an override with other = "none", or a zone that does not fall through.
 std::vector<ConfigProblem> check_challenges(const Snapshot& snapshot);
 
+/// Hosts of routes that the zone above them does not have: clients get NXDOMAIN.
+std::vector<ConfigProblem> check_hosts(const Snapshot& snapshot);
+
 }  // namespace postern::server

@@ -50,12 +50,12 @@ void Server::set_admin(std::unique_ptr<AdminServer> admin) {
   admin_ = std::move(admin);
 }
 
-Result<void> Server::open_admin(const std::optional<Endpoint>& endpoint) {
-  if (!endpoint) {
-    set_admin(nullptr);
-    return {};
-  }
-  if (admin_ != nullptr && admin_->local() == *endpoint) return {};
+bool Server::has_admin_at(const std::optional<Endpoint>& endpoint) const {
+  return endpoint ? admin_ != nullptr && admin_->local() == *endpoint : admin_ == nullptr;
+}
+
+Result<std::unique_ptr<AdminServer>> Server::open_admin(const std::optional<Endpoint>& endpoint) {
+  if (!endpoint || has_admin_at(endpoint)) return nullptr;
   auto handler = [this](const AdminRequest& request, AdminServer::Respond respond) {
     site_.answer(request, std::move(respond));
   };
@@ -67,8 +67,7 @@ Result<void> Server::open_admin(const std::optional<Endpoint>& endpoint) {
   }
   auto admin = AdminServer::open(loop_, *endpoint, std::move(handler));
   if (!admin) return fail(Code::kIo, fmt::format("server.admin: {}", admin.error().detail));
-  set_admin(std::move(*admin));
-  return {};
+  return admin;
 }
 
 bool Server::changes_user() const {
@@ -82,7 +81,10 @@ Result<void> Server::open_sockets_of_start(std::vector<Sockets>* sockets) {
   auto opened = open_added({}, listening_, worker_count_, passed_);
   if (!opened) return tl::unexpected(opened.error());
   for (ListenChange& own : *opened) sockets->push_back(std::move(own.added));
-  return open_admin(config().server.admin);
+  auto admin = open_admin(config().server.admin);
+  if (!admin) return tl::unexpected(admin.error());
+  set_admin(std::move(*admin));
+  return {};
 }
 
 Result<void> Server::become_configured_user() const {

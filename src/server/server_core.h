@@ -79,7 +79,9 @@ class Server final : public ApiHost {
   WorkerPlan plan() const { return {snapshot_, cache_, worker_count_}; }
 
   void set_admin(std::unique_ptr<AdminServer> admin);
-  Result<void> open_admin(const std::optional<Endpoint>& endpoint);
+  bool has_admin_at(const std::optional<Endpoint>& endpoint) const;
+  /// nullptr: off, or there is one already.
+  Result<std::unique_ptr<AdminServer>> open_admin(const std::optional<Endpoint>& endpoint);
   bool changes_user() const;
   Result<void> open_sockets_of_start(std::vector<Sockets>* sockets);
   Result<void> become_configured_user() const;

@@ -43,8 +43,10 @@ void Server::want_zones() {
   begin_next();
 }
 
+// They are taken up alone, also while something else is refused: they expire.
 void Server::want_certificates() {
   certificates_wanted_ = true;
+  change_wanted_ = change_wanted_ || config().server.watch;
   begin_next();
 }
 
@@ -161,8 +163,10 @@ Result<void> Server::take_over(std::shared_ptr<const Snapshot> next) {
   ListenPlan plan = listen_plan(next->config.listen, next->site());
   auto changes = open_added(listening_, plan, worker_count_, passed_);
   if (!changes) return tl::unexpected(changes.error());
-  if (auto admin = open_admin(next->config.server.admin); !admin) return admin;
+  auto admin = open_admin(next->config.server.admin);
+  if (!admin) return tl::unexpected(admin.error());
   if (auto taps = tap_->configure(tap_settings(next->config)); !taps) return taps;
+  if (!has_admin_at(next->config.server.admin)) set_admin(std::move(*admin));
   warn_of_unchangeable(next->config);
   configure_log(next->config.server.log);
   if (!same_settings(next->config.cache, config().cache)) {

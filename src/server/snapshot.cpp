@@ -143,7 +143,6 @@ ConfigRead read_config(const std::string& path, const Snapshot* previous,
   const auto files = config_files_of(read.result.config);
   if (files == known) return read;
   read.fingerprint = content_fingerprint(files);
-  if (previous == nullptr) return read;
   read.result = load_config(path, surroundings);
   if (config_files_of(read.result.config) != files) read.fingerprint = 0;
   return read;
@@ -191,6 +190,7 @@ SnapshotResult load_snapshot(const std::string& path, const Snapshot* previous,
   next.gateway = std::move(gateway.part);
   result.snapshot = compile(std::move(next));
   take_problems(check_challenges(*result.snapshot), 0, &result);
+  take_problems(check_hosts(*result.snapshot), 0, &result);
   return result;
 }
 

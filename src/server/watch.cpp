@@ -86,7 +86,7 @@ Watcher::Watcher(net::Loop& loop, std::function<void()> changed, const Settings&
       changed_(std::move(changed)),
       settings_(settings),
       settle_(loop, [this] { look(); }),
-      look_again_(loop, [this] { look(); }) {
+      look_again_(loop, [this] { look_again(); }) {
   look_again_.start_every(settings_.look_again_ms);
 }
 
@@ -125,7 +125,28 @@ void Watcher::note_event() {
   settle_.start_once(now >= latest ? 1 : std::min(settings_.settle_ms, latest - now));
 }
 
+std::map<std::string, FileSignature> Watcher::look_at_all() const {
+  std::map<std::string, FileSignature> now;
+  for (const auto& [file, signature] : files_) now.emplace(file, look_at(file));
+  return now;
+}
+
+// Without events (NFS, no inotify watch left). What is being written settles first, as with events.
+void Watcher::look_again() {
+  if (first_event_ms_ != 0) return;
+  auto now = look_at_all();
+  if (now == files_) return;
+  polled_ = std::move(now);
+  note_event();
+}
+
 void Watcher::look() {
+  if (!polled_.empty()) {
+    // Nobody says when there is more: it is done when nothing has changed for as long.
+    auto before = std::exchange(polled_, look_at_all());
+    if (before != polled_) return note_event();
+    polled_.clear();
+  }
   first_event_ms_ = 0;
   bool changed = std::exchange(unsure_, false);
   for (auto& [file, signature] : files_) {

@@ -53,6 +53,8 @@ class Watcher {
  private:
   struct Directory;
   void note_event();
+  std::map<std::string, FileSignature> look_at_all() const;
+  void look_again();
   void look();
   void watch_directories();
 
@@ -60,6 +62,7 @@ class Watcher {
   std::function<void()> changed_;
   Settings settings_;
   std::map<std::string, FileSignature> files_;
+  std::map<std::string, FileSignature> polled_;  // as they were when looking again saw a change
   std::map<std::string, std::unique_ptr<Directory>> directories_;
   net::Timer settle_, look_again_;
   std::uint64_t first_event_ms_ = 0;  // of a run of events; 0: none

@@ -5,7 +5,9 @@ import base64
 import contextlib
 import http.client
 import json
+import os
 import pathlib
+import pty
 import re
 import socket
 import subprocess
@@ -73,6 +75,9 @@ class Follower:
         raise AssertionError("the log has ended")
 
 
+BLOCKED = [f"ads{i}.example" for i in range(30)]
+
+
 class ApiCase(Case):
     """A server with something of everything."""
 
@@ -84,7 +89,8 @@ class ApiCase(Case):
                                                        redirect={"hostname": HOST, "status": 302}),
                               config=cls.up.forward() + '\n[[dns.zone]]\nname = "home.arpa"\nfile = "home.zone"\n'
                               '[[dns.view]]\nname = "guests"\nclients = ["127.0.0.8/32"]\n'
-                              '[[dns.override]]\nnames = ["*.lab.example"]\ncname = "nas.home.arpa"\n',
+                              '[[dns.override]]\nnames = ["*.lab.example"]\ncname = "nas.home.arpa"\n'
+                              f'[[dns.override]]\nnames = {BLOCKED}\naddress = ["0.0.0.0"]\n',
                               files={"home.zone": ZONE}, server="workers = 2\n")
         cls.gateway.start()
         cls.port = cls.gateway.admin_port
@@ -123,6 +129,8 @@ class ApiTest(ApiCase):
     def test_the_nameserver(self):
         self.gateway.ask("www.example.com")
         said = self.call("/api/v1/dns")
+        blocked = next(one for one in said["overrides"] if one["address"] == ["0.0.0.0"])
+        self.assertEqual((blocked["names"], blocked["names_total"]), (BLOCKED[:20], 30))
         by_name = {tuple(one["names"]): one for one in said["overrides"]}
         self.assertEqual(by_name[(HOST,)]["listeners"], ["internal"])
         self.assertEqual(by_name[("*.lab.example",)]["cname"], "nas.home.arpa")
@@ -368,6 +376,10 @@ class CommandTest(ApiCase):
         for pattern in (r"^postern +0\.\d+\.\d+, up \d+ s, 2 workers", r"^config .* is what runs",
                         r"^cache +\d+ answers?, ", r"^zones +home\.arpa serial 1, 4 records$",
                         rf"^upstreams +\. {re.escape(self.up.url())} good, [\d.]+ ms",
+                        r"^overrides +\*\.lab\.example to nas\.home\.arpa$",
+                        r"^ +ads0\.example .* and 10 more to 0\.0\.0\.0",
+                        rf"^listeners +internal 127\.0\.0\.1 http {self.gateway.http_port} https \d+",
+                        rf"^routes +old\.vanillax\.me 302 to {HOST}$",
                         rf"^backends +{HOST} to {re.escape(self.backend.url)} good",
                         r"^certificates +lan .* days left$", r"^clients +\d+ 127\.0\.0\.1$"):
             self.assertRegex(said, re.compile(pattern, re.M))
@@ -375,6 +387,25 @@ class CommandTest(ApiCase):
         whole = json.loads(self.command("status", "--json"))
         for path in ("status", "dns", "gateway", "clients", "traffic"):
             jsonschema.Draft202012Validator(schema_of(f"/api/v1/{path}", "get", 200)).validate(whole[path])
+
+    def test_colors_are_for_terminals(self):
+        def said(**environment):
+            reader, writer = pty.openpty()
+            with subprocess.Popen([BINARY, "status", "-c", self.gateway.config_path], stdout=writer,
+                                  env=dict(os.environ, **environment)) as process:
+                os.close(writer)
+                text = b""
+                with contextlib.suppress(OSError):  # EIO: the end
+                    while part := os.read(reader, 65536):
+                        text += part
+            os.close(reader)
+            self.assertEqual(process.returncode, 0, text)
+            return text.decode()
+
+        colored = said()
+        self.assertIn("\x1b[32mgood\x1b[0m", colored)
+        self.assertEqual(re.sub(r"\x1b\[[\d;]*m", "", colored).count("good"), said(NO_COLOR="1").count("good"))
+        self.assertNotIn("\x1b", said(NO_COLOR="1"))
 
     def test_status_shows_drift_and_fails(self):
         good = self.gateway.config_path.read_text(encoding="utf-8")

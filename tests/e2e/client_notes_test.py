@@ -1,13 +1,16 @@
 """What the log says of single clients: one line per client, event and day, whichever worker saw it, with counters of all of them."""
 
+import contextlib
 import json
 import os
 import re
 import signal
 import socket
+import ssl
 import struct
 import unittest
 
+import quic_client
 from gateway_backends import Backend
 from gateway_lab import HOST, Gateway, route
 from lab import SLOW, Case, Shared, wait_until
@@ -193,6 +196,71 @@ class Quic(Case):
             wait_until("all to be counted", lambda: gateway.metrics()[key] == TIMES)
             found = [line for line in lines(gateway, "quic_refused", "127.0.0.1") if "still tries" in line]
             self.assertEqual(len(found), 1, found)
+
+    def test_the_name_of_a_ClientHello_over_two_datagrams(self):
+        hello = quic_client.client_hello(HOST)
+        name_at = hello.index(HOST.encode())
+        with Gateway(route(respond={"status": 200, "body": "x"}), server=f"workers = {WORKERS}\n") as gateway:
+            cuts = {"127.0.0.1": name_at - 20, "127.0.0.2": name_at + 5}  # all in the second; half of it
+            for source, cut in cuts.items():
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+                    client.bind((source, 0))
+                    client.settimeout(6 * SLOW)
+                    for number, at, piece in ((0, 0, hello[:cut]), (1, cut, hello[cut:])):
+                        frames = quic_client.crypto(at, piece)
+                        client.sendto(quic_client.initial(frames, number=number), ("127.0.0.1", gateway.https_port))
+                        self.assertTrue(client.recv(2000))
+            for source in cuts:
+                found = [line for line in lines(gateway, "quic_refused", source) if f"client {source} " in line]
+                self.assertEqual(len(found), 1, found)
+                self.assertIn(f" for {HOST}; refused", found[0])
+
+
+def anyone():
+    """A client that takes any certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+class Ech(Case):
+    OUTER_NAME = "cloudflare-ech.com"
+
+    def shake_hands(self, gateway, name, client):
+        """One TLS handshake, whatever comes of it."""
+        address = ("127.0.0.1", gateway.https_port)
+        with socket.create_connection(address, 6 * SLOW, source_address=(client, 0)) as plain:
+            with contextlib.suppress(ssl.SSLError, ConnectionResetError):
+                with anyone().wrap_socket(plain, server_hostname=name):
+                    pass
+
+    def count_and_lines(self, gateway, handshakes):
+        """(the counter, when it is that much at least; the lines of each client)"""
+        key = "postern_gateway_ech_outer_sni_total"
+        wait_until("all to be counted", lambda: gateway.metrics()[key] >= handshakes)
+        found = {client: [line for line in lines(gateway, "ech_seen", client) if f"client {client} " in line]
+                 for client in ("127.0.0.1", "127.0.0.2")}
+        return gateway.metrics()[key], found
+
+    def check(self, **options):
+        with Gateway(route(respond={"status": 200, "body": "x"}), server=f"workers = {WORKERS}\n", **options) as gateway:
+            for _ in range(TIMES):
+                self.shake_hands(gateway, HOST, "127.0.0.2")
+                self.shake_hands(gateway, self.OUTER_NAME, "127.0.0.1")
+            count, found = self.count_and_lines(gateway, TIMES)
+            self.assertEqual((count, len(found["127.0.0.1"]), found["127.0.0.2"]), (TIMES, 1, []), found)
+            self.assertIn(f"(SNI {self.OUTER_NAME})", found["127.0.0.1"][0])
+            for _ in range(3):
+                self.shake_hands(gateway, self.OUTER_NAME.upper(), "127.0.0.2")
+            count, found = self.count_and_lines(gateway, TIMES + 3)
+            self.assertEqual((count, [len(one) for one in found.values()]), (TIMES + 3, [1, 1]), found)
+
+    def test_a_client_with_the_outer_name_is_counted_each_time_and_named_once(self):
+        self.check()
+
+    def test_also_when_the_gateway_has_a_certificate_for_it(self):
+        self.check(names={"lan": ("*.vanillax.me", self.OUTER_NAME)})
 
 
 if __name__ == "__main__":

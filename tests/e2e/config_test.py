@@ -567,7 +567,10 @@ class Commands(Case):
         self.assert_says(self.explain("http://app.vanillax.me/"), "302 to http://www.vanillax.me/")
         self.assert_says(self.explain("http://other.vanillax.me/"), "none: 404")
         self.assert_says(self.explain("http://192.168.10.51/"), "none of ours on 192.168.10.51:80")
-        self.assert_says(self.explain("https://elsewhere.example/"), "forward", "no listener has such a port")
+        self.assert_says(self.explain("https://elsewhere.example/"), "forward", "no listener has such a port",
+                         "upstream's record without alpn h3, h3-*")
+        self.CONFIG += '[dns.svcb]\nexcept = ["example"]\n'
+        self.assert_says(self.explain("https://elsewhere.example/"), "upstream's record as it is (dns.svcb.except)")
 
     def test_explain_of_what_is_no_url_is_wrong_use(self):
         for url in ("ftp://app.vanillax.me/", "http://", "http://a b/", "https://x/..%2fy"):

@@ -56,6 +56,12 @@ class Container(Case):
             self.assertRegex(steps[0][1], r"/debian:bookworm(-slim)?$")
         self.assertFalse(packages(self.build), "the packages are those of install-packages.sh")
 
+    def test_the_image_keeps_its_health_check(self):
+        """Podman's own format has none: it drops the instruction with a warning."""
+        for path in ("docs/kubernetes.md", "packaging/container/Containerfile"):
+            for line in re.findall(r"podman build.*", (ROOT / path).read_text(encoding="utf-8")):
+                self.assertIn("--format docker", line, path)
+
     def test_what_is_copied_is_there(self):
         for stage in (self.build, self.final):
             for word, rest in stage:

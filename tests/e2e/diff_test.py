@@ -125,6 +125,18 @@ class Diff(Case):
                 self.assertEqual(len(lines), 2, lines)
                 self.assertTrue(lines[0].startswith(minus) and lines[1].startswith(plus), lines)
 
+    def test_who_may_read_along_shows(self):
+        """What would log every query, or open the admin address, is a change."""
+        for more in ('[dns.query_log]\nfile = "q.log"\n', '[dns.dnstap]\nfile = "q.tap"\n'):
+            with self.subTest(more):
+                self.write("new", OLD + more)
+                lines = self.diff()
+                self.assertEqual([line.split()[0] for line in lines], ["-", "+"], lines)
+                self.assertRegex(lines[1], r" file q\.(log|tap) ")
+                self.write("old", OLD + more)  # in another folder, and the same
+                self.assertEqual(self.diff(status=0), [])
+                self.write("old", OLD)
+
     def test_records_of_a_zone(self):
         self.write("new", OLD, ZONE.replace("192.168.10.20", "192.168.10.21").replace(
             "993", "143").replace("admin 1 ", "admin 2 "))

@@ -8,6 +8,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 import unittest
 import uuid
 
@@ -29,11 +30,19 @@ OVERRIDE = f"""
     """
 
 
-def pair(name, trusted):
-    """Files of a certificate and its key."""
+def pair(name, trusted, more=()):
+    """Files of a certificate and its key; `more` is for openssl x509."""
     stem = authority().directory / uuid.uuid4().hex
     certificate, key = stem.with_suffix(".crt"), stem.with_suffix(".key")
-    if trusted:
+    if more:
+        request = stem.with_suffix(".csr")
+        subprocess.run(["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                        "-subj", "/CN=x", "-addext", f"subjectAltName=DNS:{name}", "-keyout", key, "-out", request],
+                       check=True, capture_output=True)
+        subprocess.run(["openssl", "x509", "-req", "-in", request, "-CA", authority().certificate, "-CAkey",
+                        authority().key, "-copy_extensions", "copy", "-out", certificate, *more],
+                       check=True, capture_output=True)
+    elif trusted:
         for path, text in zip((certificate, key), authority().leaf(name)):
             path.write_text(text)
     else:
@@ -53,16 +62,18 @@ def bound(sink, port):
 class TlsServer:
     """HTTPS that says what it is told to; QUIC on the same port is refused as Postern would."""
 
-    def __init__(self, name=HOST, alpn=("h2", "http/1.1"), fields="Alt-Svc: clear\r\n", trusted=True, status=200):
-        self.port = new_port()
-        certificate, key = pair(name, trusted)
+    def __init__(self, name=HOST, alpn=("h2", "http/1.1"), fields="Alt-Svc: clear\r\n", trusted=True, status=200,
+                 versions=b"\x0a\x0a\x0a\x0a", certificate=(), address=("127.0.0.1", 0), delay=0):
+        self.port = address[1] or new_port()
+        self.versions, self.delay = versions, delay
+        certificate, key = pair(name, trusted, certificate)
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(certificate, key)
         self.context.set_alpn_protocols(list(alpn))
         self.answer = f"HTTP/1.1 {status} X\r\nContent-Length: 0\r\n{fields}\r\n".encode()
-        self.tcp = socket.create_server(("127.0.0.1", self.port))
+        self.tcp = socket.create_server((address[0], self.port))
         self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.udp.bind(("127.0.0.1", self.port))
+        self.udp.bind((address[0], self.port))
         for serve in (self.serve_tcp, self.serve_udp):
             threading.Thread(target=serve, daemon=True).start()
 
@@ -77,6 +88,7 @@ class TlsServer:
                     if connection.selected_alpn_protocol() == "h2":
                         self.speak_h2(connection)
                     elif connection.recv(4096):
+                        time.sleep(self.delay)
                         connection.sendall(self.answer)
             except OSError:
                 pass
@@ -100,13 +112,17 @@ class TlsServer:
                 packet, client = self.udp.recvfrom(2000)
             except OSError:
                 return
+            if not packet:
+                return  # it was shut down
             destination = packet[6:6 + packet[5]]
             source = packet[7 + packet[5]:7 + packet[5] + packet[6 + packet[5]]]
             self.udp.sendto(b"\xc0\0\0\0\0" + bytes([len(source)]) + source + bytes([len(destination)]) + destination
-                            + b"\x0a\x0a\x0a\x0a", client)
+                            + self.versions, client)
 
     def stop(self):
         for one in (self.tcp, self.udp):
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)  # else a thread that waits keeps the port
             one.close()
 
 
@@ -274,6 +290,138 @@ class DoctorTest(Case):
         status, red, out = self.doctor()
         self.assertEqual((status, red), (0, set()), out)
         self.assertIn("quic", self.warned(out))
+
+    def test_what_speaks_quic_and_is_not_ours(self):
+        for versions, said in ((b"\0\0\0\1", "speaks QUIC"), (b"\x1a\x2a\x3a\x4a\x6b\x33\x43\xcf", "speaks QUIC")):
+            status, red, out = self.against(versions=versions)
+            self.assertEqual((status, red), (1, {"quic"}), out)
+            self.assertIn(said, out)
+
+    def test_a_packet_that_is_lost_is_sent_again(self):
+        class Lossy(TlsServer):
+            """Takes every first packet of a port for lost."""
+            def serve_udp(self):
+                seen = set()
+                while True:
+                    try:
+                        packet, client = self.udp.recvfrom(2000)
+                    except OSError:
+                        return
+                    if not packet:
+                        return
+                    if client in seen:
+                        self.udp.sendto(b"\xc0\0\0\0\0\x08" + packet[15:23] + b"\x08" + packet[6:14] + self.versions, client)
+                    seen.add(client)
+
+        server = Lossy()
+        self.addCleanup(server.stop)
+        status, red, out = self.doctor(config=self.elsewhere(server.port))
+        self.assertEqual((status, red), (0, set()), out)
+        upstream = Upstream(f"{HOST}. 60 A 127.0.0.1")
+        self.addCleanup(upstream.stop)
+        asked = set()
+
+        def lose_the_first(query, _transport):
+            question = query.question[0].to_text()
+            if question in asked:
+                return upstream.reply(query)
+            asked.add(question)
+            return None
+
+        upstream.on(HOST, lose_the_first)
+        status, red, out = self.doctor("--resolver", f"127.0.0.1:{upstream.port}", HOST)
+        self.assertEqual((status, red), (0, set()), out)
+        self.assertIn("agrees with Postern", out)
+
+    def test_more_of_certificates(self):
+        for more, verdict, said in ((("-days", "-1"), "RED", "has expired"), (("-days", "3"), "warn", "expires in")):
+            with self.subTest(said):
+                _, _, out = self.against(certificate=more)
+                self.assertRegex(out, rf"(?m)^  {verdict} +certificate +.*{said}.*\n(.*\n)? *remedy: renew it")
+
+    def test_a_page_that_takes_its_time_is_not_broken(self):
+        status, red, out = self.against(delay=3)
+        self.assertEqual((status, red), (0, set()), out)
+        self.assertRegex(out, r"(?m)^  warn +http +no answer to GET / within 1 s")
+
+    def test_a_gateway_of_somebody_else(self):
+        """An override that leads to no listener of ours: looked at, on port 443, and nobody's fault."""
+        self.gateway.change(config=f"""
+    [[dns.override]]
+    names = ["{HOST}"]
+    address = ["127.0.0.77"]
+    """)
+        for how, wanted, said in (({}, (0, set()), r"ok +tcp +127\.0\.0\.77:443 takes"),
+                                  ({"trusted": False}, (0, set()), r"warn +certificate"),
+                                  ({"fields": 'Alt-Svc: h3=":443"\r\n'}, (1, {"alt-svc"}), r"RED +alt-svc"),
+                                  ({"fields": 'Alt-Svc: h3=":443"\r\n', "versions": b"\0\0\0\1"}, (0, set()),
+                                   r"ok +alt-svc +offers HTTP/3, and UDP answers")):
+            with self.subTest(str(how)):
+                server = TlsServer(address=("127.0.0.77", 443), **how)
+                try:
+                    found = self.doctor(HOST)
+                finally:
+                    server.stop()
+                self.assertEqual(found[:2], wanted, found[2])
+                self.assertRegex(found[2], rf"(?m)^  {said}")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sink, socket.create_server(("127.0.0.77", 443)):
+            sink.bind(("127.0.0.77", 443))  # not a word of TLS: not a web site
+            found = self.doctor(HOST)
+        self.assertEqual(found[:2], (0, set()), found[2])
+        found = self.doctor(HOST)  # a printer, say
+        self.assertEqual(found[:2], (0, set()), found[2])
+        self.assertRegex(found[2], r"(?m)^  warn +tcp +127\.0\.0\.77:443: .*no \[\[gateway\.listener\]\]")
+
+    def test_blocked_names_and_names_outside_are_left_alone(self):
+        outside = self.resolver("site.example. 60 A 203.0.113.9\n"
+                                'site.example. 60 HTTPS 1 . alpn="h3,h2" ech="AEX+DQBB" ipv4hint=203.0.113.8')
+        more = f"""
+    [[dns.override]]
+    names = ["ads.example"]
+    address = ["0.0.0.0"]
+    [[dns.forward]]
+    name = "."
+    upstreams = ["udp://{outside}"]
+    """
+        self.gateway.change(config=OVERRIDE + more)
+        status, red, out = self.doctor("--resolver", self.resolver(
+            "site.example. 60 A 203.0.113.77\nads.example. 60 A 0.0.0.0"), "site.example", "ads.example", HOST + ".",
+            f"https://{HOST}/path?x=1")
+        self.assertEqual(red, {"resolver"}, out)  # HOST only: that resolver does not know it
+        for name in ("site.example", "ads.example"):
+            part = out.split(f"\n{name}\n" if not out.startswith(name) else f"{name}\n")[1]
+            self.assertNotRegex(part.split("\n" + HOST)[0], "RED|warn")
+        self.assertRegex(out, r"(?m)^  ok +dns +0\.0\.0\.0: blocked")
+        self.assertRegex(out, r"(?m)^  ok +tcp +203\.0\.113\.9 is outside")
+        status, _, out = self.doctor()
+        self.assertEqual(status, 0, out)
+        self.assertNotIn("ads.example", out)
+
+    def test_from_a_machine_without_the_configuration(self):
+        server = f"127.0.0.1:{self.gateway.port}"
+        status, red, out = self.doctor("--server", server, HOST, config=self.gateway.directory / "nowhere.toml")
+        self.assertEqual((status, red), (0, set()), out)
+        self.assertIn("it is left out", out)
+        self.assertRegex(out, rf"(?m)^  ok +dns +127\.0\.0\.1 from Postern at {server}")
+        status, _, out = self.doctor("--server", server, config=self.gateway.directory / "nowhere.toml")
+        self.assertEqual(status, 2, out)
+
+    def test_resolv_conf(self):
+        path = self.gateway.write("resolv.conf", "# nameserver 8.8.8.8\nnameserver 127.0.0.1\nnameserver 203.0.113.53\n")
+        status, _, out = self.doctor("--resolv-conf", path)
+        self.assertEqual(status, 0, out)
+        self.assertIn("this machine also asks 203.0.113.53", out)
+        self.assertNotIn("8.8.8.8", out)
+
+    def test_a_configuration_that_cannot_be_read_says_why(self):
+        status, _, out = self.doctor(config=self.gateway.write("broken.toml", "[dns]\nlisen = []\n"))
+        self.assertEqual(status, 2)
+        self.assertRegex(out, r"broken\.toml:2:\d+: .*lisen")
+
+    def test_bypass_by_the_resolver_that_devices_use(self):
+        status, red, out = self.doctor("--resolver", self.resolver(
+            f"{HOST}. 60 A 127.0.0.1\nuse-application-dns.net. 60 A 203.0.113.7"))
+        self.assertEqual((status, red), (1, {"bypass"}), out)
 
     def test_bypass(self):
         upstream = self.resolver("use-application-dns.net. 60 A 203.0.113.7\nmask.icloud.com. 60 A 203.0.113.7")

@@ -181,6 +181,53 @@ class Published(Shared):
                          "200, text/plain, 3 bytes")
 
 
+class ExplainCertificate(Case):
+    CONFIG = """
+    [[tls.certificate]]
+    name = "one"
+    cert = "one.crt"
+    key  = "one.key"
+    [[tls.certificate]]
+    name = "all"
+    cert = "all.crt"
+    key  = "all.key"
+    [[gateway.listener]]
+    name         = "internal"
+    address      = ["127.0.0.2"]
+    certificates = ["all", "one"]
+    [[gateway.route]]
+    hostnames = ["app.one.example", "b.example"]
+    respond   = { status = 200 }
+    [[dns.override]]
+    names   = ["quiet.one.example"]
+    address = ["127.0.0.2"]
+    https   = "none"
+    """
+
+    def test_explain_says_which_certificate_is_shown(self):
+        files = {"one.crt": "app.one.example", "all.crt": "*.one.example"}
+        with tempfile.TemporaryDirectory() as folder:
+            for file, name in files.items():
+                pair = certificate(name)
+                for made, text in pair.items():
+                    pathlib.Path(folder, file).with_suffix(pathlib.Path(made).suffix).write_text(text)
+            path = pathlib.Path(folder, "postern.toml")
+            path.write_text(self.CONFIG)
+
+            def said(url):
+                status, out, err = run("explain", url, "-c", path)
+                self.assertEqual(status, 0, out + err)
+                return out
+
+            self.assertRegex(said("https://app.one.example/"), r"(?m)^ *tls +one \(.*, for app\.one\.example$")
+            out = said("https://quiet.one.example/")
+            self.assertRegex(out, r"(?m)^ *tls +all \(.*, for \*\.one\.example$")
+            self.assertRegex(out, r"(?m)^ *https +a query for HTTPS gets no data")
+            self.assertRegex(said("https://b.example/"),
+                             r"(?m)^ *tls +none of the certificates all, one has the name: .*unrecognized_name")
+            self.assertRegex(said("https://127.0.0.2/"), r"(?m)^ *tls +all \(")
+
+
 class Reloaded(Case):
     def test_a_reload_publishes_and_withdraws(self):
         with Postern(CONFIG, files=FILES) as postern:

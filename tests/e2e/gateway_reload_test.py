@@ -195,6 +195,29 @@ class Start(Case):
         self.assertEqual(status, 0, out + err)
         self.assertRegex(out, r'warning: tls\.certificate "lan" \(.*tls/tls\.crt\) expires in [45] days')
 
+    def test_check_warns_of_names_without_certificate_or_address(self):
+        site = Site()
+        make_pair(site.tls, "tls", "DNS:other.example")
+        zone = "@ 60 SOA ns hostmaster 1 60 60 60 60\n@ 60 NS ns\nns 60 A 192.0.2.1\n"
+        site.write("without.zone", zone)
+        site.write("with.zone", zone + "app 60 A 127.0.0.1\n")
+        served = '[[dns.zone]]\nname = "vanillax.me"\nfile = "{}"\n'
+        override = '[[dns.override]]\nnames = ["x.example"]\naddress = ["127.0.0.1"]\nhttps = "none"\n'
+        absent = f"gateway.route.hostnames: '{HOST}' has no address: the zone 'vanillax.me.' ends here"
+        for more, wanted, not_wanted in (
+                ("", f"no certificate of the listener 'internal' covers '{HOST}'", "x.example"),
+                (override, "'x.example' leads to the listener 'internal', which has no certificate", "ends here"),
+                (served.format("without.zone"), absent, "x.example"),
+                (served.format("without.zone") + "fallthrough = true\n", "no certificate", "ends here"),
+                (served.format("with.zone"), "no certificate", "ends here")):
+            with self.subTest(more):
+                site.parts["config"] = site.config("publish_dns = false").replace("*.vanillax.me", HOST) + more
+                site.configure()
+                status, out, err = run("check", "-c", site.config_path)
+                self.assertEqual(status, 0, out + err)
+                self.assertIn(wanted, out)
+                self.assertNotIn(not_wanted, out)
+
     def test_check_warns_of_challenges_that_nobody_here_can_see(self):
         site = Site()
         make_pair(site.tls, "tls", "DNS:vanillax.me,DNS:*.vanillax.me,DNS:nas.home.arpa")

@@ -32,7 +32,7 @@ CUSTOM = {
                  "externalIPs": bool, "loadBalancerIPs": bool}},
     ("monitoring.coreos.com/v1", "ServiceMonitor"): {
         "metadata": {"name": str},
-        "spec": {"selector": LABELS, "endpoints": [{"port": str, "path": str, "interval": str}]}},
+        "spec": {"jobLabel": str, "selector": LABELS, "endpoints": [{"port": str, "path": str, "interval": str}]}},
     ("argoproj.io/v1alpha1", "Application"): {
         "metadata": {"name": str, "namespace": str},
         "spec": {"project": str, "source": {"repoURL": str, "targetRevision": str, "path": str},
@@ -167,12 +167,26 @@ class Kubernetes(Case):
                     <= one["metadata"]["labels"].items()]
         self.assertIn(monitor["endpoints"][0]["port"], [port["name"] for port in watched["spec"]["ports"]])
 
+    def test_the_job_is_the_one_of_the_alert_rules(self):
+        """The value of the Service's label that jobLabel names."""
+        monitor = documents(FOLDER / "monitor.yaml")[0]["spec"]
+        wanted = monitor["selector"]["matchLabels"].items()
+        services = [one for one in documents(FOLDER / "services.yaml")
+                    if one["kind"] == "Service" and wanted <= one["metadata"].get("labels", {}).items()]
+        self.assertEqual(len(services), 1)
+        job = services[0]["metadata"]["labels"][monitor["jobLabel"]]
+        rules = (FOLDER.parent / "prometheus/postern.rules.yml").read_text(encoding="utf-8")
+        self.assertEqual(set(re.findall(r'job="([^"]*)"', rules)), {job})
+
     def test_ports_lead_to_what_the_configuration_listens_on(self):
         ports = {port["name"]: (port["containerPort"], port["protocol"]) for port in self.container["ports"]}
         listening = {(int(self.config["server"]["admin"].split(":")[1]), "TCP")}
         for place in self.config["dns"]["listen"]:
             listening |= {(int(place.split(":")[1]), protocol) for protocol in ("TCP", "UDP")}
         for listener in self.config["gateway"]["listener"]:
+            if "tcp" in listener:
+                listening.add((listener["tcp"], "TCP"))
+                continue
             listening.add((listener.get("http", 80), "TCP"))
             https = listener.get("https", 443)
             listening |= {(https, "TCP"), (https, "UDP")} if https else set()
@@ -180,6 +194,11 @@ class Kubernetes(Case):
         for service in self.services():
             for port in service["spec"]["ports"]:
                 self.assertEqual(ports[port["targetPort"]][1], port["protocol"], service["metadata"]["name"])
+        # What the LAN is built for.
+        outside = {service["metadata"]["name"]: {port["port"] for port in service["spec"]["ports"]
+                                                 if port["protocol"] == "TCP"} for service in self.services()}
+        self.assertEqual(outside["postern-internal"], {53, 80, 443, 5432})
+        self.assertEqual(outside["postern-external"], {80})
         for probe, path in (("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")):
             self.assertEqual(self.container[probe]["httpGet"], {"path": path, "port": "admin"})
 

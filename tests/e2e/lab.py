@@ -32,7 +32,7 @@ import dns.rrset
 BINARY = os.environ.get("POSTERN", str(pathlib.Path(__file__).parents[2] / "build/src/postern"))
 SLOW = float(os.environ.get("POSTERN_SLOW", "1"))  # sanitizer builds take their time
 READY_S = 20 * SLOW
-PORTS = 600
+PORTS = int(os.environ.get("POSTERN_PORTS", "600"))
 PORT_FIRST = int(os.environ.get("POSTERN_PORT_FIRST", "10000"))
 PORT_TURN = itertools.count()
 

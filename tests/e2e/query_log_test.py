@@ -12,7 +12,7 @@ import unittest
 
 import dns.message
 
-from lab import SLOW, Case, Postern, run, wait_until
+from lab import SLOW, Case, Postern, free_port, run, wait_until
 
 OVERRIDE = """
     [[dns.override]]
@@ -237,6 +237,13 @@ class Checked(Case):
             line = postern.wait_log("reload_refused")
             self.assert_says(line, "dns.query_log.file", "No such file")
             self.assertEqual(postern.answer("llama.vanillax.me"), ["192.168.10.50"])
+            # What is refused as the last of all has not moved anything before.
+            mark, was = len(postern.log), postern.admin_port
+            postern.admin_port = free_port()
+            postern.reload(dns='query_log = { file = "link" }\n')
+            postern.wait_log("reload_refused", mark)
+            postern.admin_port = was
+            self.assertIn("postern_workers", postern.metrics())
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import sys
 import time
 
 HERE = pathlib.Path(__file__).parent
+PORT_FIRST, EPHEMERAL_FIRST = 10000, 32768  # what the kernel draws from may be taken by anybody
 AT_A_TIME = 3
 PLAIN_ONLY = {"package_test", "systemd_units_test"}  # a sanitizer needs more than the sandbox allows
 
@@ -52,7 +53,9 @@ def main():
         print(f"of a build without sanitizers only: {', '.join(sorted(PLAIN_ONLY))}")
     passed = failed = 0
     with concurrent.futures.ThreadPoolExecutor(AT_A_TIME) as pool:
-        jobs = [pool.submit(run_file, path, environment, 10000 + 600 * i)
+        ports = (EPHEMERAL_FIRST - PORT_FIRST) // len(files)
+        environment["POSTERN_PORTS"] = str(ports)
+        jobs = [pool.submit(run_file, path, environment, PORT_FIRST + ports * i)
                 for i, path in enumerate(files)]
         for job in concurrent.futures.as_completed(jobs):
             name, good, bad, seconds, text = job.result()

@@ -313,6 +313,40 @@ class Gateway(SocketCase):
                     postern.restart()
             self.assertEqual(askers.bad, [])
 
+    def test_connections_that_are_kept_lose_no_request(self):
+        """Many requests on a connection: what the server has begun to answer it ends, and what it has not seen a
+        client may send again (RFC 9110 section 9.2.2, RFC 9113 section 8.7)."""
+        with self.gateway() as postern:
+            def kept():
+                context = ssl.create_default_context(cafile=str(postern.directory / "tls.crt"))
+                plain = socket.create_connection(("127.0.0.1", postern.https), 30 * SLOW)
+                with context.wrap_socket(plain, server_hostname="app.vanillax.me") as secure:
+                    for number in range(200):
+                        secure.sendall(b"GET / HTTP/1.1\r\nHost: app.vanillax.me\r\n\r\n")
+                        got = b""
+                        while not got.endswith(b"served"):
+                            chunk = secure.recv(4096)
+                            if not chunk and not got and number > 0:
+                                return  # closed between two requests: a client asks again
+                            assert chunk, got
+                            got += chunk
+                        if b"connection: close" in got.lower():
+                            return
+
+            def multiplexed():
+                subprocess.run(
+                    ["curl", "-sS", "--http2", "--parallel", "--parallel-max", "20", "--fail", "-o", "/dev/null",
+                     "--cacert", postern.directory / "tls.crt", "--connect-to", f"::127.0.0.1:{postern.https}",
+                     "https://app.vanillax.me/[1-300]"],
+                    check=True, capture_output=True, text=True, timeout=60 * SLOW)
+
+            with Askers(kept, kept, multiplexed, multiplexed) as askers:
+                for _ in range(3):
+                    mark = askers.good
+                    wait_until("answers", lambda mark=mark: askers.good > mark + 4)
+                    postern.restart()
+            self.assertEqual(askers.bad, [])
+
     def test_while_a_download_ends_others_are_served(self):
         with SlowBackend() as slow, self.gateway(f"""
             [[gateway.route]]

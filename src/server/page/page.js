@@ -162,7 +162,8 @@ function show_dns(dns) {
   fill("upstreams", table("Upstreams", [["For", "c"], ["Upstream"], ["Health", "c"], ["Time", "n"], ["Queries", "n"],
     ["Failures", "n"], ["Policy", "c"]], upstreams));
   fill("overrides", table("Overrides", [["Names"], ["Lead to"], ["HTTPS", "c"], ["TTL", "n"], ["Views"], ["Source"]],
-    dns.overrides.map(rule => [list(rule.names), leads_to(rule), rule.https, `${rule.ttl_s} s`,
+    dns.overrides.map(rule => [list(rule.names_total > rule.names.length
+        ? [...rule.names, `and ${rule.names_total - rule.names.length} more`] : rule.names), leads_to(rule), rule.https, `${rule.ttl_s} s`,
       rule.views.join(", ") || "all", element("span", {class: "mono"}, rule.source)])));
   const zones = table("Zones", [["Zone"], ["Serial", "n"], ["Records", "n"], ["State", "c"], ["Views"], ["File"]],
     dns.zones.map(zone => [zone.name, String(zone.serial), number(zone.records),

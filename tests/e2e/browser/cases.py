@@ -4,9 +4,12 @@
 import re
 import time
 
+from network import OUTER_NAME
 from scenes import ALT, BOTH, FORWARDED, LEAK, NEW, NO_EDITS, PASS_RECORDS, RECORD
 
 STALL_S = 2.5
+IDLE_S = 1
+EVENTS_S = 10  # the stream itself ends after 20
 TTL_S = 60 + 15  # of what publish_dns says, and a visit under way
 
 WEBSOCKET = """new Promise((done, failed) => {
@@ -35,7 +38,11 @@ class CuredCases:
         first, second = self.come_home(host, way)
         self.assert_home(first)
         self.assert_quiet(second)
+        for number in (3, 4):
+            self.assert_quiet(self.open(host, f"home-{number}"))
+        time.sleep(IDLE_S)  # what is tried in the background
         browser = self.close()
+        self.assertEqual(self.network.quic_packets(), self.packets_before_second)
         self.assertEqual(browser.failed_requests(self.moved), [])
         self.assertEqual(browser.logged_errors(self.second_began), [])
 
@@ -57,18 +64,6 @@ class CuredCases:
     def test_2_record_link(self):
         self.check_move(RECORD, "link")
 
-    def test_3_first_visit(self):
-        self.network.go_home()
-        self.start()
-        self.assert_quiet(self.open(NEW, "home"))
-        self.assertEqual(self.close().logged_errors(), [])
-
-    def test_5_forwarded_name(self):
-        self.network.go_home()
-        self.start()
-        visit = self.open(FORWARDED, "home")
-        self.assertEqual((visit.title, visit.protocol, visit.packets), ("EDGE", "h2", 0), visit)
-
     def test_6_typed_without_scheme(self):
         self.network.go_home()
         self.start()
@@ -78,17 +73,18 @@ class CuredCases:
         self.assert_quiet(visit)
         self.assertIn(self.network.statuses(NEW, mark), self.TYPED)
 
-    def test_7_streams(self):
+    def test_3_and_7_first_visit_and_streams(self):
         self.network.go_home()
         self.start()
         self.assert_quiet(self.open(NEW, "home"))
         self.assertEqual(self.browser.run(WEBSOCKET), "over the socket")
-        self.assertEqual(self.browser.run(EVENTS), "0,1,2,3,4")
+        self.assertEqual(self.browser.run(EVENTS, EVENTS_S), "0,1,2,3,4")
         file = self.network.directory / "film"
         with file.open("wb") as film:
             film.truncate(UPLOAD_BYTES)
         self.browser.choose_file(file)
         self.assertEqual(self.browser.run(UPLOAD, 120), str(UPLOAD_BYTES))
+        self.assertEqual(self.close().logged_errors(), [])
 
     def test_8_out_again(self):
         self.network.go_home()
@@ -97,7 +93,7 @@ class CuredCases:
         self.network.go_outside()
         end = time.monotonic() + TTL_S
         attempt = 0
-        while self.open(BOTH, f"outside-{attempt}", seconds=5).title != "EDGE":
+        while self.open(BOTH, f"outside-{attempt}", seconds=3).title != "EDGE":
             self.assertLess(time.monotonic(), end, "the address from home is still used")
             self.browser.drop_connections()
             attempt += 1
@@ -125,6 +121,17 @@ class UncuredCases:
                 return self.assertNotEqual(browser.failed_requests(), [])
         return self.fail(f"no visit failed: {visits}")
 
+    def test_4_ech_passed(self):
+        """QUIC is refused as ever: ECH alone breaks the page."""
+        self.network.serve(PASS_RECORDS, NO_EDITS)
+        self.network.go_home()
+        visits = []
+        while not visits or visits[-1].packets == 0 or not re.search(self.ECH_ERROR, visits[-1].error):
+            self.assertLess(len(visits), 8, visits)
+            visits.append(self.visit_afresh(LEAK))
+        self.network.postern.wait_log(f"ech_seen: .*SNI {OUTER_NAME}")
+        self.network.postern.wait_log(f"still tries QUIC on .* for {OUTER_NAME}; refused")
+
     def test_4_quic_ignored(self):
         self.network.serve('quic = "ignore"')
         self.network.drop_quic(True)
@@ -140,8 +147,27 @@ class UncuredCases:
     def test_4_alt_svc_kept(self):
         """Its memory stays: the profile still has h3 for the host, which "clear" takes away."""
         self.network.serve('alt_svc = "strip"')
-        self.come_home(ALT, "dns")
-        self.assertTrue(self.close().knows_h3(ALT))
+        visits = []
+        while sum(visit.packets for visit in visits) == 0:
+            self.assertLess(len(visits), 12, visits)
+            visits += self.come_home(ALT, "dns")
+            self.assertTrue(self.close().knows_h3(ALT))
+        # The ClientHello takes two datagrams.
+        self.network.postern.wait_log(f"still tries QUIC on .* for {ALT}; refused")
         self.network.serve()
-        self.come_home(ALT, "dns")
+        self.assertEqual(self.come_home(ALT, "dns")[1].packets, 0)
         self.assertFalse(self.close().knows_h3(ALT))
+
+    def test_5_forwarded_name(self):
+        """With h3 in the records of others some fresh browser tries it, and TCP may win; without it none does."""
+        self.network.serve(more="[dns.svcb]\nstrip_alpn = []\n")
+        self.network.go_home()
+        visits = []
+        while not visits or visits[-1].packets == 0:
+            self.assertLess(len(visits), 8, visits)
+            visits.append(self.visit_afresh(FORWARDED))
+            self.assertEqual(visits[-1].title, "EDGE", visits)
+        self.network.serve()
+        for _ in visits:
+            visit = self.visit_afresh(FORWARDED)
+            self.assertEqual((visit.title, visit.protocol, visit.packets), ("EDGE", "h2", 0), visit)

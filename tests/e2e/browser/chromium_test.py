@@ -15,6 +15,7 @@ class Cured(CuredCases, Scene):
 class Uncured(UncuredCases, Scene):
     BROWSER = Chromium
     LEAK_ERROR = "QUIC|ECH"
+    ECH_ERROR = "ERR_ECH|ERR_SSL_UNRECOGNIZED_NAME_ALERT"  # no certificate here has the outer name
 
 
 if __name__ == "__main__":

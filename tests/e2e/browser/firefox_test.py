@@ -15,6 +15,7 @@ class Cured(CuredCases, Scene):
 class Uncured(UncuredCases, Scene):
     BROWSER = Firefox
     LEAK_ERROR = "Reached error page|InsecureCertificate|insecure certificate"
+    ECH_ERROR = LEAK_ERROR
 
 
 if __name__ == "__main__":

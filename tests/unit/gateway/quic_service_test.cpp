@@ -1,5 +1,10 @@
 #include "gateway/quic_service.h"
 
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
 #include <doctest/doctest.h>
 
 #include "../sockets.h"
@@ -12,6 +17,32 @@ using test::client_initial;
 using test::endpoint;
 using test::run_until;
 using test::TestSocket;
+
+/// A rejecter, and what it says for the log.
+struct Bench {
+  net::Loop loop;
+  std::vector<std::string> names;
+  ClientNotes notes{[this](const ClientNote& note) { names.push_back(note.name); }};
+  QuicShared shared;
+  std::unique_ptr<QuicRejecter> rejecter;
+
+  Bench() {
+    shared.notes = &notes;
+    rejecter =
+        QuicRejecter::open(loop, net::bind_udp(endpoint("127.0.0.1")).value(), shared).value();
+  }
+  /// From this address, in their order, and all looked at.
+  void send(const char* from, const std::vector<std::string_view>& datagrams) {
+    const std::uint64_t before = shared.counts.refused;
+    TestSocket client(SOCK_DGRAM, from);
+    for (const std::string_view hex : datagrams) {
+      client.send_to(rejecter->local(), test::padded(test::from_hex(hex)));
+    }
+    REQUIRE(run_until(loop, [&] { return shared.counts.refused == before + datagrams.size(); }));
+  }
+};
+
+using Names = std::vector<std::string>;
 
 }  // namespace
 
@@ -46,6 +77,44 @@ TEST_CASE("what a Version Negotiation packet says is not answered: no loop betwe
   REQUIRE(run_until(loop, [&] { return shared.counts.refused == 1; }));
   client.send_to(two->local(), test::padded(client.receive()));
   REQUIRE(run_until(loop, [&] { return shared.counts.ignored == 1; }));
+}
+
+TEST_CASE("the name is in the second datagram, or in both") {
+  Bench bench;
+  bench.send("127.0.0.1", {test::kHead, test::kRestWithName, test::kRestWithName});
+  CHECK(bench.names == Names{"llama.vanillax.me"});
+  bench.send("127.0.0.2", {test::kOtherHalfName, test::kHalfName});
+  CHECK(bench.names == Names{"llama.vanillax.me", "llama.vanillax.me"});
+  bench.send("127.0.0.1", {test::kHead, test::kHead});
+  test::run_for(bench.loop, 2 * QuicRejecter::kNameWaitMs);
+  CHECK(bench.names.size() == 2);
+}
+
+TEST_CASE("a name that never comes is waited for a short while") {
+  Bench bench;
+  bench.send("127.0.0.1", {test::kHead});
+  CHECK(bench.names.empty());
+  bench.send("127.0.0.2", {test::kHead, test::kHalfName});
+  CHECK(run_until(bench.loop, [&] { return bench.names.size() == 2; }));
+  CHECK(bench.names == Names{"", ""});
+}
+
+TEST_CASE(
+    "what cannot be read is named at once, what goes on without a name after some datagrams") {
+  Bench bench;
+  bench.send("127.0.0.1", {"c000000001"});
+  CHECK(bench.names.size() == 1);
+  bench.send("127.0.0.2",
+             std::vector<std::string_view>(QuicRejecter::kDatagramsMax, test::kHalfName));
+  CHECK(bench.names == Names{"", ""});
+}
+
+TEST_CASE("clients beyond those that wait are named at once") {
+  Bench bench;
+  for (std::size_t i = 0; i < QuicRejecter::kWaitingMax + 3; ++i) {
+    bench.send(("127.0.1." + std::to_string(i)).c_str(), {test::kHead});
+  }
+  CHECK(bench.names.size() == 3);
 }
 
 TEST_CASE("a client over the limit is not answered") {

@@ -4,6 +4,8 @@
 
 #include <doctest/doctest.h>
 
+#include "../gateway/quic_bytes.h"
+
 namespace postern::net {
 namespace {
 
@@ -90,6 +92,37 @@ TEST_CASE("the server name of the RFC's packet") {
 
 TEST_CASE("version 2, and a ClientHello in pieces") {
   CHECK(name_of(from_hex(kPieces)) == "llama.vanillax.me");
+}
+
+TEST_CASE("a ClientHello over two datagrams, in any order") {
+  for (const auto& [first, second] : {std::pair{test::kHead, test::kRestWithName},
+                                      std::pair{test::kHalfName, test::kOtherHalfName}}) {
+    for (const bool swapped : {false, true}) {
+      QuicHello hello;
+      CHECK(hello.add(as_bytes(from_hex(swapped ? second : first))));
+      CHECK_FALSE(hello.complete());
+      CHECK(hello.add(as_bytes(from_hex(swapped ? first : second))));
+      CHECK(hello.server_name() == "llama.vanillax.me");
+      CHECK(hello.complete());
+    }
+  }
+  CHECK(name_of(from_hex(test::kRestWithName)) == "llama.vanillax.me");
+  for (const auto half : {test::kHead, test::kHalfName, test::kOtherHalfName}) {
+    CHECK(name_of(from_hex(half)).empty());
+  }
+}
+
+TEST_CASE("what cannot be read changes nothing, another connection begins anew") {
+  QuicHello hello;
+  CHECK(hello.add(as_bytes(from_hex(test::kHalfName))));
+  CHECK_FALSE(hello.add(as_bytes(std::string(1200, 'x'))));
+  CHECK_FALSE(hello.add({}));
+  CHECK(hello.add(as_bytes(from_hex(test::kOtherHalfName))));
+  CHECK(hello.server_name() == "llama.vanillax.me");
+  CHECK(hello.add(as_bytes(from_hex(test::kHead))));
+  CHECK(hello.server_name().empty());
+  CHECK(hello.add(as_bytes(from_hex(test::kOtherHalfName))));
+  CHECK(hello.server_name().empty());
 }
 
 TEST_CASE("what was changed on the way is not believed") {

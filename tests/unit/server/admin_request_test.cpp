@@ -75,7 +75,7 @@ TEST_CASE("with a token it is what counts, from wherever and by whatever name") 
   }
 }
 
-TEST_CASE("a POST from a page of another site is refused, with and without a token") {
+TEST_CASE("what a page of another site asks of the API is refused, with and without a token") {
   const auto access = [&](std::string_view method, std::string_view fields) {
     return admin_access(request(method, "Host: 127.0.0.1:9153\r\n" + std::string(fields)), "");
   };
@@ -84,8 +84,14 @@ TEST_CASE("a POST from a page of another site is refused, with and without a tok
   CHECK(access("POST", "Origin: http://127.0.0.1:9154") == AdminAccess::kCrossSite);
   CHECK(access("POST", "Origin: null") == AdminAccess::kCrossSite);
   CHECK(access("POST", "Sec-Fetch-Site: cross-site") == AdminAccess::kCrossSite);
+  CHECK(access("GET", "Sec-Fetch-Site: cross-site") == AdminAccess::kCrossSite);
   CHECK(access("POST", "Sec-Fetch-Site: none") == AdminAccess::kGranted);
-  CHECK(access("GET", "Origin: http://evil.example") == AdminAccess::kGranted);
+  CHECK(access("GET", "Origin: http://evil.example") == AdminAccess::kCrossSite);
+  auto link = parse_admin_request(
+      "GET / HTTP/1.1\r\nHost: 127.0.0.1:9153\r\nSec-Fetch-Site: cross-site\r\n");
+  REQUIRE(link);
+  link->peer = *IpAddress::parse("127.0.0.1");
+  CHECK(admin_access(*link, "") == AdminAccess::kGranted);
 }
 
 TEST_CASE("secrets are equal only when all of them is") {

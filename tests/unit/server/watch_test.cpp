@@ -38,4 +38,23 @@ TEST_CASE("a swap of the directory that two files are linked into is one change"
       loop, [&] { return changes > 3; }, 300));
 }
 
+TEST_CASE("what is being written is left alone until it rests, however often files are looked at") {
+  const Folder folder;
+  folder.write("postern.toml", "0");
+  net::Loop loop;
+  int changes = 0;
+  Watcher watcher(loop, [&] { ++changes; },
+                  {.look_again_ms = 40, .settle_ms = 400, .settle_max_ms = 60'000});
+  watcher.watch({folder.path("postern.toml")});
+  CHECK(test::run_until(
+      loop, [&] { return changes == 1; }, 5000));
+  for (int i = 0; i < 20; ++i) {
+    folder.write("postern.toml", std::string(static_cast<std::size_t>(i) + 2, 'x'));
+    CHECK_FALSE(test::run_until(
+        loop, [&] { return changes > 1; }, 60));
+  }
+  CHECK(test::run_until(
+      loop, [&] { return changes == 2; }, 5000));
+}
+
 }  // namespace postern::server
