@@ -1,13 +1,13 @@
 #include "cli/corefile.h"
 
-#include <glob.h>
-
+#include <algorithm>
 #include <deque>
 #include <filesystem>
-#include <iterator>
 #include <map>
+#include <system_error>
 
 #include <fmt/format.h>
+#include <fnmatch.h>
 
 namespace postern::cli {
 namespace {
@@ -117,12 +117,40 @@ Result<Lines> lines_of_tokens(const std::vector<Token>& tokens) {
   return lines;
 }
 
+bool is_pattern(std::string_view text) { return text.find_first_of("*?[") != text.npos; }
+
+/// The files that a pattern in the last part of the path stands for, sorted. No such directory:
+/// none.
+Result<std::vector<std::string>> files_like(const fs::path& path) {
+  const std::string pattern = path.filename();
+  const fs::path directory = path.parent_path();
+  if (is_pattern(directory.string())) {
+    return fail(Code::kInvalid,
+                fmt::format("{}: a pattern can stand in the name of the file only", path.string()));
+  }
+  std::vector<std::string> files;
+  std::error_code error;
+  fs::directory_iterator entry(directory.empty() ? fs::path(".") : directory, error);
+  if (error == std::errc::no_such_file_or_directory) return files;
+  for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
+    const std::string name = entry->path().filename();
+    std::error_code is_no_file;
+    if (::fnmatch(pattern.c_str(), name.c_str(), 0) == 0 && !entry->is_directory(is_no_file)) {
+      files.push_back((directory / name).string());
+    }
+  }
+  if (error) return fail(Code::kIo, fmt::format("{}: {}", directory.string(), error.message()));
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
 class Parser {
  public:
   Result<std::vector<CorefileBlock>> read(const std::string& path);
 
  private:
   Result<Lines> lines_of_file(const std::string& path);
+  Result<Lines> lines_of_import(const fs::path& base, const fs::path& path);
   Result<Lines> imported(const Line& line);
   void keep_snippet(const std::string& name);
   Result<void> put(Line line);
@@ -145,17 +173,21 @@ Result<Lines> Parser::lines_of_file(const std::string& path) {
   return lines_of_tokens(*tokens);
 }
 
-/// In their order; a pattern that nothing fits has none, a name is one whether it is there or not.
-std::vector<std::string> files_of_pattern(const std::string& pattern) {
-  if (pattern.find_first_of("*?[") == std::string::npos) return {pattern};
-  glob_t found{};
-  std::vector<std::string> files;
-  // NOLINTNEXTLINE(concurrency-mt-unsafe): one thread
-  if (::glob(pattern.c_str(), 0, nullptr, &found) == 0) {
-    files.assign(found.gl_pathv, found.gl_pathv + found.gl_pathc);
+Result<Lines> Parser::lines_of_import(const fs::path& base, const fs::path& path) {
+  if (!is_pattern(path.string())) return lines_of_file((base / path).string());
+  if (is_pattern(path.parent_path().string())) {
+    return fail(Code::kInvalid,
+                fmt::format("{}: a pattern can stand in the name of the file only", path.string()));
   }
-  ::globfree(&found);
-  return files;
+  const auto files = files_like(base / path);
+  if (!files) return tl::unexpected(files.error());
+  Lines lines;
+  for (const std::string& file : *files) {
+    auto read = lines_of_file(file);
+    if (!read) return read;
+    lines.insert(lines.end(), read->begin(), read->end());
+  }
+  return lines;
 }
 
 // The lines that an import stands for.
@@ -171,15 +203,11 @@ Result<Lines> Parser::imported(const Line& line) {
   if (const auto snippet = snippets_.find(line.words[1]); snippet != snippets_.end()) {
     lines = snippet->second;
   } else {
-    const fs::path path = fs::path(line.place.file).parent_path() / line.words[1];
-    for (const std::string& file : files_of_pattern(path.string())) {
-      auto read = lines_of_file(file);
-      if (!read) {
-        return tl::unexpected(error_at(line.place, fmt::format("import: {}", read.error().detail)));
-      }
-      lines.insert(lines.end(), std::make_move_iterator(read->begin()),
-                   std::make_move_iterator(read->end()));
+    auto read = lines_of_import(fs::path(line.place.file).parent_path(), line.words[1]);
+    if (!read) {
+      return tl::unexpected(error_at(line.place, fmt::format("import: {}", read.error().detail)));
     }
+    lines = std::move(*read);
   }
   for (Line& one : lines) {
     one.depth += line.depth;

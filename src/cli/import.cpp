@@ -31,7 +31,7 @@ Result<void> read_into(const ImportOptions& options, ImportModel* model) {
   if (options.kind == "dnsmasq") return import_dnsmasq(options.file, model);
   const auto text = read_import_file(options.file);
   if (!text) return tl::unexpected(text.error());
-  import_hosts_text(*text, options.file, "", model);
+  import_hosts_text(*text, options.file, {}, model);
   return {};
 }
 

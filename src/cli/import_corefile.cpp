@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <set>
 #include <span>
 
 #include <fmt/format.h>
 
 #include "cli/corefile.h"
+#include "cli/import_corefile_text.h"
 #include "cli/import_hosts.h"
 #include "cli/import_text.h"
 #include "dns/zone.h"
@@ -22,92 +22,27 @@ namespace fs = std::filesystem;
 constexpr std::string_view kNeedless[] = {"errors", "reload",  "loop", "loadbalance", "ready",
                                           "health", "minimal", "any",  "cancel",      "root"};
 
-/// And what takes their place.
-struct Elsewhere {
-  std::string_view plugin, where;
-};
-constexpr Elsewhere kElsewhere[] = {
-    {"prometheus", "metrics are at server.admin"},
-    {"bufsize", "dns.udp_payload is the largest reply by UDP"},
-    {"nsid", "dns.identity.id"},
-    {"trace", "dns.query_log and dns.dnstap record queries"},
-    {"pprof", "nothing here does this"},
-};
+constexpr std::uint32_t kTtlMaxSeconds = 604'800;  // of an override
+constexpr std::uint32_t kCacheTtlMaxSeconds = 86'400;
 
-/// A key of a server block: "example.org:1053", "dns://.:53", "10.0.0.0/24".
-struct ServerKey {
-  std::string zone;
-  std::uint16_t port = 53;
-};
+constexpr std::string_view kResolvConf = "/etc/resolv.conf";
 
-std::optional<std::string> zone_name(std::string_view text) {
-  if (text == ".") return ".";
-  if (text.find('/') != std::string_view::npos) {
-    const auto network = server::parse_network(text);
-    if (!network) return std::nullopt;
-    return network->to_string();
-  }
-  const auto name = import_name(text);
-  if (!name || name->starts_with("*")) return std::nullopt;
-  return *name;
+bool is_in(std::string_view word, std::span<const std::string_view> words) {
+  return std::find(words.begin(), words.end(), word) != words.end();
 }
 
-Result<ServerKey> parse_key(std::string_view text) {
-  ServerKey key;
-  if (const std::size_t scheme = text.find("://"); scheme != std::string_view::npos) {
-    if (text.substr(0, scheme) != "dns") {
-      return fail(Code::kNotBuiltYet, fmt::format("'{}': only plain DNS is served", text));
-    }
-    text.remove_prefix(scheme + 3);
-  }
-  if (const std::size_t colon = text.rfind(':'); colon != std::string_view::npos) {
-    const auto port = number_of(text.substr(colon + 1));
-    if (!port || *port == 0 || *port > 65535) {
-      return fail(Code::kMalformed, fmt::format("'{}': the port is from 1 to 65535", text));
-    }
-    key.port = static_cast<std::uint16_t>(*port);
-    text = text.substr(0, colon);
-  }
-  const auto zone = zone_name(text.empty() ? "." : text);
-  if (!zone) return fail(Code::kMalformed, fmt::format("'{}' is not a zone", text));
-  key.zone = *zone;
-  return key;
+template <class Line>
+std::string shown(const Line& line) {
+  return fmt::format("{}", fmt::join(line.words, " "));
 }
 
-bool is_at_or_below(std::string_view name, std::string_view zone) {
-  if (zone == "." || name == zone) return true;
-  return name.size() > zone.size() && name.ends_with(zone) &&
-         name[name.size() - zone.size() - 1] == '.';
+template <class Value>
+void add_once(const Value& value, std::vector<Value>* values) {
+  if (std::find(values->begin(), values->end(), value) == values->end()) values->push_back(value);
 }
 
-struct TemplateAnswer {
-  IpAddress address;
-  std::uint32_t ttl_s = 0;  ///< 0: not given
-};
-
-/// "{{ .Name }} 60 IN A 192.0.2.1": the address and its TTL, when that is all.
-std::optional<TemplateAnswer> address_of_answer(std::string_view text) {
-  const std::vector<std::string_view> words = words_of(text);
-  std::size_t at = 0;
-  if (!words.empty() && words[0] == "{{") {
-    if (words.size() < 3 || words[1] != ".Name" || words[2] != "}}") return std::nullopt;
-    at = 3;
-  } else if (!words.empty() && (words[0] == "{{.Name}}" || words[0] == "{{.Name }}")) {
-    at = 1;
-  } else {
-    return std::nullopt;
-  }
-  TemplateAnswer answer;
-  for (; at < words.size(); ++at) {
-    const auto ttl = number_of(words[at]);
-    if (!ttl && words[at] != "IN") break;
-    if (ttl) answer.ttl_s = static_cast<std::uint32_t>(std::min<std::uint64_t>(*ttl, 86'400));
-  }
-  if (at + 2 != words.size() || (words[at] != "A" && words[at] != "AAAA")) return std::nullopt;
-  const auto address = IpAddress::parse(words[at + 1]);
-  if (!address || address->is_v4() != (words[at] == "A")) return std::nullopt;
-  answer.address = *address;
-  return answer;
+bool holds_for_all(const std::vector<std::string>& zones) {
+  return std::find(zones.begin(), zones.end(), ".") != zones.end();
 }
 
 class Importer {
@@ -118,7 +53,7 @@ class Importer {
  private:
   struct Block {
     std::vector<std::string> zones;
-    std::set<std::uint16_t> ports;
+    std::vector<std::uint16_t> ports;
     std::string root;  ///< directory that paths are relative to
   };
   using Handler = void (Importer::*)(const Block&, const CorefilePlugin&);
@@ -133,36 +68,54 @@ class Importer {
     model_->note(line.place, text);
   }
   Result<void> read_block(const CorefileBlock& line);
-  void note_duplicates(const CorefileBlock& line, const ServerKey& key);
+  Result<Block> read_keys(const CorefileBlock& line);
+  void note_duplicates(const CorefileBlock& line, const std::vector<ServerKey>& keys);
+  void note_system_zones();
+  void run(const Block& block, const CorefilePlugin& plugin);
   std::string path_in(const Block& block, const CorefilePlugin& line,
                       const std::string& path) const;
   std::vector<std::string> zones_from(const Block& block, const CorefilePlugin& line,
                                       std::size_t first) const;
 
+  std::vector<std::string> zones_within(const Block& block, const CorefilePlugin& line,
+                                        std::size_t first) const;
+
   void bind(const Block& block, const CorefilePlugin& line);
+  void bufsize(const Block& block, const CorefilePlugin& line);
+  void note_cache_of(const std::vector<std::string>& zones, const CorefilePlugin& line);
   void cache(const Block& block, const CorefilePlugin& line);
   void cache_option(const CorefileOption& option);
   void forward(const Block& block, const CorefilePlugin& line);
-  void forward_option(const Block& block, const std::vector<std::string>& zones,
-                      const CorefileOption& option);
+  void forward_option(const std::vector<std::string>& zones, const CorefileOption& option);
   void hosts(const Block& block, const CorefilePlugin& line);
+  bool hosts_options(const CorefilePlugin& line);
   void file(const Block& block, const CorefilePlugin& line);
   void template_answer(const Block& block, const CorefilePlugin& line);
   void rewrite(const Block& block, const CorefilePlugin& line);
   void log(const Block& block, const CorefilePlugin& line);
-  std::vector<std::string> upstreams(const CorefilePlugin& line);
+  std::vector<std::string> upstreams(const CorefilePlugin& line) const;
+
+  struct SystemZone {
+    std::string name;
+    ImportPlace place;
+  };
 
   ImportModel* model_;
-  std::vector<CorefilePlugin> by_system_;  // forward to the system's resolvers
-  std::vector<std::pair<std::string, std::uint16_t>> served_;
+  std::vector<ServerKey> served_;
+  std::vector<SystemZone> system_zones_;  ///< that the resolvers of the system are asked for
 };
 
 const std::span<const Importer::Plugin> Importer::plugins() {
   static constexpr Plugin kPlugins[] = {
-      {"bind", &Importer::bind},       {"cache", &Importer::cache},
-      {"forward", &Importer::forward}, {"hosts", &Importer::hosts},
-      {"file", &Importer::file},       {"template", &Importer::template_answer},
-      {"rewrite", &Importer::rewrite}, {"log", &Importer::log},
+      {"bind", &Importer::bind},
+      {"bufsize", &Importer::bufsize},
+      {"cache", &Importer::cache},
+      {"forward", &Importer::forward},
+      {"hosts", &Importer::hosts},
+      {"file", &Importer::file},
+      {"template", &Importer::template_answer},
+      {"rewrite", &Importer::rewrite},
+      {"log", &Importer::log},
   };
   return kPlugins;
 }
@@ -188,6 +141,26 @@ std::vector<std::string> Importer::zones_from(const Block& block, const Corefile
   return zones.empty() && line.words.size() <= first ? block.zones : zones;
 }
 
+/// The same, as far as questions for them come to this server block.
+std::vector<std::string> Importer::zones_within(const Block& block, const CorefilePlugin& line,
+                                                std::size_t first) const {
+  std::vector<std::string> within;
+  for (const std::string& zone : zones_from(block, line, first)) {
+    const std::size_t before = within.size();
+    for (const std::string& served : block.zones) {
+      if (is_at_or_below(zone, served))
+        within.push_back(zone);
+      else if (is_at_or_below(served, zone))
+        within.push_back(served);
+    }
+    if (within.size() == before) {
+      model_->note(line.place, fmt::format("{} {}: is not in the zones of its server block",
+                                           line.words[0], zone));
+    }
+  }
+  return within;
+}
+
 void Importer::log(const Block&, const CorefilePlugin&) {
   model_->set("server", "log", "{ queries = true }");
 }
@@ -195,30 +168,55 @@ void Importer::log(const Block&, const CorefilePlugin&) {
 void Importer::bind(const Block& block, const CorefilePlugin& line) {
   for (std::size_t i = 1; i < line.words.size(); ++i) {
     const auto ip = IpAddress::parse(line.words[i]);
-    if (!ip) note(line, fmt::format("bind {}: name its addresses in dns.listen", line.words[i]));
-    if (!ip) continue;
-    for (const std::uint16_t port : block.ports) {
-      model_->listen(Endpoint{*ip, port, 0}.to_string());
+    if (!ip) {
+      note(line, fmt::format("bind {}: name its addresses in dns.listen", line.words[i]));
+      continue;
     }
+    for (const std::uint16_t port : block.ports) model_->listen(Endpoint{*ip, port, 0}.to_string());
+  }
+  for (const CorefileOption& option : line.block) {
+    note(option, fmt::format("bind {}: nothing here does this", option.words[0]));
+  }
+}
+
+void Importer::bufsize(const Block& block, const CorefilePlugin& line) {
+  const auto size =
+      line.words.size() > 1 ? number_of(line.words[1]) : std::optional<std::uint32_t>(1232);
+  if (!holds_for_all(block.zones)) {
+    note(line, fmt::format("{}: dns.udp_payload is for all zones", shown(line)));
+  } else if (!size || *size < kImportUdpPayloadMin || *size > kImportUdpPayloadMax) {
+    note(line, fmt::format("{}: dns.udp_payload is from {} to {}", shown(line),
+                           kImportUdpPayloadMin, kImportUdpPayloadMax));
+  } else {
+    model_->set("dns", "udp_payload", fmt::format("{}", *size));
   }
 }
 
 void Importer::cache_option(const CorefileOption& option) {
   const auto& words = option.words;
-  const auto ttl = words.size() > 2 ? number_of(words[2]) : std::nullopt;
-  if ((words[0] == "success" || words[0] == "denial") && ttl && *ttl > 0 && *ttl <= 86'400) {
-    model_->set("dns.cache", words[0] == "success" ? "max_ttl" : "negative_ttl",
-                fmt::format("\"{}s\"", *ttl));
-  }
+  const auto time = [&](std::size_t at, const char* key) {
+    if (words.size() <= at) return;
+    const auto ttl = number_of(words[at]);
+    if (ttl && *ttl > 0 && *ttl <= kCacheTtlMaxSeconds)
+      model_->set("dns.cache", key, fmt::format("\"{}s\"", *ttl));
+    else
+      note(option,
+           fmt::format("cache {}: {} is not a time that can be set here", words[0], words[at]));
+  };
   if (words[0] == "success" || words[0] == "denial") {
+    time(2, words[0] == "success" ? "max_ttl" : "negative_ttl");
+    if (words.size() > 3) {
+      note(option, fmt::format("{}: the least time is dns.cache.min_ttl, for answers of both kinds",
+                               shown(option)));
+    }
     if (words.size() > 1) {
       note(option, fmt::format("cache {} {}: counts entries; dns.cache.size is in bytes", words[0],
                                words[1]));
     }
   } else if (words[0] == "serve_stale") {
-    const auto time = server::parse_duration(words.size() > 1 ? words[1] : "1h");
-    if (time && *time % 1000 == 0) {
-      model_->set("dns.cache", "serve_stale", fmt::format("\"{}s\"", *time / 1000));
+    const auto stale = server::parse_duration(words.size() > 1 ? words[1] : "1h");
+    if (stale && *stale % 1000 == 0) {
+      model_->set("dns.cache", "serve_stale", fmt::format("\"{}s\"", *stale / 1000));
     } else {
       note(option, "cache serve_stale: not a time that can be set here");
     }
@@ -227,32 +225,37 @@ void Importer::cache_option(const CorefileOption& option) {
   }
 }
 
-void Importer::cache(const Block& block, const CorefilePlugin& line) {
-  const std::size_t first_zone = line.words.size() > 1 && number_of(line.words[1]) ? 2 : 1;
-  const auto zones = zones_from(block, line, first_zone);
-  if (zones != std::vector<std::string>{"."} && (!line.block.empty() || first_zone == 1)) {
-    return note(
-        line, fmt::format("cache of {}: there is one cache for all zones", fmt::join(zones, ", ")));
+// What is set for some zones only would hold for all.
+void Importer::note_cache_of(const std::vector<std::string>& zones, const CorefilePlugin& line) {
+  if (line.words.size() > 1) {
+    note(line, fmt::format("{} (for {}): there is one cache for all zones", shown(line),
+                           fmt::join(zones, ", ")));
   }
-  if (const auto ttl = line.words.size() > 1 ? number_of(line.words[1]) : std::nullopt) {
-    if (zones != std::vector<std::string>{"."}) {
-      note(line, fmt::format("cache {}: there is one cache for all zones", *ttl));
-    } else if (*ttl > 0 && *ttl <= 86'400) {
-      model_->set("dns.cache", "max_ttl", fmt::format("\"{}s\"", *ttl));
-      if (*ttl < 300) model_->set("dns.cache", "negative_ttl", fmt::format("\"{}s\"", *ttl));
-    }
+  for (const CorefileOption& option : line.block) {
+    if (option.words[0] == "prefetch") continue;
+    note(option, fmt::format("cache {}: there is one cache for all zones", shown(option)));
+  }
+}
+
+void Importer::cache(const Block& block, const CorefilePlugin& line) {
+  const auto ttl = line.words.size() > 1 ? number_of(line.words[1]) : std::nullopt;
+  const std::vector<std::string> zones = zones_within(block, line, ttl ? 2 : 1);
+  if (!holds_for_all(zones)) return note_cache_of(zones, line);
+  if (ttl && (*ttl == 0 || *ttl > kCacheTtlMaxSeconds)) {
+    note(line, fmt::format("cache {}: is not a time that can be set here", *ttl));
+  } else if (ttl) {
+    model_->set("dns.cache", "max_ttl", fmt::format("\"{}s\"", *ttl));
+    if (*ttl < 300) model_->set("dns.cache", "negative_ttl", fmt::format("\"{}s\"", *ttl));
   }
   for (const CorefileOption& option : line.block) cache_option(option);
 }
 
-std::vector<std::string> Importer::upstreams(const CorefilePlugin& line) {
+std::vector<std::string> Importer::upstreams(const CorefilePlugin& line) const {
   std::vector<std::string> found;
   for (std::size_t i = 2; i < line.words.size(); ++i) {
     std::string_view word = line.words[i];
     if (word.starts_with('/')) {
-      if (word == "/etc/resolv.conf" && line.words.size() == 3) {
-        by_system_.push_back(line);
-      } else {
+      if (word != kResolvConf || line.words.size() != 3) {
         model_->note(line.place, fmt::format("forward to the servers in {}: name them", word));
       }
       continue;
@@ -276,8 +279,7 @@ std::vector<std::string> Importer::upstreams(const CorefilePlugin& line) {
   return found;
 }
 
-void Importer::forward_option(const Block&, const std::vector<std::string>& zones,
-                              const CorefileOption& option) {
+void Importer::forward_option(const std::vector<std::string>& zones, const CorefileOption& option) {
   const std::string& word = option.words[0];
   if (word == "policy" && option.words.size() > 1) {
     const std::string& policy = option.words[1];
@@ -311,22 +313,37 @@ void Importer::forward(const Block& block, const CorefilePlugin& line) {
   for (const std::string& zone : zones) {
     for (const std::string& one : to) model_->add_upstream(zone, one, line.place);
     if (!to.empty()) model_->set_policy(zone, "round_robin");  // CoreDNS picks one at random
+    if (line.words.size() == 3 && line.words[2] == kResolvConf) {
+      system_zones_.push_back({zone, line.place});
+    }
   }
-  for (const CorefileOption& option : line.block) forward_option(block, zones, option);
+  for (const CorefileOption& option : line.block) forward_option(zones, option);
 }
 
-void Importer::hosts(const Block& block, const CorefilePlugin& line) {
+// Whether names that it does not have go on to the next plugin.
+bool Importer::hosts_options(const CorefilePlugin& line) {
   bool falls_through = false;
   for (const CorefileOption& option : line.block) {
     const std::string& word = option.words[0];
     if (word == "fallthrough") {
       falls_through = true;
-    } else if (word == "ttl" && option.words.size() > 1 && number_of(option.words[1])) {
-      if (const auto ttl = *number_of(option.words[1]); ttl <= 86'400) model_->set_ttl(ttl);
+    } else if (word == "ttl" && option.words.size() > 1) {
+      const auto ttl = number_of(option.words[1]);
+      if (ttl && *ttl <= kTtlMaxSeconds)
+        model_->set_ttl(*ttl);
+      else
+        note(option,
+             fmt::format("hosts {}: a ttl has at most {} seconds", shown(option), kTtlMaxSeconds));
     } else if (word != "reload" && word != "no_reverse" && !IpAddress::parse(word)) {
       note(option, fmt::format("hosts {}: nothing here does this", word));
     }
   }
+  return falls_through;
+}
+
+void Importer::hosts(const Block& block, const CorefilePlugin& line) {
+  const bool falls_through = hosts_options(line);
+  const HostsScope scope{"", zones_within(block, line, 2)};
   const bool has_file = line.words.size() > 1;
   const bool has_lines = std::any_of(line.block.begin(), line.block.end(), [](const auto& option) {
     return IpAddress::parse(option.words[0]).has_value();
@@ -336,15 +353,15 @@ void Importer::hosts(const Block& block, const CorefilePlugin& line) {
         path_in(block, line, has_file ? line.words[1] : std::string("/etc/hosts"));
     const auto text = read_import_file(path);
     if (text)
-      import_hosts_text(*text, path, "", model_);
+      import_hosts_text(*text, path, scope, model_);
     else
       note(line, text.error().detail);
   }
   for (const CorefileOption& option : line.block) {
     if (!IpAddress::parse(option.words[0])) continue;
-    import_hosts_line(fmt::format("{}", fmt::join(option.words, " ")), option.place, "", model_);
+    import_hosts_line(fmt::format("{}", fmt::join(option.words, " ")), option.place, scope, model_);
   }
-  model_->set_ttl(0);
+  model_->set_ttl(std::nullopt);
   if (!falls_through) {
     note(line,
          "hosts without fallthrough: names that are not in it are asked upstream here, and "
@@ -387,78 +404,92 @@ void Importer::template_answer(const Block& block, const CorefilePlugin& line) {
          "whole domain");
   };
   if (line.words.size() < 3) return cannot();
-  std::vector<IpAddress> addresses;
-  std::uint32_t ttl_s = model_->ttl();
+  std::vector<AddressAnswer> answers;
   std::string rcode;
   for (const CorefileOption& option : line.block) {
     if (option.words[0] == "fallthrough" || option.words[0] == "authority") continue;
     if (option.words.size() != 2) return cannot();
     if (option.words[0] == "answer") {
       const auto answer = address_of_answer(option.words[1]);
-      if (!answer) return cannot();
-      addresses.push_back(answer->address);
-      if (answer->ttl_s != 0) ttl_s = answer->ttl_s;
+      if (!answer || answer->ttl_s > kTtlMaxSeconds) return cannot();
+      answers.push_back(*answer);
     } else if (option.words[0] == "rcode") {
       rcode = option.words[1];
     } else if (option.words[0] != "match" || option.words[1] != ".*") {
       return cannot();
     }
   }
-  const bool no_such_name = rcode == "NXDOMAIN" && addresses.empty() && line.words[2] == "ANY";
-  if (addresses.empty() != no_such_name ||
-      (!no_such_name && !rcode.empty() && rcode != "NOERROR")) {
+  const bool no_such_name = rcode == "NXDOMAIN" && answers.empty() && line.words[2] == "ANY";
+  if (answers.empty() != no_such_name || (!no_such_name && !rcode.empty() && rcode != "NOERROR")) {
     return cannot();
   }
-  const std::uint32_t ttl_before_s = model_->ttl();
-  model_->set_ttl(ttl_s);
   for (const std::string& zone : zones_from(block, line, 3)) {
     if (zone == "." || zone.find('/') != std::string::npos) {
       cannot();
       continue;
     }
     if (no_such_name) model_->add_empty_zone(zone, line.place);
-    for (const IpAddress& address : addresses) {
-      model_->add_address(zone, address, ImportRank::kDomain, line.place);
-      model_->add_address("*." + zone, address, ImportRank::kDomain, line.place);
+    for (const AddressAnswer& answer : answers) {
+      model_->set_ttl(answer.ttl_s);
+      model_->add_address(zone, answer.address, ImportRank::kDomain, line.place);
+      model_->add_address("*." + zone, answer.address, ImportRank::kDomain, line.place);
     }
   }
-  model_->set_ttl(ttl_before_s);
+  model_->set_ttl(std::nullopt);
 }
 
 // "rewrite [stop] name [exact] FROM TO" is what a CNAME does.
 void Importer::rewrite(const Block&, const CorefilePlugin& line) {
   std::vector<std::string> words(line.words.begin() + 1, line.words.end());
   if (!words.empty() && (words[0] == "stop" || words[0] == "continue")) words.erase(words.begin());
-  const std::string shown = fmt::format("{}", fmt::join(line.words, " "));
   if (words.size() < 3 || words[0] != "name") {
-    return note(line, fmt::format("{}: only 'rewrite name FROM TO' for one name", shown));
+    return note(line, fmt::format("{}: only 'rewrite name FROM TO' for one name", shown(line)));
   }
   if (words[1] == "exact") words.erase(words.begin() + 1);
   if (words.size() < 3 || words[1] == "suffix" || words[1] == "prefix" || words[1] == "regex" ||
       words[1] == "substring") {
-    return note(line, fmt::format("{}: only 'rewrite name FROM TO' for one name", shown));
+    return note(line, fmt::format("{}: only 'rewrite name FROM TO' for one name", shown(line)));
   }
   const auto from = import_name(words[1]);
   const auto to = import_name(words[2]);
   if (!from || !to) return note(line, (from ? to : from).error().detail);
   if (from->starts_with("*") || to->starts_with("*")) {
-    return note(line, fmt::format("{}: no wildcards", shown));
+    return note(line, fmt::format("{}: no wildcards", shown(line)));
   }
   model_->add_cname(*from, *to, line.place);
 }
 
-void Importer::note_duplicates(const CorefileBlock& line, const ServerKey& key) {
-  for (const auto& [zone, port] : served_) {
-    if (zone != key.zone || port == key.port) continue;
-    note(line, fmt::format("zone {} is served differently on the ports {} and {}; here one answer "
-                           "holds on all of them",
-                           zone, port, key.port));
+// The longest zone counts: without upstreams of its own such a zone would be asked where the zone
+// above it is.
+void Importer::note_system_zones() {
+  const std::vector<std::string> forwards = model_->forward_domains();
+  for (const SystemZone& zone : system_zones_) {
+    const std::string* above = nullptr;
+    for (const std::string& one : forwards) {
+      if (!is_zone_below(zone.name, one)) continue;
+      if (above == nullptr || is_zone_below(one, *above)) above = &one;
+    }
+    if (above == nullptr) continue;
+    model_->note(zone.place, fmt::format("forward {0} to {1}: here the upstreams of {2} are asked; "
+                                         "give {0} a [[dns.forward]] with the servers in that file",
+                                         zone.name, kResolvConf, *above));
   }
-  served_.emplace_back(key.zone, key.port);
 }
 
-Result<void> Importer::read_block(const CorefileBlock& line) {
-  Block block;
+void Importer::note_duplicates(const CorefileBlock& line, const std::vector<ServerKey>& keys) {
+  for (const ServerKey& key : keys) {
+    for (const ServerKey& other : served_) {
+      if (other.zone != key.zone || other.port == key.port) continue;
+      note(line, fmt::format("zone {} is served differently on the ports {} and {}; here one "
+                             "answer holds on all of them",
+                             key.zone, other.port, key.port));
+    }
+  }
+  served_.insert(served_.end(), keys.begin(), keys.end());
+}
+
+Result<Importer::Block> Importer::read_keys(const CorefileBlock& line) {
+  std::vector<ServerKey> keys;
   for (const std::string& word : line.words) {
     for (const std::string_view part : parts_of(word, ',')) {
       if (part.empty()) continue;
@@ -467,45 +498,51 @@ Result<void> Importer::read_block(const CorefileBlock& line) {
         return fail(key.error().code,
                     fmt::format("{}: {}", line.place.to_string(), key.error().detail));
       }
-      if (!key) {
+      if (key)
+        keys.push_back(*key);
+      else
         note(line, key.error().detail);
-        continue;
-      }
-      note_duplicates(line, *key);
-      block.zones.push_back(key->zone);
-      block.ports.insert(key->port);
     }
   }
-  if (block.zones.empty()) return {};
-  const auto has = [&](std::string_view name) {
-    return std::any_of(line.plugins.begin(), line.plugins.end(),
-                       [&](const CorefilePlugin& plugin) { return plugin.words[0] == name; });
-  };
+  note_duplicates(line, keys);
+  Block block;
+  for (const ServerKey& key : keys) {
+    add_once(key.zone, &block.zones);
+    add_once(key.port, &block.ports);
+  }
   for (const CorefilePlugin& plugin : line.plugins) {
     if (plugin.words[0] == "root" && plugin.words.size() > 1) block.root = plugin.words[1];
   }
-  if (!has("bind")) {
-    for (const std::uint16_t port : block.ports) {
-      model_->listen(fmt::format("0.0.0.0:{}", port));
-      model_->listen(fmt::format("[::]:{}", port));
-    }
+  return block;
+}
+
+void Importer::run(const Block& block, const CorefilePlugin& plugin) {
+  const auto all = plugins();
+  const auto known = std::find_if(all.begin(), all.end(),
+                                  [&](const Plugin& one) { return one.name == plugin.words[0]; });
+  if (known != all.end()) return (this->*known->handler)(block, plugin);
+  if (is_in(plugin.words[0], kNeedless)) return;
+  if (plugin.words[0] == "prometheus") {
+    if (plugin.words.size() == 1 || plugin.words[1] == "localhost:9153") return;  // as server.admin
+    return note(plugin, fmt::format("{}: metrics are served at server.admin, 127.0.0.1:9153 unless "
+                                    "set",
+                                    shown(plugin)));
   }
-  for (const CorefilePlugin& plugin : line.plugins) {
-    const auto all = plugins();
-    const auto known = std::find_if(all.begin(), all.end(),
-                                    [&](const Plugin& one) { return one.name == plugin.words[0]; });
-    if (known != all.end()) {
-      (this->*known->handler)(block, plugin);
-    } else if (const auto elsewhere = std::find_if(
-                   std::begin(kElsewhere), std::end(kElsewhere),
-                   [&](const Elsewhere& one) { return one.plugin == plugin.words[0]; });
-               elsewhere != std::end(kElsewhere)) {
-      note(plugin, fmt::format("plugin {}: {}", plugin.words[0], elsewhere->where));
-    } else if (std::find(std::begin(kNeedless), std::end(kNeedless), plugin.words[0]) ==
-               std::end(kNeedless)) {
-      note(plugin, fmt::format("plugin {}: nothing here does this", plugin.words[0]));
-    }
+  note(plugin, fmt::format("plugin {}: nothing here does this", shown(plugin)));
+}
+
+Result<void> Importer::read_block(const CorefileBlock& line) {
+  const auto block = read_keys(line);
+  if (!block) return tl::unexpected(block.error());
+  if (block->zones.empty()) return {};
+  const bool binds = std::any_of(line.plugins.begin(), line.plugins.end(),
+                                 [](const auto& plugin) { return plugin.words[0] == "bind"; });
+  for (const std::uint16_t port : block->ports) {
+    if (binds) break;
+    model_->listen(fmt::format("0.0.0.0:{}", port));
+    model_->listen(fmt::format("[::]:{}", port));
   }
+  for (const CorefilePlugin& plugin : line.plugins) run(*block, plugin);
   return {};
 }
 
@@ -515,12 +552,7 @@ Result<void> Importer::read(const std::string& path) {
   for (const CorefileBlock& block : *blocks) {
     if (auto read = read_block(block); !read) return read;
   }
-  // Without a forward of "." the system's resolvers are asked, as there.
-  if (!model_->forward_domains().empty()) {
-    for (const CorefilePlugin& line : by_system_) {
-      note(line, "forward to /etc/resolv.conf, beside other forwards: name its servers");
-    }
-  }
+  note_system_zones();
   return {};
 }
 

@@ -6,7 +6,6 @@
 #include <set>
 
 #include <fmt/format.h>
-#include <fnmatch.h>
 
 #include "cli/import_dnsmasq_text.h"
 #include "cli/import_hosts.h"
@@ -19,51 +18,11 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kConfDepthMax = 8;
-
-/// Options that say the same as what Postern does anyway, or that are about the process.
-constexpr std::string_view kNeedless[] = {"bind-interfaces",
-                                          "bind-dynamic",
-                                          "bogus-priv",
-                                          "no-poll",
-                                          "no-hosts",
-                                          "user",
-                                          "group",
-                                          "pid-file",
-                                          "keep-in-foreground",
-                                          "no-daemon",
-                                          "local-service",
-                                          "stop-dns-rebind",
-                                          "rebind-localhost-ok",
-                                          "all-servers",
-                                          "no-ident",
-                                          "dns-loop-detect",
-                                          "edns-packet-max",
-                                          "clear-on-reload",
-                                          "localise-queries",
-                                          "log-async",
-                                          "no-round-robin"};
-
-constexpr std::string_view kDhcp[] = {"dhcp-",          "tftp-",     "enable-tftp",  "pxe-",
-                                      "bootp-",         "enable-ra", "ra-param",     "read-ethers",
-                                      "shared-network", "quiet-",    "leasefile-ro", "script-"};
-
-constexpr std::string_view kRecords[] = {
-    "txt-record",   "mx-host",    "mx-target", "srv-host",     "ptr-record",
-    "naptr-record", "caa-record", "dns-rr",    "synth-domain", "interface-name",
-    "dynamic-host", "localmx",    "selfmx"};
-
-bool is_in(std::string_view word, std::span<const std::string_view> words) {
-  return std::find(words.begin(), words.end(), word) != words.end();
-}
-
-bool starts_like(std::string_view word, std::span<const std::string_view> beginnings) {
-  return std::any_of(beginnings.begin(), beginnings.end(),
-                     [&](std::string_view one) { return word.starts_with(one); });
-}
+constexpr std::string_view kHostsOfTheSystem = "/etc/hosts";
 
 class Importer {
  public:
-  explicit Importer(ImportModel* model) : model_(model) {}
+  Importer(std::string file, ImportModel* model) : model_(model), file_(std::move(file)) {}
 
   Result<void> read_file(const std::string& path, std::size_t depth);
   Result<void> finish();
@@ -81,7 +40,6 @@ class Importer {
   }
   void note(std::string text) { model_->note(place_, std::move(text)); }
   Result<void> read_option(const std::string& line);
-  void note_option(std::string_view name, const std::string& line);
   Result<std::vector<std::string>> domains_of(std::string_view value, std::string_view* rest);
 
   Result<void> address(std::string_view value);
@@ -96,6 +54,16 @@ class Importer {
   Result<void> port(std::string_view value);
   Result<void> listen_address(std::string_view value);
   Result<void> domain(std::string_view value);
+  Result<void> packet_max(std::string_view value);
+  Result<void> domain_needed(std::string_view);
+  Result<void> no_resolv(std::string_view) {
+    no_resolv_ = place_;
+    return {};
+  }
+  Result<void> no_hosts(std::string_view) {
+    no_hosts_ = true;
+    return {};
+  }
   Result<void> expand_hosts(std::string_view) {
     expand_ = true;
     return {};
@@ -116,6 +84,7 @@ class Importer {
   void add_nowhere(const std::string& name);
   void use_usual_upstreams();
   void keep_more_exact();
+  void note_what_is_usual();
 
   struct Hosts {
     std::string path;
@@ -127,6 +96,7 @@ class Importer {
   };
 
   ImportModel* model_;
+  std::string file_;  ///< the first
   ImportPlace place_;
   std::size_t files_ = 0, depth_ = 0;
   std::vector<Hosts> hosts_;  // read last: domain= may stand behind them
@@ -135,13 +105,13 @@ class Importer {
   std::string suffix_;
   std::vector<std::string> listen_;
   std::uint32_t port_ = 53;
-  bool expand_ = false, strict_ = false, port_given_ = false;
-  std::optional<ImportPlace> no_resolv_;  // where it stands
-  std::optional<std::uint32_t> ttl_s_;    // local-ttl
+  std::optional<std::uint32_t> ttl_s_;
+  std::optional<ImportPlace> no_resolv_;
+  bool expand_ = false, strict_ = false, port_given_ = false, no_hosts_ = false;
 };
 
 std::span<const Importer::Option> Importer::options() {
-  static constexpr std::array<Option, 22> kOptions{{
+  static constexpr std::array<Option, 26> kOptions{{
       {"address", &Importer::address},
       {"server", &Importer::server},
       {"local", &Importer::server},
@@ -156,6 +126,10 @@ std::span<const Importer::Option> Importer::options() {
       {"port", &Importer::port},
       {"listen-address", &Importer::listen_address},
       {"domain", &Importer::domain},
+      {"domain-needed", &Importer::domain_needed},
+      {"edns-packet-max", &Importer::packet_max},
+      {"no-hosts", &Importer::no_hosts},
+      {"no-resolv", &Importer::no_resolv},
       {"expand-hosts", &Importer::expand_hosts},
       {"strict-order", &Importer::strict_order},
       {"log-queries", &Importer::log_queries},
@@ -413,8 +387,24 @@ Result<void> Importer::log_queries(std::string_view) {
 Result<void> Importer::local_ttl(std::string_view value) {
   const auto number = number_of(value);
   if (!number || *number > 86'400) return bad("local-ttl: seconds up to 86400 are wanted");
-  ttl_s_ = static_cast<std::uint32_t>(*number);
-  if (*number == 0) note("local-ttl=0: set ttl = \"0s\" on the overrides");
+  ttl_s_ = *number;
+  return {};
+}
+
+Result<void> Importer::domain_needed(std::string_view) {
+  note("domain-needed: names of one label that nobody here knows are asked upstream");
+  return {};
+}
+
+Result<void> Importer::packet_max(std::string_view value) {
+  const auto number = number_of(value);
+  if (!number) return bad("edns-packet-max: a number is wanted");
+  if (*number < kImportUdpPayloadMin || *number > kImportUdpPayloadMax) {
+    note(fmt::format("edns-packet-max={}: dns.udp_payload is from {} to {}", *number,
+                     kImportUdpPayloadMin, kImportUdpPayloadMax));
+    return {};
+  }
+  model_->set("dns", "udp_payload", fmt::format("{}", *number));
   return {};
 }
 
@@ -435,24 +425,6 @@ Result<void> Importer::rebind_ok(std::string_view value) {
   return {};
 }
 
-void Importer::note_option(std::string_view name, const std::string& line) {
-  std::string shown(line.substr(0, 200));
-  std::replace(shown.begin(), shown.end(), kHiddenComma, ',');
-  if (starts_like(name, kDhcp)) {
-    note(fmt::format("{}: Postern is no DHCP or TFTP server", name));
-  } else if (is_in(name, kRecords)) {
-    note(fmt::format("{}: records of this type stand in a zone file ([[dns.zone]])", shown));
-  } else if (name == "interface" || name == "except-interface" || name == "no-dhcp-interface") {
-    note(fmt::format("{}: name addresses in dns.listen and networks in dns.allow", shown));
-  } else if (name == "cache-size") {
-    note(fmt::format("{}: counts entries; dns.cache.size is in bytes, 64MiB unless set", shown));
-  } else if (name == "resolv-file") {
-    note(fmt::format("{}: put its servers into [[dns.forward]] name = \".\"", shown));
-  } else {
-    note(fmt::format("{}: nothing here does this", shown));
-  }
-}
-
 Result<void> Importer::read_option(const std::string& line) {
   const std::size_t equals = line.find('=');
   const std::string name(trimmed(std::string_view(line).substr(0, equals)));
@@ -466,20 +438,18 @@ Result<void> Importer::read_option(const std::string& line) {
                            comment_text(line.substr(0, 60))));
   }
   if (name == "rebind-domain-ok") return rebind_ok(value);
-  if (is_in(name, kNeedless)) return {};
-  if (name == "no-resolv") {
-    no_resolv_ = place_;
-    return {};
-  }
+  if (is_needless_option(name)) return {};
   const auto all = options();
   const auto known = std::find_if(all.begin(), all.end(),
                                   [&](const Option& option) { return option.name == name; });
   if (known == all.end()) {
-    note_option(name, line);
+    note(why_not_option(name, line));
     return {};
   }
-  const bool flag = name == "expand-hosts" || name == "strict-order" || name == "log-queries" ||
-                    name == "no-negcache";
+  static constexpr std::string_view kFlags[] = {"domain-needed", "expand-hosts", "log-queries",
+                                                "no-hosts",      "no-negcache",  "no-resolv",
+                                                "strict-order"};
+  const bool flag = std::find(std::begin(kFlags), std::end(kFlags), name) != std::end(kFlags);
   if (!flag && value.empty()) {
     if (name == "conf-file" || name == "addn-hosts") return {};
     return bad(fmt::format("{}: a value is wanted", name));
@@ -516,7 +486,7 @@ void Importer::add_file_of_hosts(const std::string& path) {
     note(text.error().detail);
     return;
   }
-  import_hosts_text(*text, path, expand_ ? suffix_ : "", model_);
+  import_hosts_text(*text, path, {expand_ ? suffix_ : "", {"."}}, model_);
 }
 
 // "#" is what everything else gets; without servers that is what the system asks.
@@ -556,6 +526,22 @@ void Importer::keep_more_exact() {
   }
 }
 
+// What dnsmasq does, or with the option given does not, where Postern does the contrary.
+void Importer::note_what_is_usual() {
+  if (no_resolv_ && model_->upstreams_of(".").empty()) {
+    model_->note(*no_resolv_,
+                 "no-resolv without a server for all names: the resolvers of the system are asked "
+                 "unless there is a [[dns.forward]] name = \".\"");
+  }
+  const bool added = std::any_of(hosts_.begin(), hosts_.end(), [](const Hosts& hosts) {
+    return hosts.path == kHostsOfTheSystem;
+  });
+  if (no_hosts_ || added) return;
+  model_->note({file_, 0}, fmt::format("without no-hosts {0} is read as well, here it is not: "
+                                       "'postern import hosts {0}' prints its names",
+                                       kHostsOfTheSystem));
+}
+
 Result<void> Importer::finish() {
   for (const Hosts& hosts : hosts_) {
     if (++files_ > kImportFilesMax) {
@@ -565,14 +551,10 @@ Result<void> Importer::finish() {
     place_ = hosts.place;
     add_file_of_hosts(hosts.path);
   }
-  if (no_resolv_ && model_->upstreams_of(".").empty()) {
-    model_->note(*no_resolv_,
-                 "no-resolv without a server for all: here the system's resolvers are asked then; "
-                 "name one in [[dns.forward]] name = \".\"");
-  }
-  if (ttl_s_) model_->set_ttl_of_all(*ttl_s_);
   use_usual_upstreams();
   keep_more_exact();
+  if (ttl_s_) model_->set_ttl_of_all(*ttl_s_);
+  note_what_is_usual();
   if (listen_.empty() && port_given_) listen_ = {"0.0.0.0", "::"};
   for (const std::string& address : listen_) {
     const auto ip = IpAddress::parse(address);
@@ -592,7 +574,7 @@ Result<void> Importer::finish() {
 }  // namespace
 
 Result<void> import_dnsmasq(const std::string& path, ImportModel* model) {
-  Importer importer(model);
+  Importer importer(path, model);
   if (auto read = importer.read_file(path, 0); !read) return read;
   return importer.finish();
 }

@@ -1,11 +1,56 @@
 #include "cli/import_dnsmasq_text.h"
 
+#include <algorithm>
+#include <span>
+
 #include <fmt/format.h>
 
 #include "base/address.h"
 #include "cli/import_text.h"
 
 namespace postern::cli {
+namespace {
+
+/// Options that say the same as what Postern does anyway, or that are about the process.
+constexpr std::string_view kNeedless[] = {"bind-interfaces",
+                                          "bind-dynamic",
+                                          "bogus-priv",
+                                          "no-poll",
+                                          "user",
+                                          "group",
+                                          "pid-file",
+                                          "keep-in-foreground",
+                                          "no-daemon",
+                                          "local-service",
+                                          "stop-dns-rebind",
+                                          "rebind-localhost-ok",
+                                          "all-servers",
+                                          "no-ident",
+                                          "dns-loop-detect",
+                                          "clear-on-reload",
+                                          "localise-queries",
+                                          "log-async",
+                                          "no-round-robin"};
+
+constexpr std::string_view kDhcp[] = {"dhcp-",          "tftp-",     "enable-tftp",  "pxe-",
+                                      "bootp-",         "enable-ra", "ra-param",     "read-ethers",
+                                      "shared-network", "quiet-",    "leasefile-ro", "script-"};
+
+constexpr std::string_view kRecords[] = {
+    "txt-record",   "mx-host",    "mx-target", "srv-host",     "ptr-record",
+    "naptr-record", "caa-record", "dns-rr",    "synth-domain", "interface-name",
+    "dynamic-host", "localmx",    "selfmx"};
+
+bool is_in(std::string_view word, std::span<const std::string_view> words) {
+  return std::find(words.begin(), words.end(), word) != words.end();
+}
+
+bool starts_like(std::string_view word, std::span<const std::string_view> beginnings) {
+  return std::any_of(beginnings.begin(), beginnings.end(),
+                     [&](std::string_view one) { return word.starts_with(one); });
+}
+
+}  // namespace
 
 Result<std::string> plain_line(std::string_view line) {
   std::string out;
@@ -48,6 +93,29 @@ Result<std::string> upstream_of(std::string_view text) {
   if (*port == 53 && address->is_v4()) return "udp://" + address->to_string();
   const auto number = static_cast<std::uint16_t>(*port);
   return "udp://" + Endpoint{*address, number, 0}.to_string();
+}
+
+bool is_needless_option(std::string_view name) { return is_in(name, kNeedless); }
+
+std::string why_not_option(std::string_view name, std::string_view line) {
+  std::string shown(line.substr(0, 200));
+  std::replace(shown.begin(), shown.end(), kHiddenComma, ',');
+  if (starts_like(name, kDhcp)) {
+    return fmt::format("{}: Postern is no DHCP or TFTP server", name);
+  }
+  if (is_in(name, kRecords)) {
+    return fmt::format("{}: records of this type stand in a zone file ([[dns.zone]])", shown);
+  }
+  if (name == "interface" || name == "except-interface" || name == "no-dhcp-interface") {
+    return fmt::format("{}: name addresses in dns.listen and networks in dns.allow", shown);
+  }
+  if (name == "cache-size") {
+    return fmt::format("{}: counts entries; dns.cache.size is in bytes, 64MiB unless set", shown);
+  }
+  if (name == "resolv-file") {
+    return fmt::format("{}: put its servers into [[dns.forward]] name = \".\"", shown);
+  }
+  return fmt::format("{}: nothing here does this", shown);
 }
 
 }  // namespace postern::cli

@@ -17,4 +17,9 @@ Result<std::string> plain_line(std::string_view line);
 /// "1.2.3.4#53@eth0" in Postern's words; an error with '@', which cannot be said here.
 Result<std::string> upstream_of(std::string_view text);
 
+/// Postern does the same anyway, or the option is about the process.
+bool is_needless_option(std::string_view name);
+/// Why the option of this line is not carried over.
+std::string why_not_option(std::string_view name, std::string_view line);
+
 }  // namespace postern::cli

@@ -1,6 +1,9 @@
 #include "cli/import_hosts.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "cli/import_text.h"
 
@@ -14,9 +17,14 @@ bool is_of_the_system(std::string_view name) {
          name.starts_with("ip6-") || name == "0.0.0.0";
 }
 
+bool is_within(std::string_view name, const std::vector<std::string>& zones) {
+  return std::any_of(zones.begin(), zones.end(),
+                     [&](const std::string& zone) { return is_at_or_below(name, zone); });
+}
+
 }  // namespace
 
-void import_hosts_line(std::string_view line, const ImportPlace& place, const std::string& suffix,
+void import_hosts_line(std::string_view line, const ImportPlace& place, const HostsScope& scope,
                        ImportModel* model) {
   const std::vector<std::string_view> words = words_of(line.substr(0, line.find('#')));
   if (words.empty()) return;
@@ -35,18 +43,23 @@ void import_hosts_line(std::string_view line, const ImportPlace& place, const st
                               : name.error().detail);
       continue;
     }
+    if (!is_within(*name, scope.zones)) {
+      model->note(place, fmt::format("'{}' is not in the zones of these hosts: {}", *name,
+                                     fmt::join(scope.zones, ", ")));
+      continue;
+    }
     model->add_address(*name, *address, ImportRank::kHost, place);
-    if (!suffix.empty() && name->find('.') == std::string::npos) {
-      model->add_address(*name + "." + suffix, *address, ImportRank::kHost, place);
+    if (!scope.suffix.empty() && name->find('.') == std::string::npos) {
+      model->add_address(*name + "." + scope.suffix, *address, ImportRank::kHost, place);
     }
   }
 }
 
-void import_hosts_text(std::string_view text, const std::string& file, const std::string& suffix,
+void import_hosts_text(std::string_view text, const std::string& file, const HostsScope& scope,
                        ImportModel* model) {
   std::size_t number = 0;
   for (const std::string_view line : lines_of(text)) {
-    import_hosts_line(line, {file, ++number}, suffix, model);
+    import_hosts_line(line, {file, ++number}, scope, model);
   }
 }
 

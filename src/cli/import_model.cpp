@@ -67,10 +67,6 @@ ImportModel::Override* ImportModel::entry(const std::string& name, const ImportP
   return &overrides_.back();
 }
 
-void ImportModel::set_ttl_of_all(std::uint32_t seconds) {
-  for (Override& one : overrides_) one.ttl_s = seconds;
-}
-
 void ImportModel::add_address(const std::string& name, const IpAddress& address, ImportRank rank,
                               const ImportPlace& place) {
   Override* one = entry(name, place);
@@ -85,6 +81,12 @@ void ImportModel::add_address(const std::string& name, const IpAddress& address,
     *one = Override{name, {}, "", false, rank, place, ttl_s_};
   }
   const auto& known = one->addresses;
+  if (known.empty()) {
+    one->ttl_s = ttl_s_;
+  } else if (one->ttl_s != ttl_s_) {
+    note(place, fmt::format("'{}' has another time to live already, from {}", name,
+                            one->place.to_string()));
+  }
   if (std::find(known.begin(), known.end(), address) == known.end()) {
     one->addresses.push_back(address);
   }
@@ -166,6 +168,10 @@ void ImportModel::set(std::string_view table, const std::string& key, const std:
   settings_[std::string(table)][key] = value;
 }
 
+void ImportModel::set_ttl_of_all(std::uint32_t seconds) {
+  for (Override& one : overrides_) one.ttl_s = seconds;
+}
+
 std::vector<std::string> ImportModel::forward_domains() const {
   std::vector<std::string> names;
   for (const Forward& forward : forwards_) names.push_back(forward.zone);
@@ -198,7 +204,9 @@ void ImportModel::write_settings(std::string* out) const {
     return text;
   };
   if (const std::string text = lines("server"); !text.empty()) *out += "\n[server]\n" + text;
-  if (!listen_.empty()) *out += fmt::format("\n[dns]\nlisten = {}\n", quoted_list(listen_));
+  std::string dns = lines("dns");
+  if (!listen_.empty()) dns = fmt::format("listen = {}\n", quoted_list(listen_)) + dns;
+  if (!dns.empty()) *out += "\n[dns]\n" + dns;
   for (const std::string_view table : {"dns.cache", "dns.limits"}) {
     if (const std::string text = lines(table); !text.empty()) {
       *out += fmt::format("\n[{}]\n{}", table, text);
@@ -224,7 +232,7 @@ void ImportModel::write_overrides(std::string* out) const {
     std::vector<std::string> addresses;
     for (const IpAddress& address : one.addresses) addresses.push_back(address.to_string());
     if (!addresses.empty()) *out += fmt::format("address = {}\n", quoted_list(addresses));
-    if (one.ttl_s != 0 && !one.forward) *out += fmt::format("ttl = \"{}s\"\n", one.ttl_s);
+    if (one.ttl_s && !one.forward) *out += fmt::format("ttl = \"{}s\"\n", *one.ttl_s);
   }
 }
 

@@ -20,6 +20,7 @@ inline constexpr std::size_t kImportFilesMax = 200;
 inline constexpr std::size_t kImportNamesMax = 2'000'000;
 inline constexpr std::size_t kImportNotesMax = 2'000;
 inline constexpr std::size_t kImportUpstreamsMax = 8;  ///< of one forward
+inline constexpr std::uint32_t kImportUdpPayloadMin = 512, kImportUdpPayloadMax = 4096;
 
 /// Line from 1; 0: the file as a whole.
 struct ImportPlace {
@@ -54,10 +55,11 @@ class ImportModel {
   /// A domain of which nothing else is known: NXDOMAIN for all below it.
   void add_empty_zone(const std::string& name, const ImportPlace& place);
   void listen(const std::string& endpoint);
-  /// One line "key = value" of [server], [dns.cache] or [dns.limits].
+  /// One line "key = value" of [server], [dns], [dns.cache] or [dns.limits].
   void set(std::string_view table, const std::string& key, const std::string& value);
-  void set_ttl(std::uint32_t seconds) { ttl_s_ = seconds; }  ///< of what is added from now on
-  std::uint32_t ttl() const { return ttl_s_; }
+  /// Of the entries made from now on; nothing: as Postern does.
+  void set_ttl(std::optional<std::uint32_t> seconds) { ttl_s_ = seconds; }
+  /// Of all entries made so far.
   void set_ttl_of_all(std::uint32_t seconds);
 
   bool has_name(const std::string& name) const { return by_name_.count(name) != 0; }
@@ -79,7 +81,7 @@ class ImportModel {
     bool forward = false;
     ImportRank rank = ImportRank::kDomain;
     ImportPlace place;
-    std::uint32_t ttl_s = 0;
+    std::optional<std::uint32_t> ttl_s;
   };
   struct Forward {
     std::string zone;
@@ -110,7 +112,7 @@ class ImportModel {
   std::map<std::string, std::map<std::string, std::string>, std::less<>> settings_;
   std::vector<ImportNote> notes_;
   std::size_t notes_left_out_ = 0;
-  std::uint32_t ttl_s_ = 0;
+  std::optional<std::uint32_t> ttl_s_;
 };
 
 /// A text file, whole; the error names the file.

@@ -59,4 +59,10 @@ std::optional<std::uint32_t> number_of(std::string_view text) {
   return value;
 }
 
+bool is_at_or_below(std::string_view name, std::string_view zone) {
+  if (zone == "." || name == zone) return true;
+  return name.size() > zone.size() && name.ends_with(zone) &&
+         name[name.size() - zone.size() - 1] == '.';
+}
+
 }  // namespace postern::cli

@@ -17,5 +17,7 @@ std::vector<std::string_view> parts_of(std::string_view text, char separator);
 /// Digits only.
 std::optional<std::uint32_t> number_of(std::string_view text);
 std::string_view trimmed(std::string_view text);
+/// Of names in lower case without a final dot; "." is above all.
+bool is_at_or_below(std::string_view name, std::string_view zone);
 
 }  // namespace postern::cli

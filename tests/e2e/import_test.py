@@ -115,8 +115,7 @@ class DnsmasqImport(Imports):
             file = self.source("dnsmasq.conf", up, tunnel)
             text, notes = self.imported("dnsmasq", file, "--zones", self.directory / "zones")
             self.assertEqual(len(notes.splitlines()), 3, notes)
-            self.assertIn("domain-needed", notes)
-            self.assertIn(f"{file}:", notes)
+            self.assertIn(f"{file}:8: domain-needed", notes)
             self.assertIn("cache-size=1000", notes)
             with self.dnsmasq(file) as port, self.serve(text, up, tunnel) as postern:
                 for name, rdtype in questions:
@@ -141,9 +140,61 @@ class DnsmasqImport(Imports):
         self.assertIn("no DHCP", notes)
         self.assertIn("zone file", notes)
 
+    def notes_of(self, text):
+        """{line: note}; 0: of the file."""
+        file = self.directory / "n.conf"
+        file.write_text(text, encoding="utf-8")
+        _, notes = self.imported("dnsmasq", file)
+        found = {}
+        for line in notes.splitlines()[1:]:
+            place = re.fullmatch(rf"{re.escape(str(file))}(?::(\d+))?: (.*)", line)
+            self.assertTrue(place, line)
+            self.assertNotIn(int(place[1] or 0), found)
+            found[int(place[1] or 0)] = place[2]
+        return found
+
+    def test_what_dnsmasq_refuses_and_postern_asks_is_named(self):
+        found = self.notes_of("no-hosts\nno-resolv\ndomain-needed\nserver=/lan/192.0.2.1\n")
+        self.assertEqual(set(found), {2, 3})
+        self.assertIn("no-resolv without a server for all names", found[2])
+        self.assertIn("names of one label", found[3])
+        self.assertEqual(self.notes_of("no-hosts\nno-resolv\nserver=192.0.2.1\n"), {})
+        # a server that is none here leaves "." without one
+        self.assertEqual(set(self.notes_of("no-hosts\nno-resolv\nserver=192.0.2.1@eth0\n")), {2, 3})
+
+    def test_the_hosts_file_of_the_system_is_named_unless_it_is_not_read(self):
+        self.assertIn("postern import hosts /etc/hosts", self.notes_of("port=53\n")[0])
+        self.assertEqual(self.notes_of("no-hosts\n"), {})
+        self.assertNotIn(0, self.notes_of("addn-hosts=/etc/hosts\n"))
+
+    def test_the_time_to_live_is_of_all_names_wherever_its_line_stands(self):
+        names = "address=/a.example/192.0.2.1\n", "host-record=b.example,192.0.2.2\n", \
+            "cname=c.example,b.example\n"
+        for at in range(len(names) + 1):
+            lines = [*names[:at], "local-ttl=77\n", *names[at:], "no-hosts\n"]
+            with self.subTest(at=at):
+                file = self.directory / "t.conf"
+                file.write_text("".join(lines), encoding="utf-8")
+                text, notes = self.imported("dnsmasq", file)
+                self.assertEqual(notes, "")
+                self.assertEqual(text.count("[[dns.override]]"), 3)
+                self.assertEqual(text.count('ttl = "77s"'), 3)
+        file.write_text("local-ttl=0\nno-hosts\naddress=/a.example/192.0.2.1\n", encoding="utf-8")
+        text, notes = self.imported("dnsmasq", file)
+        self.assertEqual(notes, "")
+        self.assertIn('ttl = "0s"', text)
+
+    def test_the_longest_answer_by_udp(self):
+        file = self.directory / "e.conf"
+        file.write_text("edns-packet-max=1400\nport=53\nno-hosts\n", encoding="utf-8")
+        text, notes = self.imported("dnsmasq", file)
+        self.assertEqual(notes, "")
+        self.assertRegex(text, r"\[dns\]\nlisten = .*\nudp_payload = 1400\n")
+        self.assertIn("from 512 to 4096", self.notes_of("edns-packet-max=9000\nno-hosts\n")[1])
+
     def test_domains_without_names_need_a_directory_for_the_zone(self):
         file = self.directory / "d.conf"
-        file.write_text("address=/blocked.example/\nlocal=/lan/\n", encoding="utf-8")
+        file.write_text("address=/blocked.example/\nlocal=/lan/\nno-hosts\n", encoding="utf-8")
         text, notes = self.imported("dnsmasq", file)
         self.assertIn(f"{file}:1: 'blocked.example'", notes)
         self.assertIn("--zones", notes)
@@ -156,17 +207,6 @@ class DnsmasqImport(Imports):
         self.assertEqual(status, 1)
         self.assertIn("File exists", err)
 
-    def test_local_ttl_is_for_all_and_no_resolv_is_named(self):
-        path = self.directory / "dnsmasq.conf"
-        path.write_text("address=/a.example/192.0.2.1\nlocal-ttl=300\naddress=/b.example/192.0.2.2\n"
-                        "no-resolv\nserver=/corp.example/192.0.2.3\ndomain-needed\n", encoding="utf-8")
-        out, notes = self.imported("dnsmasq", path)
-        self.assertEqual(out.count('ttl = "300s"'), out.count("[[dns.override]]"), out)
-        self.assertIn("no-resolv", notes)
-        self.assertIn("domain-needed", notes)
-        path.write_text("no-resolv\nserver=192.0.2.3\n", encoding="utf-8")
-        self.assertNotIn("no-resolv", self.imported("dnsmasq", path)[1])
-
     def test_quotes_blanks_and_comments(self):
         file = self.directory / "q.conf"
         file.write_text('address = /a.example/192.0.2.1  # why\n'
@@ -175,7 +215,7 @@ class DnsmasqImport(Imports):
                         '\n#address=/d.example/192.0.2.4\n'
                         'server="127.0.0.1#5353"\r\n'
                         'address=/.e.example/F.EXAMPLE./2001:db8::1\n'
-                        'server=2001:db8::2\n', encoding="utf-8")
+                        'server=2001:db8::2\nno-hosts\n', encoding="utf-8")
         text, notes = self.imported("dnsmasq", file)
         self.assertEqual(notes, "")
         for part in ('names = ["a.example", "*.a.example"]\naddress = ["192.0.2.1"]',
@@ -244,33 +284,144 @@ class CorefileImport(Imports):
                 self.assertEqual(postern.ask("nobody.example.org").rcode(), dns.rcode.NXDOMAIN)
                 self.assertEqual(tunnel.count(name="www.example.com."), 0)
 
-    def test_what_is_easily_lost(self):
-        (self.directory / "more.override").write_text("log\n", encoding="utf-8")
-        (self.directory / "Corefile").write_text(f""".:15310 .:15311 {{
-    forward . 192.0.2.1
-    import {self.directory}/*.override
-    import {self.directory}/*.none
-    prometheus :9153
-    bufsize 1400
-}}
-corp.example:15310 {{
-    forward . /etc/resolv.conf
-    cache {{
-        success 5000 30
-    }}
-}}
-lab.example:15310 {{
-    template IN A {{
-        answer "{{{{ .Name }}}} 300 IN A 192.0.2.7"
-    }}
-}}
-""", encoding="utf-8")
-        out, notes = self.imported("corefile", self.directory / "Corefile")
-        for line in ('"0.0.0.0:15310"', '"0.0.0.0:15311"', 'ttl = "300s"', "queries = true"):
-            self.assertIn(line, out)
-        self.assertNotIn("max_ttl", out)
-        for note in ("prometheus", "bufsize", "forward to /etc/resolv.conf", "one cache for all zones"):
-            self.assertIn(note, notes)
+    def corefile(self, text, *more):
+        """(TOML, {line: notes}) of a Corefile."""
+        file = self.directory / "Corefile"
+        file.write_text(text, encoding="utf-8")
+        toml, notes = self.imported("corefile", file, *more)
+        found = {}
+        for line in notes.splitlines()[1:]:
+            name, number, said = re.fullmatch(r"(.*?)(?::(\d+))?: (.*)", line).groups()
+            at = int(number) if name == str(file) else pathlib.Path(name).name
+            found[at] = found.get(at, "") + said + "\n"
+        return toml, found
+
+    def test_a_zone_of_the_systems_resolvers_does_not_vanish_below_another(self):
+        inner = "{} {{\n forward . /etc/resolv.conf\n}}\n"
+        outer = "{} {{\n forward . 198.51.100.1\n}}\n"
+        for zone, above, named in (("corp.example", ".", "."), ("a.corp.example", "corp.example", "corp.example"),
+                                   ("10.1.0.0/16", "10.0.0.0/8", "10.0.0.0/8"), (".:54", ".", ".")):
+            with self.subTest(zone=zone, above=above):
+                _, notes = self.corefile(inner.format(zone) + outer.format(above))
+                zone = zone.split(":")[0]
+                self.assertIn(f"forward {zone} to /etc/resolv.conf: here the upstreams of {named} are",
+                              notes[2])
+        _, notes = self.corefile(inner.format("a.b.example") + outer.format(".")
+                                 + outer.format("b.example"))
+        self.assertIn("the upstreams of b.example are", notes[2])
+        for others in ("", outer.format("example.org"), inner.format(".")):
+            with self.subTest(others=others):
+                self.assertEqual(self.corefile(inner.format("corp.example") + others)[1], {})
+
+    def test_all_ports_of_a_server_block_are_listened_on(self):
+        text, notes = self.corefile(".:53 .:1053, dns://.:2053 {\n}\n")
+        self.assertEqual(notes, {})
+        listen = re.search(r"^listen = \[(.*?)\]$", text, flags=re.M | re.S)[1]
+        self.assertEqual(re.findall(r'"(.*?)"', listen),
+                         [f"{ip}:{port}" for port in (53, 1053, 2053) for ip in ("0.0.0.0", "[::]")])
+        text, notes = self.corefile(".:53 .:1053 {\n bind 127.0.0.1 ::1\n bind 127.0.0.2\n}\n")
+        self.assertEqual(notes, {})
+        listen = re.search(r"^listen = \[(.*?)\]$", text, flags=re.M | re.S)[1]
+        self.assertEqual(set(re.findall(r'"(.*?)"', listen)),
+                         {f"{ip}:{port}" for port in (53, 1053)
+                          for ip in ("127.0.0.1", "[::1]", "127.0.0.2")})
+        _, notes = self.corefile(".:53 .:1053 {\n}\n.:54 {\n}\n")
+        self.assertIn("on the ports 53 and 54", notes[3])
+        self.assertIn("on the ports 1053 and 54", notes[3])
+
+    def test_patterns_of_import(self):
+        custom = self.directory / "custom"
+        text = f".:53 {{\n import {custom}/*.override\n}}\nimport {custom}/*.server\n"
+        self.assertEqual(self.corefile(text)[1], {})  # no such directory
+        custom.mkdir()
+        self.assertEqual(self.corefile(text)[1], {})  # no such file
+        for name, inside in (("b.override", "forward . 198.51.100.2"), ("a.override", "forward . 198.51.100.1"),
+                             (".c.override", "forward . 198.51.100.3"), ("d.old", "forward . 198.51.100.4"),
+                             ("x.server", "corp.example:53 {\n forward . 198.51.100.9\n}")):
+            (custom / name).write_text(inside + "\n", encoding="utf-8")
+        (custom / "e.override").mkdir()
+        toml, notes = self.corefile(text)
+        self.assertEqual(notes, {})
+        self.assertEqual(re.findall(r"198\.51\.100\.\d", toml),
+                         ["198.51.100.3", "198.51.100.1", "198.51.100.2", "198.51.100.9"])
+        toml, _ = self.corefile(".:53 {\n import custom/[ab].overrid?\n}\n")  # from its directory
+        self.assertEqual(re.findall(r"198\.51\.100\.\d", toml), ["198.51.100.1", "198.51.100.2"])
+
+    def test_a_template_keeps_its_time_to_live(self):
+        for words, ttl in (("7 IN A", "7s"), ("IN 600 A", "600s"), ("0 IN A", "0s"), ("IN A", "3600s")):
+            with self.subTest(words=words):
+                toml, notes = self.corefile(
+                    'apps.example {\n template IN A {\n  answer "{{ .Name }} ' + words
+                    + ' 192.0.2.1"\n }\n hosts {\n  192.0.2.2 x.apps.example\n  fallthrough\n }\n}\n')
+                self.assertEqual(notes, {})
+                template, hosts = toml.split("[[dns.override]]")[1:]
+                self.assertIn(f'ttl = "{ttl}"', template)
+                self.assertNotIn("ttl", hosts)
+        for words in ("999999 IN A 192.0.2.1", "IN A 192.0.2.1\"\n  answer \"{{ .Name }} 5 IN A 192.0.2.2"):
+            with self.subTest(words=words):
+                _, notes = self.corefile('apps.example {\n template IN A {\n  answer "{{ .Name }} '
+                                         + words + '"\n }\n}\n')
+                self.assertIn(2, notes)
+
+    def test_the_cache_of_some_zones_is_not_the_cache_of_all(self):
+        options = "  success 100 60\n  serve_stale 5m\n  prefetch 10\n"
+        everything = "[dns.cache]\nmax_ttl = \"60s\"\nnegative_ttl = \"30s\"\nserve_stale = \"300s\"\n"
+        toml, notes = self.corefile(f". {{\n cache 30 {{\n{options} }}\n}}\n")
+        self.assertIn(everything, toml)
+        self.assertEqual(set(notes), {3})
+        for zones, words in (("corp.example", "cache 30"), (".", "cache 30 corp.example"),
+                             ("corp.example", "cache"), (".", "cache corp.example"),
+                             ("corp.example", "cache 30 .")):
+            with self.subTest(zones=zones, words=words):
+                toml, notes = self.corefile(f"{zones} {{\n {words} {{\n{options} }}\n}}\n")
+                self.assertNotIn("[dns.cache]", toml)
+                self.assertEqual(set(notes), {3, 4} if words == "cache" else {2, 3, 4})
+                self.assertIn("one cache for all zones", notes[3])
+                if words != "cache":
+                    self.assertIn("corp.example", notes[2])
+        self.assertIn("[dns.cache]", self.corefile(". {\n cache 30 .\n}\n")[0])
+        self.assertEqual(self.corefile("corp.example {\n cache\n}\n")[1], {})
+        _, notes = self.corefile(". {\n cache 0 {\n  success 1 999999\n  denial 1 60 5\n }\n}\n")
+        self.assertIn("not a time", notes[2])
+        self.assertIn("999999 is not a time", notes[3])
+        self.assertIn("dns.cache.min_ttl", notes[4])
+
+    def test_plugins_that_change_what_is_served_are_named(self):
+        plugins = ("nsid home", "nsid", "prometheus :9154", "trace 192.0.2.1:9411", "pprof",
+                   "bufsize 100", "bind eth0")
+        _, notes = self.corefile(". {\n" + "".join(f" {one}\n" for one in plugins) + "}\n")
+        for number, plugin in enumerate(plugins, 2):
+            self.assertIn(plugin, notes[number])
+        self.assertIn("server.admin", notes[4])
+        self.assertIn("from 512 to 4096", notes[7])
+        toml, notes = self.corefile(". {\n bufsize 1400\n prometheus\n errors\n}\n")
+        self.assertEqual(notes, {})
+        self.assertRegex(toml, r"\[dns\]\nlisten = .*\nudp_payload = 1400\n")
+        toml, notes = self.corefile("corp.example {\n bufsize 1400\n}\n")
+        self.assertIn("bufsize 1400", notes[2])
+        self.assertNotIn("\nudp_payload", toml)
+
+    def test_hosts_holds_in_its_zones_only(self):
+        (self.directory / "names").write_text(
+            "192.0.2.1 a.lan\n192.0.2.2 b.example c.lan\n192.0.2.3 alan\n127.0.0.1 localhost\n",
+            encoding="utf-8")
+        rest = "  192.0.2.4 d.lan d.example\n  fallthrough\n }\n}\n"
+        for head in (". {\n hosts names lan {\n", "lan {\n hosts names {\n",
+                     "lan {\n hosts names . {\n"):
+            with self.subTest(head=head):
+                toml, notes = self.corefile(head + rest)
+                self.assertEqual(set(re.findall(r'"([a-z.]+)"', toml.split("[[dns.override]]", 1)[1])
+                                     ) - {"192.0.2.1"}, {"a.lan", "c.lan", "d.lan"})
+                self.assertEqual(set(notes), {"names", 3})
+                self.assertIn("'b.example' is not in the zones of these hosts: lan", notes["names"])
+                self.assertIn("'alan'", notes["names"])
+                self.assertNotIn("localhost", notes["names"])
+                self.assertIn("'d.example'", notes[3])
+        toml, notes = self.corefile(". {\n hosts names {\n" + rest)
+        self.assertEqual(notes, {})
+        self.assertIn("alan", toml)
+        _, notes = self.corefile("lan {\n hosts names example {\n" + rest)
+        self.assertIn("hosts example: is not in the zones of its server block", notes[2])
 
     def test_bad_files(self):
         for text, place, said in ((".:53 {\n  errors\n", 1, "does not end"),
@@ -279,6 +430,8 @@ lab.example:15310 {{
                                   (".:99999 {\n}\n", 1, "port"),
                                   ("a..b {\n}\n", 1, "not a zone"),
                                   (".:53 {\n  import nothing\n}\n", 2, "No such file"),
+                                  (".:53 {\n  import */x\n}\n", 2, "name of the file only"),
+                                  ("import Core*\n", 1, "each other"),
                                   ("(a) {\n import a\n}\n. {\n import a\n}\n", 2, "each other"),
                                   ("{ {\n", 1, "unexpected '{"),
                                   ("a {\n" * 30, 9, "too deep")):
