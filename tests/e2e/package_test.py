@@ -3,8 +3,10 @@ that is thrown away (overlayfs, a network of its own): install, serve, upgrade, 
 root, for the mounts."""
 
 import concurrent.futures
+import contextlib
 import ctypes
 import functools
+import io
 import os
 import pathlib
 import re
@@ -13,6 +15,7 @@ import signal
 import subprocess
 import tempfile
 import unittest
+import unittest.mock as mock
 
 from docs_test import blocks
 from lab import BINARY, SLOW, Case, Upstream, wait_until
@@ -54,12 +57,21 @@ def why_not():
 
 def load_tests(loader, _tests, _pattern):
     suite = loader.loadTestsFromTestCase(Package)
-    reason = why_not()
-    if reason:
-        print(f"PACKAGE TESTS DID NOT RUN but for lintian's: no copy of the system can be mounted here: {reason}")
-    else:
-        suite.addTests(loader.loadTestsFromTestCase(Life))
+    suite.addTests(loader.loadTestsFromTestCase(WithoutMounts))
+    suite.addTests(life(loader, why_not()))
     return suite
+
+
+def life(loader, reason):
+    """The tests of Life; where they cannot run, a test that says so, and fails when CI=true."""
+    if not reason:
+        return loader.loadTestsFromTestCase(Life)
+    said = f"PACKAGE TESTS DID NOT RUN but for lintian's: no copy of the system can be mounted here: {reason}"
+    print(said)
+
+    def fail():
+        raise AssertionError(said)
+    return unittest.TestSuite([unittest.FunctionTestCase(fail)] if os.environ.get("CI") == "true" else [])
 
 
 def enter_namespaces():
@@ -99,6 +111,27 @@ def built():
         call("sh", ROOT / "packaging/deb/build.sh", folder, env=dict(os.environ, POSTERN_BINARY=BINARY))
         package = next(pathlib.Path(folder).glob("postern_*.deb"))
         return package.name, package.read_bytes()
+
+
+class WithoutMounts(Case):
+    """A machine that cannot copy its system says so, and is not green in CI."""
+
+    def outcome(self, reason, **environment):
+        said = io.StringIO()
+        with mock.patch.dict(os.environ, environment), contextlib.redirect_stdout(said):
+            suite = life(unittest.TestLoader(), reason)
+            result = unittest.TestResult()
+            if reason:
+                suite.run(result)
+        return suite.countTestCases(), len(result.failures), said.getvalue()
+
+    def test_it_fails_in_ci_and_is_said_elsewhere(self):
+        loud = "PACKAGE TESTS DID NOT RUN but for lintian's: no copy of the system can be mounted here: no root\n"
+        self.assertEqual(self.outcome("no root", CI="true"), (1, 1, loud))
+        self.assertEqual(self.outcome("no root", CI=""), (0, 0, loud))
+        count, failures, said = self.outcome("", CI="true")
+        self.assertGreaterEqual(count, 3)
+        self.assertEqual((failures, said), (0, ""))
 
 
 class Built(Case):
