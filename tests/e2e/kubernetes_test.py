@@ -32,7 +32,7 @@ CUSTOM = {
                  "externalIPs": bool, "loadBalancerIPs": bool}},
     ("monitoring.coreos.com/v1", "ServiceMonitor"): {
         "metadata": {"name": str},
-        "spec": {"selector": LABELS, "endpoints": [{"port": str, "path": str, "interval": str}]}},
+        "spec": {"jobLabel": str, "selector": LABELS, "endpoints": [{"port": str, "path": str, "interval": str}]}},
     ("argoproj.io/v1alpha1", "Application"): {
         "metadata": {"name": str, "namespace": str},
         "spec": {"project": str, "source": {"repoURL": str, "targetRevision": str, "path": str},
@@ -163,9 +163,20 @@ class Kubernetes(Case):
         for service in self.services():
             self.assertLessEqual(service["spec"]["selector"].items(), labels)
         monitor = self.one("ServiceMonitor")["spec"]
-        watched, = [one for one in self.services() if monitor["selector"]["matchLabels"].items()
-                    <= one["metadata"]["labels"].items()]
+        watched, = self.watched(monitor)
         self.assertIn(monitor["endpoints"][0]["port"], [port["name"] for port in watched["spec"]["ports"]])
+
+    def test_the_job_is_the_one_that_the_alerts_ask_for(self):
+        """The operator names the job by the label jobLabel of the Service; without one, by the Service."""
+        monitor = self.one("ServiceMonitor")["spec"]
+        watched, = self.watched(monitor)
+        job = watched["metadata"]["labels"].get(monitor.get("jobLabel"), watched["metadata"]["name"])
+        rules = (FOLDER.parent / "prometheus" / "postern.rules.yml").read_text(encoding="utf-8")
+        self.assertEqual(set(re.findall(r'\bjob="([^"]*)"', rules)), {job})
+
+    def watched(self, monitor):
+        return [one for one in self.services() if monitor["selector"]["matchLabels"].items()
+                <= one["metadata"]["labels"].items()]
 
     def test_ports_lead_to_what_the_configuration_listens_on(self):
         ports = {port["name"]: (port["containerPort"], port["protocol"]) for port in self.container["ports"]}
