@@ -17,6 +17,12 @@ from lab import Case, run
 
 FOLDER = pathlib.Path(__file__).parents[2] / "packaging" / "kubernetes"
 
+# What the addresses of the network serve: gateway and PostgreSQL; 53 and QUIC, which is refused, are ours.
+PORTS = {
+    "192.168.10.49": {(80, "TCP"), (443, "TCP")},
+    "192.168.10.50": {(80, "TCP"), (443, "TCP"), (5432, "TCP"), (443, "UDP"), (53, "UDP"), (53, "TCP")},
+}
+
 LABELS = {"matchLabels": {str: str}}
 CUSTOM = {
     ("kustomize.config.k8s.io/v1beta1", "Kustomization"): {
@@ -178,15 +184,36 @@ class Kubernetes(Case):
         return [one for one in self.services() if monitor["selector"]["matchLabels"].items()
                 <= one["metadata"]["labels"].items()]
 
+    @staticmethod
+    def ports_of(listener):
+        if "tcp" in listener:
+            return {(listener["tcp"], "TCP")}
+        https = listener.get("https", 443)
+        found = {(listener.get("http", 80), "TCP")} | ({(https, "TCP")} if https else set())
+        return found | ({(https, "UDP")} if https and listener.get("quic") != "ignore" else set())
+
+    def test_the_addresses_have_the_ports_of_the_network(self):
+        found = {service["metadata"]["annotations"]["lbipam.cilium.io/ips"]:
+                 {(port["port"], port["protocol"]) for port in service["spec"]["ports"]}
+                 for service in self.services() if service["spec"].get("type") == "LoadBalancer"}
+        self.assertEqual(found, PORTS)
+
+    def test_every_service_of_the_network_has_a_route(self):
+        backends = {re.match(r"http://([\w-]+)\.", backend["url"])[1]: set(route["listeners"])
+                    for route in self.config["gateway"]["route"] for backend in route["backends"]}
+        self.assertEqual(backends, {"argocd-server": {"internal", "external"}, "ollama-webui": {"internal"},
+                                    "immich": {"internal"}})
+        relayed = [listener for listener in self.config["gateway"]["listener"] if "tcp" in listener]
+        self.assertEqual([(one["tcp"], one["backends"]) for one in relayed],
+                         [(5432, ["postgres.database.svc.cluster.local:5432"])])
+
     def test_ports_lead_to_what_the_configuration_listens_on(self):
         ports = {port["name"]: (port["containerPort"], port["protocol"]) for port in self.container["ports"]}
         listening = {(int(self.config["server"]["admin"].split(":")[1]), "TCP")}
         for place in self.config["dns"]["listen"]:
             listening |= {(int(place.split(":")[1]), protocol) for protocol in ("TCP", "UDP")}
         for listener in self.config["gateway"]["listener"]:
-            listening.add((listener.get("http", 80), "TCP"))
-            https = listener.get("https", 443)
-            listening |= {(https, "TCP"), (https, "UDP")} if https else set()
+            listening |= self.ports_of(listener)
         self.assertEqual(set(ports.values()), listening)
         for service in self.services():
             for port in service["spec"]["ports"]:
