@@ -170,6 +170,38 @@ class Package(Built):
         said = call("lintian", "--allow-root", "--fail-on", "error,warning", "--tag-display-limit", "0", self.first)
         self.assertEqual([line for line in said.splitlines() if re.match("[EWX]:", line)], [])
 
+    def unpacked(self):
+        tree = pathlib.Path(tempfile.mkdtemp(dir=self.work))
+        call("dpkg-deb", "--extract", self.first, tree)
+        return tree
+
+    def test_links_of_the_installed_pages_lead_to_files(self):
+        doc = self.unpacked() / "usr/share/doc/postern"
+        pages = {path.relative_to(doc) for path in doc.rglob("*.md")}
+        sources = {path.relative_to(ROOT) for path in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md"))}
+        self.assertEqual(pages, sources)
+        followed = 0
+        for page in sorted(pages):
+            text = (doc / page).read_text()
+            self.assertEqual(text, (ROOT / page).read_text(), page)
+            for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
+                self.assertTrue((doc / page.parent / target).is_file(), f"{page}: {target}")
+                followed += 1
+        self.assertGreater(followed, 50)
+
+    def test_pages_that_installed_files_name_are_there(self):
+        tree = self.unpacked()
+        call("dpkg-deb", "--control", self.first, tree / "DEBIAN")
+        named = {}
+        for path in (one for one in tree.rglob("*") if one.is_file() and not one.is_symlink()):
+            for name in re.findall(rb"/(usr/share/doc/postern/[\w./-]*\w)", path.read_bytes()):
+                named.setdefault(path.name, set()).add(name.decode())
+        for file in ("postern.toml", "postern.service", "postern-dns.socket", "postinst"):
+            self.assertIn(file, named)
+        for file, names in named.items():
+            for name in names:
+                self.assertTrue((tree / name).is_file(), f"{file}: {name}")
+
     def test_every_example_of_the_configuration_is_one(self):
         text = (ROOT / "packaging/deb/postern.toml").read_text()
         whole = re.sub(r"^#(?=[\w\[])", "", text, flags=re.M)
@@ -295,7 +327,7 @@ class Life(Built):
             self.assertFalse((self.root / name).exists(), name)
 
     def assert_installed(self):
-        for name in (CONFIG, ZONE, UNIT, "usr/share/doc/postern/install.md", "usr/share/man/man1/postern.1.gz"):
+        for name in (CONFIG, ZONE, UNIT, "usr/share/doc/postern/docs/install.md", "usr/share/man/man1/postern.1.gz"):
             self.assertTrue((self.root / name).exists(), name)
         self.assertRegex(self.inside("getent", "passwd", "postern"), r"postern:x:\d+:\d+:[^:]*:/var/lib/postern:/usr/sbin/nologin")
         self.assertEqual(self.inside("stat", "-c", "%U:%G %a", "/var/lib/postern", "/etc/postern/tls", "/" + CONFIG),
