@@ -1,11 +1,15 @@
 """packaging/container, without the tools that build containers: its steps name what is there, and its
 health check says what the server says."""
 
+import contextlib
+import http.server
 import json
 import pathlib
 import re
 import shlex
+import socketserver
 import subprocess
+import threading
 import unittest
 
 from lab import BINARY, Case, Postern
@@ -41,6 +45,30 @@ def packages(steps):
             if words[:2] == ["apt-get", "install"]:
                 named += [one for one in words[2:] if not one.startswith("-")]
     return named
+
+
+@contextlib.contextmanager
+def answering(status):
+    """(port, paths asked for) of a server that answers everything so."""
+    asked = []
+
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Answer) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield server.server_address[1], asked
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 class Container(Case):
@@ -110,18 +138,34 @@ class Container(Case):
                        "/postern.fish"):
             self.assertTrue(any(place.endswith(ending) for place in places), ending)
 
-    def test_the_health_check_says_what_the_server_says(self):
+    def test_it_is_built_in_the_format_that_has_health_checks(self):
+        """Podman's default, OCI, drops HEALTHCHECK with a warning."""
+        for page in (FILE, ROOT / "docs" / "kubernetes.md"):
+            commands = re.findall(r"^(?:#\s+)?(podman build .*)$", page.read_text(encoding="utf-8"), re.M)
+            self.assertEqual(len(commands), 1, page.name)
+            words = shlex.split(commands[0])
+            self.assertEqual(words[words.index("--format") + 1] if "--format" in words else None, "docker", page.name)
+            self.assertEqual(ROOT / words[words.index("-f") + 1], FILE)
+
+    def health(self, port):
         check, = self.of_final("HEALTHCHECK")
         command = json.loads(check[check.index("["):])
         copied = {rest.split()[1]: rest.split()[0] for rest in self.of_final("COPY")}
         command = [str(ROOT / copied[word]) if word in copied else word for word in command]
         self.assertEqual(command[0], "bash")  # is in the image
+        return subprocess.run([*command, str(port)], capture_output=True, text=True, check=False, timeout=60)
+
+    def test_the_health_check_says_what_the_server_says(self):
         with Postern() as postern:
-            command.append(str(postern.admin_port))
-            good = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+            good = self.health(postern.admin_port)
             self.assertEqual((good.returncode, good.stdout), (0, ""), good.stderr)
-        gone = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-        self.assertNotEqual(gone.returncode, 0)
+        self.assertNotEqual(self.health(postern.admin_port).returncode, 0)
+
+    def test_a_server_that_is_not_ready_is_not_healthy(self):
+        for status, healthy in ((200, True), (503, False)):
+            with answering(status) as (port, asked):
+                self.assertEqual(self.health(port).returncode == 0, healthy, status)
+            self.assertEqual(asked, ["/readyz"])
 
 
 if __name__ == "__main__":

@@ -1,15 +1,18 @@
-"""README.md and docs/*.md as a user would follow them: every fenced block runs.
+"""README.md and docs/*.md as a user would follow them: every block of code is fenced, and runs.
 
 toml   `postern check` passes on it. A block whose first line is "# /etc/postern/postern.toml" is also
        what the dig lines after it are asked of. Views, listeners, certificates and files that a
        fragment leaves out are added.
 zone   its first line is "; FILE"; it is served under that name from then on.
 sh     dig, curl and postern lines are run; other lines have to be known to this test.
-       A block that begins with "# on ..." is for another machine: it is parsed.
+       A block that begins with "# on ..." is for another machine: it is parsed; one with "#!" is a hook of Git.
+       `postern diff FILE` compares the page's configuration with one that this test changes.
+diff   all that the `postern diff` before it prints.
 text   what the lines of the sh block before it print, in this order; other lines may stand between.
 script a shell script that checks a server by its ports of DNS and admin: one that runs, and one that does not.
 yaml, json, dnsmasq, keepalived
        files of other programs (of Prometheus by its first line), parsed by these where they have a way to do so.
+       The commands of hooks and of jobs of CI are run on a good and on a bad configuration.
 """
 
 import fcntl
@@ -33,8 +36,16 @@ ROOT = pathlib.Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 WHOLE = "# /etc/postern/postern.toml"
 EXAMPLE_PORT = 5300
-LANGUAGES = ("toml", "zone", "sh", "text", "script", "yaml", "json", "dnsmasq", "keepalived")
+LANGUAGES = ("toml", "zone", "sh", "text", "diff", "script", "yaml", "json", "dnsmasq", "keepalived")
 FOLLOWED_ELSEWHERE = {"install.md"}  # as root of a machine: package_test.py
+
+# What `postern diff` is shown of: another address, and one more route.
+CHANGE = {"192.168.10.50": "192.168.10.51"}
+ADDED = """
+[[gateway.route]]
+hostnames = ["wiki.vanillax.me"]
+backends  = [{ url = "http://wiki:80" }]
+"""
 
 # What the public DNS says on these pages.
 PUBLIC = """
@@ -61,6 +72,20 @@ def blocks(page):
             found.append((start, language, "\n".join(lines) + "\n"))
             language = None
     assert language is None, f"{page.name}:{start}: the block does not end"
+    return found
+
+
+def indented(text):
+    """The numbers of lines that would be code without a fence: they are indented, after an empty line."""
+    found, fenced, after = [], False, True
+    for number, line in enumerate(text.splitlines(), 1):
+        if re.match(r"^\s*(```+|~~~+)", line):
+            fenced, after = not fenced, False
+            continue
+        is_code = not fenced and after and re.match(r"^( {4}| {0,3}\t)\s*\S", line) is not None
+        if is_code:
+            found.append(number)
+        after = not fenced and (is_code or not line.strip())
     return found
 
 
@@ -117,8 +142,19 @@ class Pages(Case):
     def test_the_two_commands_are_the_readmes_and_ci_runs_the_second(self):
         commands = [text.strip() for _, language, text in blocks(PAGES[0]) if language == "sh"][:2]
         self.assertEqual(commands, ["sh packaging/quickstart.sh", "sh tests/all.sh"])
-        last = (ROOT / ".ci/run").read_text(encoding="utf-8").strip().splitlines()[-1]
-        self.assertEqual(last, f"exec {commands[1]}")
+        steps = (ROOT / ".ci/run").read_text(encoding="utf-8").strip().splitlines()
+        self.assertEqual(steps[-1], f"exec {commands[1]}")
+        self.assertTrue(any(re.match("export CI=true( |$)", step) for step in steps), "what cannot run must fail")
+
+    def test_every_block_of_code_has_a_fence(self):
+        for page in PAGES:
+            self.assertEqual(indented(page.read_text(encoding="utf-8")), [], page.name)
+
+    def test_code_without_a_fence_is_seen(self):
+        self.assertEqual(indented("a\n\n    b\n    c\n\n\td\ne\n"), [3, 4, 6])
+        self.assertEqual(indented("    a\n"), [1])
+        self.assertEqual(indented("```sh\n\n    a\n```\n- b\n    c\n\n  d\n"), [])
+        self.assertEqual(indented("~~~\na\n~~~\n\n    b\n"), [5])
 
     # Pages.
 
@@ -178,6 +214,11 @@ class Pages(Case):
         self.printed = []
         if text.startswith("# on "):
             return self.passes("shellcheck", "-s", "sh", "block.sh", content=text)
+        if text.startswith("#!"):
+            return self.hook(text)
+        if self.whole and all(line.startswith("postern diff ") for line in lines):
+            self.printed = [self.difference(line) for line in lines]
+            return
         if self.whole and all(line.startswith("postern ") for line in lines):
             self.check(self.whole)
             self.printed = [self.command(line, None) for line in lines]
@@ -231,6 +272,70 @@ class Pages(Case):
         postern.port = EXAMPLE_PORT
         return postern
 
+    def difference(self, line):
+        """What `postern diff NEW` says, with the page's configuration in the place of the one in /etc."""
+        changed = functools.reduce(lambda text, pair: text.replace(*pair), CHANGE.items(), self.whole)
+        self.assertNotEqual(changed, self.whole, self.where)
+        words = shlex.split(line)
+        for name, text in (("old.toml", self.whole), (words[-1], changed + ADDED)):
+            (self.directory / name).write_text(self.complete(text), encoding="utf-8")
+        status, out, err = run(*words[1:], "--against", "old.toml", cwd=self.directory)
+        self.assertEqual(status, 1, f"{self.where}: {line}\n{out}{err}")
+        return out
+
+    def diff(self, text):
+        self.assertTrue(self.printed, f"{self.where}: a diff block follows an sh block with `postern diff`")
+        self.assertEqual(text, "".join(self.printed), self.where)
+
+    def judged(self, command):
+        """Runs the command in a repository whose configuration is good, then in one where it is not: what
+        it prints and leaves of the bad one, {file: text}, with what it prints as ""."""
+        folder = self.directory / "repository"
+        tools = self.directory / "bin"
+        for path in (folder, tools):
+            path.mkdir(exist_ok=True)
+        if not (tools / "postern").exists():
+            (tools / "postern").symlink_to(BINARY)
+        environment = dict(os.environ, PATH=f"{tools}:{os.environ['PATH']}")
+        for text, status in (('[dns]\nlisten = ["127.0.0.1:5353"]\n', 0), ("[dns]\nlissten = []\n", 1)):
+            (folder / "postern.toml").write_text(text, encoding="utf-8")
+            done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False,
+                                  timeout=30 * SLOW)
+            self.assertEqual(done.returncode, status, f"{self.where}: {command}\n{done.stdout}{done.stderr}")
+        return {"": done.stdout + done.stderr, **{
+            path.name: path.read_text(encoding="utf-8") for path in folder.iterdir() if path.name != "postern.toml"}}
+
+    def hook(self, text):
+        path = self.directory / "pre-commit"
+        path.write_text(text, encoding="utf-8")
+        path.chmod(0o755)
+        self.assertIn("postern.toml:2:1: ", self.judged([path])[""], self.where)
+
+    def pre_commit(self, document):
+        """It runs `entry` by its words, and is the hook that the repository offers."""
+        hook, = document["repos"][0]["hooks"]
+        self.assertIn("postern.toml:2:1: ", self.judged(shlex.split(hook["entry"]))[""], self.where)
+        offered, = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
+        del offered["description"]
+        offered["entry"] = " ".join([offered["entry"], *offered.pop("args")])
+        self.assertEqual((document["repos"][0]["repo"], hook), ("local", offered), self.where)
+
+    def steps(self, document):
+        """Steps of a workflow of GitHub."""
+        for step in document:
+            self.assertEqual(set(step), {"run"}, self.where)
+            said = self.judged(["bash", "-e", "-c", step["run"]])[""]
+            self.assertRegex(said, "^::error file=postern.toml,line=2,col=1::", self.where)
+
+    def gitlab(self, document):
+        """A job, with the report that it leaves."""
+        for job in document.values():
+            self.assertEqual(set(job), {"script", "artifacts"}, self.where)
+            self.assertEqual(job["artifacts"]["when"], "always", "of a job that failed, too")
+            report = self.judged(["bash", "-e", "-c", job["script"]])[job["artifacts"]["reports"]["codequality"]]
+            self.assertEqual([(one["location"]["path"], one["location"]["lines"]["begin"])
+                              for one in json.loads(report)], [("postern.toml", 2)], self.where)
+
     def passes(self, *words, content):
         """The command, which reads the last word as a file with this content."""
         path = self.directory / words[-1]
@@ -253,8 +358,14 @@ class Pages(Case):
         if text.startswith("# /etc/prometheus/prometheus.yml\n"):
             return self.prometheus(text)
         for document in yaml.safe_load_all(text):
-            if "ingress" in document:
+            if isinstance(document, list):
+                self.steps(document)
+            elif "repos" in document:
+                self.pre_commit(document)
+            elif "ingress" in document:
                 self.tunnel(document)
+            elif "apiVersion" not in document:
+                self.gitlab(document)
             elif document["apiVersion"].startswith("cert-manager.io/"):
                 self.assertIn(document["kind"], ("ClusterIssuer", "Certificate"), self.where)
             else:

@@ -17,27 +17,40 @@ from lab import Case, run
 
 FOLDER = pathlib.Path(__file__).parents[2] / "packaging" / "kubernetes"
 
-LABELS = {"matchLabels": {str: str}}
+# What the addresses of the network serve: gateway and PostgreSQL; 53 and QUIC, which is refused, are ours.
+PORTS = {
+    "192.168.10.49": {(80, "TCP"), (443, "TCP")},
+    "192.168.10.50": {(80, "TCP"), (443, "TCP"), (5432, "TCP"), (443, "UDP"), (53, "UDP"), (53, "TCP")},
+}
+
+# {"key": schema}, "key!" is required, EITHER: one of these keys is; [schema]; (allowed values); a pattern; a type.
+# Required is what the kind requires, and that without which it is of no use.
+EITHER = object()
+LABELS = {"matchLabels!": {str: str}}
+NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+DURATION = re.compile(r"([0-9]+(ms|[smhdwy]))+")
 CUSTOM = {
     ("kustomize.config.k8s.io/v1beta1", "Kustomization"): {
-        "namespace": str, "resources": [str], "configMapGenerator": [{"name": str, "files": [str]}],
-        "images": [{"name": str, "newName": str, "newTag": str}]},
+        "namespace": NAME, "resources!": [str], "configMapGenerator": [{"name!": NAME, "files!": [str]}],
+        "images": [{"name!": str, "newName": str, "newTag": str, EITHER: ("newName", "newTag")}]},
     ("cilium.io/v2alpha1", "CiliumLoadBalancerIPPool"): {
-        "metadata": {"name": str},
-        "spec": {"blocks": [{"start": str, "stop": str, "cidr": str}], "serviceSelector": LABELS,
-                 "disabled": bool}},
+        "metadata!": {"name!": NAME},
+        "spec!": {"blocks!": [{"start": str, "stop": str, "cidr": str, EITHER: ("start", "cidr")}],
+                  "serviceSelector": LABELS, "disabled": bool, "allowFirstLastIPs": ("Yes", "No")}},
     ("cilium.io/v2alpha1", "CiliumL2AnnouncementPolicy"): {
-        "metadata": {"name": str},
-        "spec": {"serviceSelector": LABELS, "nodeSelector": LABELS, "interfaces": [str],
-                 "externalIPs": bool, "loadBalancerIPs": bool}},
+        "metadata!": {"name!": NAME},
+        "spec!": {"serviceSelector": LABELS, "nodeSelector": LABELS, "interfaces": [str],
+                  "externalIPs": bool, "loadBalancerIPs": bool, EITHER: ("externalIPs", "loadBalancerIPs")}},
     ("monitoring.coreos.com/v1", "ServiceMonitor"): {
-        "metadata": {"name": str},
-        "spec": {"jobLabel": str, "selector": LABELS, "endpoints": [{"port": str, "path": str, "interval": str}]}},
+        "metadata!": {"name!": NAME},
+        "spec!": {"jobLabel": str, "selector!": LABELS,
+                  "endpoints!": [{"port!": str, "path": str, "interval": DURATION, "scheme": ("http", "https")}]}},
     ("argoproj.io/v1alpha1", "Application"): {
-        "metadata": {"name": str, "namespace": str},
-        "spec": {"project": str, "source": {"repoURL": str, "targetRevision": str, "path": str},
-                 "destination": {"server": str, "namespace": str},
-                 "syncPolicy": {"automated": {"prune": bool, "selfHeal": bool}, "syncOptions": [str]}}},
+        "metadata!": {"name!": NAME, "namespace": NAME},
+        "spec!": {"project!": str, "source!": {"repoURL!": str, "targetRevision": str, "path!": str},
+                  "destination!": {"server": str, "name": str, "namespace": NAME, EITHER: ("server", "name")},
+                  "syncPolicy": {"automated": {"prune": bool, "selfHeal": bool},
+                                 "syncOptions": [re.compile(r"[A-Z]\w+=\w+")]}}},
 }
 
 
@@ -46,21 +59,35 @@ def documents(path):
 
 
 def custom_problems(value, schema, where):
-    """What does not fit into {key: schema}, [schema] or a type."""
+    """What does not fit into a schema as CUSTOM has them."""
     if isinstance(schema, list):
         if not isinstance(value, list) or not value:
             return [f"{where}: a list is wanted"]
         return [found for i, one in enumerate(value)
                 for found in custom_problems(one, schema[0], f"{where}[{i}]")]
     if isinstance(schema, dict):
-        if not isinstance(value, dict):
-            return [f"{where}: a mapping is wanted"]
-        if str in schema:
-            schema = {key: schema[str] for key in value}
-        return [f"{where}.{key}: no such field" for key in value if key not in schema] + [
-            found for key in value if key in schema
-            for found in custom_problems(value[key], schema[key], f"{where}.{key}")]
+        return mapping_problems(value, schema, where)
+    if isinstance(schema, tuple):
+        return [] if value in schema else [f"{where}: {value!r} is none of {schema}"]
+    if isinstance(schema, re.Pattern):
+        fits = isinstance(value, str) and schema.fullmatch(value)
+        return [] if fits else [f"{where}: {value!r} is not like {schema.pattern}"]
     return [] if type(value) is schema else [f"{where}: {value!r} is no {schema.__name__}"]
+
+
+def mapping_problems(value, schema, where):
+    if not isinstance(value, dict):
+        return [f"{where}: a mapping is wanted"]
+    if str in schema:
+        return [found for key in value for found in custom_problems(value[key], schema[str], f"{where}.{key}")]
+    fields = {key.rstrip("!"): one for key, one in schema.items() if key is not EITHER}
+    found = [f"{where}.{key}: no such field" for key in value if key not in fields]
+    found += [f"{where}.{key[:-1]}: is required" for key in schema
+              if key is not EITHER and key.endswith("!") and key[:-1] not in value]
+    if EITHER in schema and not any(value.get(key) for key in schema[EITHER]):
+        found.append(f"{where}: one of {schema[EITHER]} is required")
+    return found + [one for key in value if key in fields
+                    for one in custom_problems(value[key], fields[key], f"{where}.{key}")]
 
 
 SIMPLE = {"str": str, "bool": bool, "int": int, "float": (int, float)}
@@ -97,16 +124,16 @@ def problems(value, kind, where):
 
 def model_of(document):
     group, _, version = document["apiVersion"].rpartition("/")
-    assert group in ("", "apps", "policy"), document["apiVersion"]
-    return version.title() + document["kind"]
+    return version.title() + document["kind"] if group in ("", "apps", "policy") else ""
 
 
 def validate(document):
     where = document["kind"]
     schema = CUSTOM.get((document["apiVersion"], document["kind"]))
     if schema is None:
-        return problems(document, model_of(document), where)
-    return custom_problems(document, {"apiVersion": str, "kind": str, **schema}, where)
+        kind = model_of(document)
+        return problems(document, kind, where) if hasattr(client, kind) else [f"{where}: no such apiVersion"]
+    return custom_problems(document, {"apiVersion!": str, "kind!": str, **schema}, where)
 
 
 class Kubernetes(Case):
@@ -147,6 +174,47 @@ class Kubernetes(Case):
         self.assertTrue(wrong("CiliumLoadBalancerIPPool", lambda spec: spec.update(block=[])))
         self.assertTrue(wrong("ServiceMonitor", lambda spec: spec["endpoints"][0].update(port=9153)))
 
+    def test_an_empty_custom_resource_is_refused(self):
+        application, = documents(FOLDER / "argocd" / "application.yaml")
+        resources = {one["kind"]: one for one in (*self.all, application, self.kustomization)
+                     if (one["apiVersion"], one["kind"]) in CUSTOM}
+        self.assertEqual(sorted(resources), sorted(kind for _, kind in CUSTOM))
+        wanted = {"Kustomization": ["resources"], "CiliumLoadBalancerIPPool": ["blocks"],
+                  "CiliumL2AnnouncementPolicy": ["('externalIPs', 'loadBalancerIPs')"],
+                  "ServiceMonitor": ["selector", "endpoints"],
+                  "Application": ["project", "source", "destination"]}
+        for kind, whole in resources.items():
+            empty = {"apiVersion": whole["apiVersion"], "kind": kind}
+            if kind != "Kustomization":
+                empty.update(metadata=whole["metadata"], spec={})
+            found = validate(empty)
+            self.assertEqual(len(found), len(wanted[kind]), found)
+            for problem, name in zip(found, wanted[kind]):
+                self.assertIn(name, problem)
+                self.assertIn("is required", problem)
+            if kind != "Kustomization":
+                without = {key: value for key, value in whole.items() if key != "spec"}
+                self.assertEqual(validate(without), [f"{kind}.spec: is required"])
+            self.assertEqual(validate({**whole, "apiVersion": "v2"}), [f"{kind}: no such apiVersion"])
+
+    def test_values_that_a_custom_resource_does_not_have_are_refused(self):
+        application, = documents(FOLDER / "argocd" / "application.yaml")
+        monitor, pool, policy = (self.one(kind) for kind in (
+            "ServiceMonitor", "CiliumLoadBalancerIPPool", "CiliumL2AnnouncementPolicy"))
+        for document, place, value in (
+                (monitor, ("endpoints", 0, "scheme"), "ftp"), (monitor, ("endpoints", 0, "interval"), "30"),
+                (monitor, ("endpoints",), []), (monitor, ("selector",), {}),
+                (pool, ("allowFirstLastIPs",), True), (pool, ("blocks", 0), {"stop": "192.168.10.50"}),
+                (policy, ("loadBalancerIPs",), False), (policy, ("loadBalancerIPs",), "true"),
+                (application, ("destination",), {"namespace": "postern"}), (application, ("source",), {"path": "x"}),
+                (application, ("syncPolicy", "syncOptions", 0), "CreateNamespace")):
+            wrong = copy.deepcopy(document)
+            at = wrong["spec"]
+            for key in place[:-1]:
+                at = at[key]
+            at[place[-1]] = value
+            self.assertEqual(len(validate(wrong)), 1, (document["kind"], place, value))
+
     def test_the_kustomization_names_every_file(self):
         named = {*self.kustomization["resources"], "kustomization.yaml"}
         self.assertEqual({path.name for path in FOLDER.glob("*.yaml")}, named)
@@ -163,20 +231,43 @@ class Kubernetes(Case):
         for service in self.services():
             self.assertLessEqual(service["spec"]["selector"].items(), labels)
         monitor = self.one("ServiceMonitor")["spec"]
-        watched, = [one for one in self.services() if monitor["selector"]["matchLabels"].items()
-                    <= one["metadata"]["labels"].items()]
+        watched, = self.watched(monitor)
         self.assertIn(monitor["endpoints"][0]["port"], [port["name"] for port in watched["spec"]["ports"]])
 
-    def test_the_job_is_the_one_of_the_alert_rules(self):
-        """The value of the Service's label that jobLabel names."""
-        monitor = documents(FOLDER / "monitor.yaml")[0]["spec"]
-        wanted = monitor["selector"]["matchLabels"].items()
-        services = [one for one in documents(FOLDER / "services.yaml")
-                    if one["kind"] == "Service" and wanted <= one["metadata"].get("labels", {}).items()]
-        self.assertEqual(len(services), 1)
-        job = services[0]["metadata"]["labels"][monitor["jobLabel"]]
-        rules = (FOLDER.parent / "prometheus/postern.rules.yml").read_text(encoding="utf-8")
-        self.assertEqual(set(re.findall(r'job="([^"]*)"', rules)), {job})
+    def test_the_job_is_the_one_that_the_alerts_ask_for(self):
+        """The operator names the job by the label jobLabel of the Service; without one, by the Service."""
+        monitor = self.one("ServiceMonitor")["spec"]
+        watched, = self.watched(monitor)
+        job = watched["metadata"]["labels"].get(monitor.get("jobLabel"), watched["metadata"]["name"])
+        rules = (FOLDER.parent / "prometheus" / "postern.rules.yml").read_text(encoding="utf-8")
+        self.assertEqual(set(re.findall(r'\bjob="([^"]*)"', rules)), {job})
+
+    def watched(self, monitor):
+        return [one for one in self.services() if monitor["selector"]["matchLabels"].items()
+                <= one["metadata"]["labels"].items()]
+
+    @staticmethod
+    def ports_of(listener):
+        if "tcp" in listener:
+            return {(listener["tcp"], "TCP")}
+        https = listener.get("https", 443)
+        found = {(listener.get("http", 80), "TCP")} | ({(https, "TCP")} if https else set())
+        return found | ({(https, "UDP")} if https and listener.get("quic") != "ignore" else set())
+
+    def test_the_addresses_have_the_ports_of_the_network(self):
+        found = {service["metadata"]["annotations"]["lbipam.cilium.io/ips"]:
+                 {(port["port"], port["protocol"]) for port in service["spec"]["ports"]}
+                 for service in self.services() if service["spec"].get("type") == "LoadBalancer"}
+        self.assertEqual(found, PORTS)
+
+    def test_every_service_of_the_network_has_a_route(self):
+        backends = {re.match(r"http://([\w-]+)\.", backend["url"])[1]: set(route["listeners"])
+                    for route in self.config["gateway"]["route"] for backend in route["backends"]}
+        self.assertEqual(backends, {"argocd-server": {"internal", "external"}, "ollama-webui": {"internal"},
+                                    "immich": {"internal"}})
+        relayed = [listener for listener in self.config["gateway"]["listener"] if "tcp" in listener]
+        self.assertEqual([(one["tcp"], one["backends"]) for one in relayed],
+                         [(5432, ["postgres.database.svc.cluster.local:5432"])])
 
     def test_ports_lead_to_what_the_configuration_listens_on(self):
         ports = {port["name"]: (port["containerPort"], port["protocol"]) for port in self.container["ports"]}
@@ -184,21 +275,11 @@ class Kubernetes(Case):
         for place in self.config["dns"]["listen"]:
             listening |= {(int(place.split(":")[1]), protocol) for protocol in ("TCP", "UDP")}
         for listener in self.config["gateway"]["listener"]:
-            if "tcp" in listener:
-                listening.add((listener["tcp"], "TCP"))
-                continue
-            listening.add((listener.get("http", 80), "TCP"))
-            https = listener.get("https", 443)
-            listening |= {(https, "TCP"), (https, "UDP")} if https else set()
+            listening |= self.ports_of(listener)
         self.assertEqual(set(ports.values()), listening)
         for service in self.services():
             for port in service["spec"]["ports"]:
                 self.assertEqual(ports[port["targetPort"]][1], port["protocol"], service["metadata"]["name"])
-        # What the LAN is built for.
-        outside = {service["metadata"]["name"]: {port["port"] for port in service["spec"]["ports"]
-                                                 if port["protocol"] == "TCP"} for service in self.services()}
-        self.assertEqual(outside["postern-internal"], {53, 80, 443, 5432})
-        self.assertEqual(outside["postern-external"], {80})
         for probe, path in (("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")):
             self.assertEqual(self.container[probe]["httpGet"], {"path": path, "port": "admin"})
 

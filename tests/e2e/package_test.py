@@ -3,8 +3,10 @@ that is thrown away (overlayfs, a network of its own): install, serve, upgrade, 
 root, for the mounts."""
 
 import concurrent.futures
+import contextlib
 import ctypes
 import functools
+import io
 import os
 import pathlib
 import re
@@ -13,6 +15,7 @@ import signal
 import subprocess
 import tempfile
 import unittest
+import unittest.mock as mock
 
 from docs_test import blocks
 from lab import BINARY, SLOW, Case, Upstream, wait_until
@@ -54,12 +57,21 @@ def why_not():
 
 def load_tests(loader, _tests, _pattern):
     suite = loader.loadTestsFromTestCase(Package)
-    reason = why_not()
-    if reason:
-        print(f"PACKAGE TESTS DID NOT RUN but for lintian's: no copy of the system can be mounted here: {reason}")
-    else:
-        suite.addTests(loader.loadTestsFromTestCase(Life))
+    suite.addTests(loader.loadTestsFromTestCase(WithoutMounts))
+    suite.addTests(life(loader, why_not()))
     return suite
+
+
+def life(loader, reason):
+    """The tests of Life; where they cannot run, a test that says so, and fails when CI=true."""
+    if not reason:
+        return loader.loadTestsFromTestCase(Life)
+    said = f"PACKAGE TESTS DID NOT RUN but for lintian's: no copy of the system can be mounted here: {reason}"
+    print(said)
+
+    def fail():
+        raise AssertionError(said)
+    return unittest.TestSuite([unittest.FunctionTestCase(fail)] if os.environ.get("CI") == "true" else [])
 
 
 def enter_namespaces():
@@ -101,6 +113,27 @@ def built():
         return package.name, package.read_bytes()
 
 
+class WithoutMounts(Case):
+    """A machine that cannot copy its system says so, and is not green in CI."""
+
+    def outcome(self, reason, **environment):
+        said = io.StringIO()
+        with mock.patch.dict(os.environ, environment), contextlib.redirect_stdout(said):
+            suite = life(unittest.TestLoader(), reason)
+            result = unittest.TestResult()
+            if reason:
+                suite.run(result)
+        return suite.countTestCases(), len(result.failures), said.getvalue()
+
+    def test_it_fails_in_ci_and_is_said_elsewhere(self):
+        loud = "PACKAGE TESTS DID NOT RUN but for lintian's: no copy of the system can be mounted here: no root\n"
+        self.assertEqual(self.outcome("no root", CI="true"), (1, 1, loud))
+        self.assertEqual(self.outcome("no root", CI=""), (0, 0, loud))
+        count, failures, said = self.outcome("", CI="true")
+        self.assertGreaterEqual(count, 3)
+        self.assertEqual((failures, said), (0, ""))
+
+
 class Built(Case):
     """The package and a newer one."""
 
@@ -136,6 +169,38 @@ class Package(Built):
     def test_lintian_finds_nothing(self):
         said = call("lintian", "--allow-root", "--fail-on", "error,warning", "--tag-display-limit", "0", self.first)
         self.assertEqual([line for line in said.splitlines() if re.match("[EWX]:", line)], [])
+
+    def unpacked(self):
+        tree = pathlib.Path(tempfile.mkdtemp(dir=self.work))
+        call("dpkg-deb", "--extract", self.first, tree)
+        return tree
+
+    def test_links_of_the_installed_pages_lead_to_files(self):
+        doc = self.unpacked() / "usr/share/doc/postern"
+        pages = {path.relative_to(doc) for path in doc.rglob("*.md")}
+        sources = {path.relative_to(ROOT) for path in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md"))}
+        self.assertEqual(pages, sources)
+        followed = 0
+        for page in sorted(pages):
+            text = (doc / page).read_text()
+            self.assertEqual(text, (ROOT / page).read_text(), page)
+            for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
+                self.assertTrue((doc / page.parent / target).is_file(), f"{page}: {target}")
+                followed += 1
+        self.assertGreater(followed, 50)
+
+    def test_pages_that_installed_files_name_are_there(self):
+        tree = self.unpacked()
+        call("dpkg-deb", "--control", self.first, tree / "DEBIAN")
+        named = {}
+        for path in (one for one in tree.rglob("*") if one.is_file() and not one.is_symlink()):
+            for name in re.findall(rb"/(usr/share/doc/postern/[\w./-]*\w)", path.read_bytes()):
+                named.setdefault(path.name, set()).add(name.decode())
+        for file in ("postern.toml", "postern.service", "postern-dns.socket", "postinst"):
+            self.assertIn(file, named)
+        for file, names in named.items():
+            for name in names:
+                self.assertTrue((tree / name).is_file(), f"{file}: {name}")
 
     def test_every_example_of_the_configuration_is_one(self):
         text = (ROOT / "packaging/deb/postern.toml").read_text()
@@ -262,7 +327,7 @@ class Life(Built):
             self.assertFalse((self.root / name).exists(), name)
 
     def assert_installed(self):
-        for name in (CONFIG, ZONE, UNIT, "usr/share/doc/postern/install.md", "usr/share/man/man1/postern.1.gz"):
+        for name in (CONFIG, ZONE, UNIT, "usr/share/doc/postern/docs/install.md", "usr/share/man/man1/postern.1.gz"):
             self.assertTrue((self.root / name).exists(), name)
         self.assertRegex(self.inside("getent", "passwd", "postern"), r"postern:x:\d+:\d+:[^:]*:/var/lib/postern:/usr/sbin/nologin")
         self.assertEqual(self.inside("stat", "-c", "%U:%G %a", "/var/lib/postern", "/etc/postern/tls", "/" + CONFIG),
