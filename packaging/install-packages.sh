@@ -4,7 +4,8 @@
 set -eu
 
 build="g++ meson ninja-build pkgconf libuv1-dev libssl-dev libnghttp2-dev libldns-dev libfmt-dev libexpected-dev
-  libcli11-dev libre2-dev libtomlplusplus-dev nlohmann-json3-dev prometheus-cpp-dev bind9-dnsutils
+  libcli11-dev libre2-dev libtomlplusplus-dev nlohmann-json3-dev prometheus-cpp-dev libfstrm-dev
+  libprotobuf-c-dev protobuf-c-compiler bind9-dnsutils
   ca-certificates curl"
 test="doctest-dev clang-14 libclang-rt-14-dev llvm-14 clang-tidy-14 clang-format-14 python3
   python3-cryptography python3-dnspython python3-jsonschema python3-yaml bind9-dnsutils bind9-utils knot-dnsutils ldnsutils nsd knot procps

@@ -86,7 +86,7 @@ build_gcc() { build build-gcc all --buildtype=debugoptimized -Ddebug=false -Dcpp
 
 # With the fuzzers, which need the same code with the same checks.
 build_asan() {
-  CXX=clang++-14 build build-asan all --buildtype=debug -Doptimization=1 -Ddebug=false -Dcpp_args=-g1 -Dfuzz=true \
+  CC=clang-14 CXX=clang++-14 build build-asan all --buildtype=debug -Doptimization=1 -Ddebug=false -Dcpp_args=-g1 -Dfuzz=true \
     -Db_lundef=false -Db_sanitize=address,undefined
 }
 
@@ -96,7 +96,7 @@ build_tsan() {
   for folder in base net dns nameserver gateway server; do
     tests="$tests tests/unit/$folder/unit_$folder"
   done
-  CXX=clang++-14 build build-tsan "src/postern $tests" --buildtype=debug -Doptimization=1 -Ddebug=false \
+  CC=clang-14 CXX=clang++-14 build build-tsan "src/postern $tests" --buildtype=debug -Doptimization=1 -Ddebug=false \
     -Dcpp_args=-g1 -Db_sanitize=thread \
     -Db_lundef=false
 }

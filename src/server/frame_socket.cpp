@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "server/dnstap.h"
+#include "server/frame_control.h"
 
 namespace postern::server {
 namespace {

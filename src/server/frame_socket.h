@@ -1,6 +1,7 @@
 // The sending end of a Frame Streams connection over a Unix socket, as readers of dnstap listen on
 // one: READY, ACCEPT, START, data frames, STOP, FINISH. Connects again by itself when the reader
-// restarts. Nothing here waits; what waits is bounded. One thread.
+// restarts. Nothing here waits; what waits is bounded. One thread. (The writers of libfstrm wait
+// for ACCEPT and FINISH without a limit: a reader that hangs would keep this process from its end.)
 #pragma once
 
 #include <cstddef>

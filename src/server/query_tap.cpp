@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "server/dnstap.h"
+#include "server/frame_control.h"
 #include "server/frame_socket.h"
 #include "server/query_line.h"
 

@@ -34,6 +34,8 @@ LIBRARIES = {
     "fmt/*": ["*"],
     "CLI/*": ["main.cpp", "cli/*"],
     "prometheus/*": ["server/metrics*"],
+    "dnstap.pb-c.h": ["server/dnstap.cpp"],
+    "fstrm.h": ["server/frame_control.cpp"],
     "re2/*": ["http/route.cpp"],
     "nghttp2/*": ["http/h2_*.cpp"],
     "nlohmann/*": ["server/*", "cli/*"],
