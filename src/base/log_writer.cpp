@@ -12,6 +12,7 @@ namespace postern {
 namespace {
 
 constexpr std::chrono::seconds kRemarksEvery{1};
+constexpr std::chrono::milliseconds kGather{20};  // lines for one write, once one was written
 
 std::uint64_t count_lines(std::string_view text) {
   return static_cast<std::uint64_t>(std::count(text.begin(), text.end(), '\n'));
@@ -54,9 +55,8 @@ void LogWriter::write(std::string_view lines) {
     dropped_ += count_lines(lines);
     return;
   }
-  const bool was_empty = waiting_.empty();
   waiting_.append(lines);
-  if (was_empty) work_.notify_one();
+  if (std::exchange(is_idle_, false)) work_.notify_one();
 }
 
 std::uint64_t LogWriter::dropped() const {
@@ -69,7 +69,9 @@ void LogWriter::run() {
   std::string batch;
   std::unique_lock lock(mutex_);
   for (;;) {
+    is_idle_ = waiting_.empty();
     work_.wait_for(lock, kRemarksEvery, [this] { return !waiting_.empty() || stopping_; });
+    is_idle_ = false;
     const bool last = stopping_;
     batch.clear();
     std::swap(batch, waiting_);
@@ -82,6 +84,7 @@ void LogWriter::run() {
     writing_ = 0;
     if (!good) told_ = dropped_ += count_lines(batch);
     if (last && waiting_.empty()) break;
+    work_.wait_for(lock, kGather, [this] { return stopping_; });
   }
   has_ended_ = true;
   ended_.notify_one();

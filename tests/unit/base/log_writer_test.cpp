@@ -1,7 +1,9 @@
 #include "base/log_writer.h"
 
 #include <array>
+#include <chrono>
 #include <string>
+#include <thread>
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
@@ -13,7 +15,7 @@ namespace {
 using namespace std::chrono_literals;
 
 struct Pipe {
-  Pipe() { REQUIRE(::pipe(ends.data()) == 0); }
+  explicit Pipe(int flags = 0) { REQUIRE(::pipe2(ends.data(), flags) == 0); }
   ~Pipe() {
     ::close(ends[0]);
     ::close(ends[1]);
@@ -46,6 +48,25 @@ TEST_CASE("lines are written in order, and the last ones before the end") {
   CHECK(writer.stop(10s));
   CHECK(pipe.read_some() == expected);
   CHECK(writer.dropped() == 0);
+}
+
+TEST_CASE("under load, the lines of 20 ms leave together") {
+  const Pipe pipe(O_DIRECT);  // one read for each write, of which there is room for 256
+  REQUIRE(::fcntl(pipe.ends[1], F_SETPIPE_SZ, 1 << 20) >= 1 << 20);
+  LogWriter writer(pipe.ends[1], no_remarks);
+  const auto begun = std::chrono::steady_clock::now();
+  constexpr std::size_t kLines = 100;
+  for (std::size_t i = 0; i < kLines; ++i) {
+    writer.write("line\n");
+    std::this_thread::sleep_for(1ms);
+  }
+  CHECK(writer.stop(10s));
+  const auto periods = (std::chrono::steady_clock::now() - begun) / 20ms;
+  std::size_t writes = 0;
+  std::string text;
+  for (; text.size() < kLines * 5; ++writes) text += pipe.read_some();
+  CHECK(text.size() == kLines * 5);
+  CHECK(static_cast<long>(writes) <= periods + 2);  // the first, and the last
 }
 
 TEST_CASE("nobody waits for a reader that has stopped, and what was lost is told") {
