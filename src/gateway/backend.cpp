@@ -204,7 +204,12 @@ void Backend::fail_first(BackendFailure failure, std::string_view detail, bool a
 
 void Backend::connected(BackendConnection& connection) {
   --connecting_;
+  counts_.connected_ms = context_.loop.now_ms();
   if (Address* address = find(connection.endpoint())) {
+    if (address->failures != 0) {
+      log_info("backend_up", "{} at {} takes connections again", text_,
+               address->endpoint.to_string());
+    }
     address->failures = 0;
     address->down_until_ms = 0;
   }
@@ -273,6 +278,7 @@ Backend::Address* Backend::find(const Endpoint& endpoint) {
 }
 
 void Backend::mark_down(const Endpoint& endpoint, std::string_view why) {
+  counts_.failed_ms = context_.loop.now_ms();
   Address* const address = find(endpoint);
   if (address == nullptr) return;
   const std::uint64_t pause = std::min(kDownMs << std::min(address->failures, 5U), kDownMaxMs);
@@ -302,8 +308,10 @@ void Backend::resolved(Result<ResolvedHost> result) {
   const std::uint64_t now = context_.loop.now_ms();
   if (!result) {
     addresses_until_ms_ = now + kResolveAgainMs;
-    if (addresses_.empty()) fail_first(BackendFailure::kNoAddress, result.error().detail, true);
-    return;  // else what was known goes on being used
+    if (!addresses_.empty()) return;  // what was known goes on being used
+    counts_.failed_ms = now;
+    fail_first(BackendFailure::kNoAddress, result.error().detail, true);
+    return;
   }
   std::vector<Address> next;
   for (const IpAddress& ip : result->addresses) {
@@ -343,7 +351,7 @@ void Backend::close_idle() {
 
 BackendCounts Backend::counts() const {
   BackendCounts counts = counts_;
-  counts.healthy = healthy();
+  counts.probe_fails = probe_ != nullptr && !probe_->healthy();
   counts.connections = connections_.size();
   counts.idle = kept_.size();
   return counts;

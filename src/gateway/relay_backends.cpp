@@ -76,20 +76,16 @@ void RelayBackend::connected() {
   ++counts_.requests;
   if (rest_ms_ != 0) log_info("backend_up", "{} takes connections again", text());
   rest_ms_ = rest_until_ms_ = 0;
+  counts_.connected_ms = loop_.now_ms();
 }
 
 void RelayBackend::failed(const std::string& why) {
   ++counts_.failures;
+  counts_.failed_ms = loop_.now_ms();
   if (is_down()) return;  // many that began together count as one
   rest_ms_ = rest_ms_ == 0 ? kFirstRestMs : std::min(rest_ms_ * 2, kRestMaxMs);
   rest_until_ms_ = loop_.now_ms() + rest_ms_;
   log_warning("backend_down", "{}: {}; not tried for {} s", text(), why, rest_ms_ / 1000);
-}
-
-BackendCounts RelayBackend::counts() const {
-  BackendCounts counts = counts_;
-  counts.healthy = rest_ms_ == 0;
-  return counts;
 }
 
 void RelayTarget::configure(const ListenerSettings& settings) {

@@ -51,7 +51,7 @@ class RelayBackend : public std::enable_shared_from_this<RelayBackend> {
   void failed(const std::string& why);
 
   std::uint64_t connections() const { return counts_.connections; }
-  BackendCounts counts() const;
+  const BackendCounts& counts() const { return counts_; }
 
  private:
   void resolved(Result<ResolvedHost> result);

@@ -62,7 +62,9 @@ void add(nameserver::UpstreamStatus* sum, const nameserver::UpstreamStatus& more
 }
 
 void add(gateway::BackendCounts* sum, const gateway::BackendCounts& more) {
-  sum->healthy = sum->healthy && more.healthy;
+  sum->probe_fails = sum->probe_fails || more.probe_fails;
+  sum->connected_ms = std::max(sum->connected_ms, more.connected_ms);
+  sum->failed_ms = std::max(sum->failed_ms, more.failed_ms);
   sum->requests += more.requests;
   sum->failures += more.failures;
   sum->retries += more.retries;

@@ -96,7 +96,7 @@ void add_by_backend(MetricsPage* page, const MetricInfo& info,
 
 void add_backends(MetricsPage* page, const std::vector<BackendCounts>& backends) {
   MetricSeries healthy(metric("postern_gateway_backend_healthy"));
-  for (const BackendCounts& one : backends) healthy.add({one.backend}, one.healthy ? 1.0 : 0.0);
+  for (const BackendCounts& one : backends) healthy.add({one.backend}, one.healthy() ? 1.0 : 0.0);
   page->add(healthy);
   add_by_backend(page, metric("postern_gateway_backend_requests_total"), backends,
                  &BackendCounts::requests);

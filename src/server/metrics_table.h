@@ -202,7 +202,7 @@ inline constexpr auto kMetricsTable = [] {
       {"postern_gateway_tcp_bytes_total", kCounter,
        "Bytes relayed by TCP listeners, by direction: in is from the client", "direction"},
       {"postern_gateway_backend_healthy", kGauge,
-       "0 while a backend gets no requests after failures", "backend"},
+       "0: the last connection to a backend, or its health check, failed", "backend"},
       {"postern_gateway_backend_requests_total", kCounter,
        "Requests, or connections of TCP listeners, sent to a backend", "backend"},
       {"postern_gateway_backend_failures_total", kCounter,

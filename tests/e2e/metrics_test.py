@@ -256,6 +256,25 @@ class Web(Case):
             gateway.curl(f"https://{HOST}/")
             wait_until("both", lambda: total(gateway, "postern_gateway_requests_total", route=f"{HOST}/") == 2)
 
+    def test_a_backend_that_is_down_stays_so_until_it_takes_a_connection(self):
+        with Backend("a") as backend, Gateway(route(backend), route("http://nowhere.invalid:80", hosts=["no.vanillax.me"])) \
+                as gateway:
+            def healthy(url=backend.url):
+                return gateway.metrics()[f'postern_gateway_backend_healthy{{backend="{url}"}}']
+            self.assertEqual(healthy(), 1)
+            backend.stop()
+            self.assertEqual(gateway.curl(f"http://{HOST}/").status, 503)
+            self.assertEqual(healthy(), 0)
+            time.sleep(1.5)  # longer than it is not tried
+            self.assertEqual(healthy(), 0)
+            backend.start()
+            self.assertEqual(gateway.curl(f"http://{HOST}/").status, 200)
+            self.assertEqual(healthy(), 1)
+            gateway.wait_log("backend_down: .*" + backend.url)
+            gateway.wait_log("backend_up: .*" + backend.url)
+            self.assertEqual(gateway.curl("http://no.vanillax.me/").status, 503)
+            self.assertEqual(healthy("http://nowhere.invalid:80"), 0)
+
     def test_when_the_certificate_ends(self):
         with Gateway(route(respond={"status": 200})) as gateway:
             said = subprocess.run(["openssl", "x509", "-in", gateway.directory / "tls/lan.crt", "-noout",

@@ -261,7 +261,7 @@ TEST_CASE("a backend that refuses is passed over and left alone for a while") {
   }
   const RelayCounts counts = bench.relay->counts();
   CHECK(counts.backends.at(0).failures == 1);  // then it rests
-  CHECK_FALSE(counts.backends.at(0).healthy);
+  CHECK_FALSE(counts.backends.at(0).healthy());
   CHECK(counts.backends.at(0).connections == 0);
   CHECK(counts.backends.at(1).connections == 4);
   CHECK(counts.failed == 0);
@@ -294,7 +294,7 @@ TEST_CASE("a backend that rested is tried again") {
   }
   CHECK(joined);
   CHECK(bench.loop.now_ms() - began > 500);
-  CHECK(bench.relay->counts().backends.at(0).healthy);
+  CHECK(bench.relay->counts().backends.at(0).healthy());
 }
 
 TEST_CASE("when no backend is left the client is reset at once") {
