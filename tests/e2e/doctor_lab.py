@@ -81,8 +81,9 @@ class TlsServer:
         self.tcp = socket.create_server((address[0], self.port))
         self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.udp.bind((address[0], self.port))
-        for serve in (self.serve_tcp, self.serve_udp):
-            threading.Thread(target=serve, daemon=True).start()
+        self.threads = [threading.Thread(target=serve, daemon=True) for serve in (self.serve_tcp, self.serve_udp)]
+        for thread in self.threads:
+            thread.start()
 
     def serve_tcp(self):
         while True:
@@ -137,14 +138,26 @@ class TlsServer:
         for one in (self.tcp, self.udp):
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)  # else a thread that waits keeps the port
+        for thread in self.threads:
+            thread.join(5)
+        for one in (self.tcp, self.udp):
             one.close()
+
+
+class Reloaded(Gateway):
+    """What is changed is served when reload() is back."""
+
+    def reload(self, **parts):
+        mark = len(self.log)
+        super().reload(**parts)
+        return self.wait_log(r"reloaded: .* is served", mark)
 
 
 class DoctorCase(Case):
     """A gateway that is in order, and `postern doctor` for it."""
 
     def setUp(self):
-        self.gateway = Gateway(route(respond={"status": 200}), config=OVERRIDE)
+        self.gateway = Reloaded(route(respond={"status": 200}), config=OVERRIDE)
         self.gateway.start()
         self.addCleanup(self.gateway.__exit__, None, None, None)
 
