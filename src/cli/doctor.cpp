@@ -5,21 +5,23 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <optional>
+#include <sstream>
 #include <string_view>
+#include <system_error>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include "cli/doctor_house.h"
 #include "cli/doctor_lookup.h"
+#include "cli/doctor_probe.h"
 #include "cli/doctor_records.h"
 #include "cli/doctor_report.h"
 #include "cli/doctor_site.h"
 #include "cli/record_text.h"
-#include "server/config_upstreams.h"
 #include "server/report.h"
 #include "server/snapshot.h"
 
@@ -59,15 +61,35 @@ std::string by_chain(const std::vector<std::string>& chain) {
   return chain.empty() ? "" : fmt::format(" by CNAME {}", fmt::join(chain, ", "));
 }
 
-std::vector<IpAddress> nameservers_in(const std::string& path) {
+std::string text_of(unsigned rcode) { return dns::rcode_text(static_cast<dns::Rcode>(rcode)); }
+
+struct Nameserver {
+  std::string text;  ///< with the zone of a link-local address
+  IpAddress ip;
+
+  // systemd-resolved; whom it asks stands in another file.
+  bool is_resolved() const { return text == "127.0.0.53" || text == "127.0.0.54"; }
+};
+
+std::vector<Nameserver> nameservers_in(const std::string& path) {
+  std::vector<Nameserver> all;
   std::ifstream file(path);
-  return server::parse_resolv_conf(std::string((std::istreambuf_iterator<char>(file)), {}));
+  for (std::string line; std::getline(file, line);) {
+    std::istringstream words(line);
+    std::string key, value;
+    words >> key >> value;
+    const auto ip = IpAddress::parse(std::string_view(value).substr(0, value.find('%')));
+    if (key == "nameserver" && ip) all.push_back({value, *ip});
+  }
+  return all;
 }
 
-// systemd-resolved; whom it asks stands in another file.
-bool is_resolved(const IpAddress& ip) {
-  const std::string text = ip.to_string();
-  return text == "127.0.0.53" || text == "127.0.0.54";
+// Beside the file of its stub, to which /etc/resolv.conf is a link, there is one with the servers.
+std::vector<Nameserver> asked_by_resolved(const std::string& path) {
+  std::error_code ignored;
+  const auto real = std::filesystem::canonical(path, ignored);
+  const bool is_link = real.filename() == "stub-resolv.conf";
+  return nameservers_in(is_link ? real.parent_path() / "resolv.conf" : kResolvedConf);
 }
 
 class Doctor {
@@ -78,6 +100,7 @@ class Doctor {
         options_(options),
         own_(own),
         resolvers_(resolvers),
+        client_(source_address(own).value_or(IpAddress())),
         timeout_ms_(static_cast<int>(options.timeout_s * 1000)) {}
 
   const Report& report() const { return report_; }
@@ -94,12 +117,13 @@ class Doctor {
     }
     inside_ = answer_addresses(look.reply);
     inside6_ = addresses(own_, *name, dns::RrType::kAaaa);
-    if (inside_.empty() && inside6_.empty()) {
-      say_no_address(look.rcode());
-    } else {
-      ok("dns", fmt::format("{}{} from Postern at {}", texts_of(inside_), by_chain(look.chain),
-                            own_.to_string()));
-    }
+    // Whoever says otherwise, or fails at the other types, is not to blame.
+    if (inside_.empty() && inside6_.empty()) return say_no_address(look.rcode());
+    Addresses all = inside_;
+    all.insert(all.end(), inside6_.begin(), inside6_.end());
+    ok("dns", fmt::format("{}{} from Postern at {}{}", texts_of(all), by_chain(look.chain),
+                          own_.to_string(), house_.has_views() ? ": " + whose_view() : ""));
+    look_at_views();
     look_at_aaaa();
     look_at_https("dns", own_, *name, inside_, inside6_);
     for (const Endpoint& resolver : resolvers_) look_at_resolver(resolver, *name);
@@ -122,16 +146,20 @@ class Doctor {
   /// Of this machine; other devices get theirs by DHCP.
   void look_at_resolv_conf(const std::string& path) {
     name_ = path;
-    std::vector<IpAddress> asked = nameservers_in(path);
-    const bool by_resolved = std::any_of(asked.begin(), asked.end(), is_resolved);
-    std::erase_if(asked, is_resolved);
-    if (by_resolved) {
-      const std::vector<IpAddress> behind = nameservers_in(kResolvedConf);
+    std::vector<Nameserver> asked = nameservers_in(path);
+    if (std::erase_if(asked, [](const Nameserver& one) { return one.is_resolved(); }) != 0) {
+      const std::vector<Nameserver> behind = asked_by_resolved(path);
       asked.insert(asked.end(), behind.begin(), behind.end());
+      if (behind.empty()) {
+        add(Verdict::kWarning, "bypass",
+            "this machine asks systemd-resolved, and whom that asks is not known",
+            "queries may go round Postern",
+            "resolvectl dns; --resolv-conf FILE, with the file that has its servers");
+      }
     }
-    for (const IpAddress& ip : asked) {
+    for (const auto& [text, ip] : asked) {
       if (ip.is_loopback() || ip == own_.ip || house_.has_nameserver_at(ip)) continue;
-      add(Verdict::kWarning, "bypass", fmt::format("this machine also asks {}", ip.to_string()),
+      add(Verdict::kWarning, "bypass", fmt::format("this machine also asks {}", text),
           "some queries go round Postern",
           fmt::format("nameserver {} alone, by DHCP too", own_.ip.to_string()));
     }
@@ -160,23 +188,52 @@ class Doctor {
         fmt::format("{}, and what is inside is not known there", canary.who), remedy);
   }
 
+  /// "127.0.0.1 is in the view "lan""
+  std::string whose_view() const {
+    return fmt::format("{} is in {}", client_.to_string(), house_.view_text(client_));
+  }
+
+  static std::string holders(const OfOtherViews& others) {
+    return fmt::format("{} holds for {} \"{}\"", others.what,
+                       others.views.size() == 1 ? "the view" : "the views",
+                       fmt::join(others.views, "\", \""));
+  }
+
+  std::string remedy_of(const OfOtherViews& others) const {
+    return fmt::format(
+        "if it should have it: its network in the clients of [[dns.view]] \"{}\", or its view in "
+        "the views of {}",
+        others.views.front(), others.what);
+  }
+
+  // What is meant to be known in another view alone is no mistake there.
+  void look_at_views() {
+    if (leads_inside(inside_) || leads_inside(inside6_)) return;
+    const auto others = house_.of_other_views(name_, client_);
+    if (!others) return;
+    add(Verdict::kWarning, "dns", fmt::format("{}, and {}", whose_view(), holders(*others)),
+        "on this device the page is that of outside", remedy_of(*others));
+  }
+
   void say_no_address(unsigned rcode) {
     const std::string at = own_.to_string();
     if (rcode == kRefused) {
-      return bad("dns", fmt::format("Postern at {} refuses to answer this machine", at),
-                 "no page opens here",
-                 "dns.allow, or a [[dns.view]] that has this machine's address; postern explain "
-                 "--client ADDRESS says which");
+      return bad("dns",
+                 fmt::format("Postern at {} refuses to answer this machine, {} (REFUSED)", at,
+                             client_.to_string()),
+                 "no page opens here", "its network in dns.allow");
     }
     if (rcode == kServFail) {
       return bad("dns", fmt::format("Postern at {} cannot find out (SERVFAIL)", at),
                  "the page is not found", fmt::format("postern explain {}; postern status", name_));
     }
-    bad("dns", fmt::format("Postern has no address for it (rcode {})", rcode),
-        "the page is not found",
-        fmt::format("[[dns.override]] names = [\"{}\"] address = [\"...\"]; one of a view holds "
-                    "for its clients alone: --server ADDRESS asks elsewhere",
-                    name_));
+    const std::string text = fmt::format("Postern has no address for it ({})", text_of(rcode));
+    if (const auto others = house_.of_other_views(name_, client_)) {
+      return bad("dns", fmt::format("{}: {}, and {}", text, whose_view(), holders(*others)),
+                 "the page is not found", remedy_of(*others));
+    }
+    bad("dns", text, "the page is not found",
+        fmt::format("[[dns.override]] names = [\"{}\"] address = [\"...\"]", name_));
   }
 
   Addresses addresses(const Endpoint& server, const dns::Name& name, dns::RrType type) const {
@@ -208,7 +265,8 @@ class Doctor {
                  "pages stall for seconds", "let queries of type 65 pass, or use Postern alone");
     }
     if (look.rcode() != 0) {
-      return bad(layer, fmt::format("{} answers a query for HTTPS with rcode {}", at, look.rcode()),
+      return bad(layer,
+                 fmt::format("{} answers a query for HTTPS with {}", at, text_of(look.rcode())),
                  "pages stall or are not found", "NODATA is the answer: let Postern give it");
     }
     const HttpsRecords records = https_records(look.reply);
@@ -229,18 +287,27 @@ class Doctor {
           "ERR_ECH_FALLBACK_CERTIFICATE_INVALID, or a certificate error that can't be passed",
           remedy);
     }
-    const bool stray =
-        std::any_of(records.hints.begin(), records.hints.end(), [&](const auto& hint) {
-          return hint.is_v4() &&
-                 std::find(addresses.begin(), addresses.end(), hint) == addresses.end();
-        });
-    if (stray) {
-      bad(layer, fmt::format("address hints of the HTTPS record of {} are not its A records", at),
+    Addresses stray = records.hints;
+    std::erase_if(stray, [&](const IpAddress& hint) {
+      const Addresses& known = hint.is_v4() ? addresses : addresses6;
+      return std::find(known.begin(), known.end(), hint) != known.end();
+    });
+    if (!stray.empty()) {
+      bad(layer,
+          fmt::format("address hints of the HTTPS record of {} are not its addresses: {}", at,
+                      texts_of(stray)),
           "some go outside", remedy);
     }
-    if (!records.h3 && !records.ech && !stray) {
+    if (!records.h3 && !records.ech && stray.empty()) {
       ok(layer, records.any ? "HTTPS record without h3 and ech" : "no HTTPS record (NODATA)");
     }
+  }
+
+  // One that forwards to Postern asks as a client of its own.
+  std::string other_view(const IpAddress& resolver) const {
+    const std::string theirs = house_.view_text(resolver);
+    if (theirs == house_.view_text(client_)) return "";
+    return fmt::format("; {} is in {}, and {}", resolver.to_string(), theirs, whose_view());
   }
 
   void look_at_resolver(const Endpoint& resolver, const dns::Name& name) {
@@ -249,6 +316,15 @@ class Doctor {
     if (!look.came()) {
       return bad("resolver", fmt::format("{} does not answer", at), "nothing opens",
                  "is it the address that devices really use?");
+    }
+    if (look.rcode() == kRefused || look.rcode() == kServFail) {
+      return bad("resolver",
+                 look.rcode() == kRefused
+                     ? fmt::format("{} refuses to answer this machine (REFUSED)", at)
+                     : fmt::format("{} cannot find out (SERVFAIL)", at),
+                 "devices that ask it do not find the page",
+                 fmt::format("let DHCP hand out {} as the only nameserver, or mend {}",
+                             own_.ip.to_string(), at));
     }
     const Addresses theirs = answer_addresses(look.reply);
     const Addresses theirs6 = addresses(resolver, name, dns::RrType::kAaaa);
@@ -261,8 +337,8 @@ class Doctor {
       Addresses all = theirs;
       all.insert(all.end(), theirs6.begin(), theirs6.end());
       bad("resolver",
-          fmt::format("{} says {}{}, Postern says otherwise", at, texts_of(all),
-                      by_chain(look.chain)),
+          fmt::format("{} says {}{}, Postern says otherwise{}", at, texts_of(all),
+                      by_chain(look.chain), other_view(resolver.ip)),
           "devices that ask it go outside",
           fmt::format("let DHCP hand out {} as the only nameserver, or have {} forward to it",
                       own_.ip.to_string(), at));
@@ -286,7 +362,7 @@ class Doctor {
       }
       const gateway::ListenerSettings* const listener = house_.listener_of(ip, name_);
       const std::uint16_t port = listener == nullptr ? 443 : listener->https;
-      look_at_site({name_, {ip, port}, listener, house_.is_local(ip)},
+      look_at_site({name_, {ip, port}, listener, house_.is_unknown(), house_.is_local(ip)},
                    {options_.ca_file, timeout_ms_}, &report_);
     }
   }
@@ -295,6 +371,7 @@ class Doctor {
   const DoctorOptions& options_;
   const Endpoint own_;
   const std::vector<Endpoint>& resolvers_;
+  const IpAddress client_;  // this machine, as Postern sees it
   int timeout_ms_;
   Report report_;
   // Of the name that is looked at.

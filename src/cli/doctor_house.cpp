@@ -8,6 +8,8 @@
 #include <cstring>
 #include <unordered_set>
 
+#include <fmt/format.h>
+
 #include "dns/rebind.h"
 
 namespace postern::cli {
@@ -17,6 +19,15 @@ bool covers(const std::string& pattern, const std::string& name) {
   if (!pattern.starts_with("*.")) return pattern == name;
   const std::string_view suffix = std::string_view(pattern).substr(1);
   return name.size() > suffix.size() && name.ends_with(suffix);
+}
+
+bool is_within(const std::string& domain, const std::string& name) {
+  return domain == name || covers("*." + domain, name);
+}
+
+std::string without_dot(std::string text) {
+  if (text.size() > 1 && text.back() == '.') text.pop_back();
+  return text;
 }
 
 bool is_blocked(const dns::OverrideSettings& rule) {
@@ -33,7 +44,7 @@ std::vector<std::string> doctor_names(const server::Config& config, std::size_t 
   std::unordered_set<std::string> seen;
   const auto add = [&](std::string name) {
     if (name.starts_with("*.")) name.replace(0, 1, "postern-doctor");
-    if (!name.empty() && name.back() == '.') name.pop_back();
+    name = without_dot(std::move(name));
     if (seen.insert(name).second && names.size() < limit) names.push_back(std::move(name));
   };
   for (const auto& route : config.routes) {
@@ -53,8 +64,8 @@ std::string typed_host(std::string text) {
     text.erase(0, scheme + 3);
     text.erase(std::min(text.size(), text.find_first_of(":/?#")));
   }
-  if (text.size() > 1 && text.back() == '.') text.pop_back();
-  return text;
+  for (char& c : text) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
+  return without_dot(std::move(text));
 }
 
 std::vector<IpAddress> local_addresses() {
@@ -124,6 +135,43 @@ const gateway::ListenerSettings* House::listener_of(const IpAddress& ip,
 
 bool House::is_inside(const IpAddress& ip, const std::string& name) const {
   return listener_of(ip, name) != nullptr || dns::is_private_address(Bytes(ip.data(), ip.size()));
+}
+
+std::string House::view_of(const IpAddress& client) const {
+  for (const dns::ViewSettings& view : config_.policy.views) {
+    if (contains(view.clients, client)) return view.name;
+  }
+  return "";
+}
+
+std::string House::view_text(const IpAddress& client) const {
+  const std::string view = view_of(client);
+  return view.empty() ? "no view" : fmt::format("the view \"{}\"", view);
+}
+
+std::optional<OfOtherViews> House::of_other_views(const std::string& name,
+                                                  const IpAddress& client) const {
+  const std::string own = view_of(client);
+  std::optional<OfOtherViews> others;
+  bool is_seen = false;
+  const auto look = [&](const std::vector<std::string>& views, std::string what) {
+    is_seen = is_seen || views.empty() || std::find(views.begin(), views.end(), own) != views.end();
+    if (!others) others = OfOtherViews{std::move(what), views};
+  };
+  for (const auto& rule : config_.policy.overrides) {
+    const bool is_for_name =
+        std::any_of(rule.names.begin(), rule.names.end(),
+                    [&](const dns::Name& one) { return covers(without_dot(one.text()), name); });
+    if (is_for_name && !rule.forward) {
+      look(rule.views, fmt::format("the override ({})", rule.source));
+    }
+  }
+  for (const auto& zone : config_.policy.zones) {
+    if (is_within(without_dot(zone.name.text()), name)) {
+      look(zone.views, fmt::format("the zone ({})", zone.source));
+    }
+  }
+  return is_seen ? std::nullopt : others;
 }
 
 }  // namespace postern::cli

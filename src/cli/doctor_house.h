@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,12 @@ std::string typed_host(std::string text);
 /// Of this machine's interfaces that are up.
 std::vector<IpAddress> local_addresses();
 
+/// An override or a zone that some clients do not see.
+struct OfOtherViews {
+  std::string what;  ///< "the override (FILE:LINE)"
+  std::vector<std::string> views;
+};
+
 class House {
  public:
   House(const server::Config& config, std::vector<IpAddress> local)
@@ -39,8 +46,19 @@ class House {
   /// Private addresses (RFC 1918, 4193, 6598), and those of listeners.
   bool is_inside(const IpAddress& ip, const std::string& name) const;
 
+  /// Nothing is known of this house: there is no configuration.
+  bool is_unknown() const { return config_.listen.empty() && config_.listeners.empty(); }
+  bool has_views() const { return !config_.policy.views.empty(); }
+  /// "the view \"lan\"", or "no view".
+  std::string view_text(const IpAddress& client) const;
+  /// What answers for the name in other views than the client's; nullopt: nothing, or something
+  /// does in the client's view, too.
+  std::optional<OfOtherViews> of_other_views(const std::string& name,
+                                             const IpAddress& client) const;
+
  private:
   bool has_route(const std::string& name) const;
+  std::string view_of(const IpAddress& client) const;
 
   const server::Config& config_;
   std::vector<IpAddress> local_;

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <random>
 
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -36,6 +37,11 @@ class Socket {
   Socket& operator=(const Socket&) = delete;
 
   int fd() const { return fd_; }
+  /// Of all that ICMP says; without, "host unreachable" is kept from a socket of UDP.
+  void hear_icmp(bool v4) const {
+    const int on = 1;
+    setsockopt(fd_, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_RECVERR : IPV6_RECVERR, &on, sizeof on);
+  }
   int error() const { return error_; }
   bool wait(short events, int timeout_ms) const {
     pollfd entry{fd_, events, 0};
@@ -121,6 +127,15 @@ QuicAnswer judge_versions(Bytes packet) {
 
 }  // namespace
 
+std::optional<IpAddress> source_address(const Endpoint& server) {
+  const Socket socket(server, SOCK_DGRAM);
+  sockaddr_storage address{};
+  socklen_t size = sizeof address;
+  auto* const own = reinterpret_cast<sockaddr*>(&address);
+  if (socket.error() != 0 || getsockname(socket.fd(), own, &size) != 0) return std::nullopt;
+  return Endpoint::from_sockaddr(address).ip;
+}
+
 std::vector<std::uint8_t> ask_dns(const Endpoint& server, dns::NameView name, dns::RrType type,
                                   int timeout_ms) {
   std::array<std::uint8_t, 512> buffer{};
@@ -137,6 +152,7 @@ std::vector<std::uint8_t> ask_dns(const Endpoint& server, dns::NameView name, dn
 
 QuicAnswer probe_quic(const Endpoint& server, int timeout_ms) {
   const Socket socket(server, SOCK_DGRAM);
+  socket.hear_icmp(server.ip.is_v4());
   std::array<std::uint8_t, kInitialBytes> packet{0xc0, 0x1a, 0x2a, 0x3a, 0x5a, 8};
   std::random_device random;
   for (std::size_t i = 6; i < 14; ++i) packet.at(i) = static_cast<std::uint8_t>(random());

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "base/address.h"
@@ -10,6 +11,9 @@
 #include "dns/types.h"
 
 namespace postern::cli {
+
+/// The address of this machine that a server sees; nullopt: there is no way to it.
+std::optional<IpAddress> source_address(const Endpoint& server);
 
 enum class QuicAnswer : std::uint8_t {
   kRefused,  ///< Version Negotiation without a version that is spoken (RFC 9000 section 17.2.1)

@@ -30,13 +30,10 @@ class SiteLook {
     const net::TlsLookSettings tls{
         site_.name, {"h2", "http/1.1"}, settings_.ca_file, nullptr, settings_.timeout_ms};
     const net::TlsLook look = net::look_at_tls(site_.address, tls);
-    if (!look.connected) return say_unreachable(look.error);
+    if (!look.connected) return say_unreachable(look);
     ok("tcp", fmt::format("{} takes connections", site_.address.to_string()));
     if (!look.error.empty()) {
-      wrong("certificate", fmt::format("no TLS handshake: {}", look.error),
-            "the page can't be reached",
-            is_ours() ? "a [[tls.certificate]] for this name in the listener's certificates"
-                      : "if it is a web site: a certificate for this name there");
+      say_no_handshake(look);
     } else {
       look_at_certificate(look);
       look_at_alpn(look);
@@ -47,6 +44,11 @@ class SiteLook {
 
  private:
   bool is_ours() const { return site_.listener != nullptr; }
+  double timeout_s() const { return static_cast<double>(settings_.timeout_ms) / 1000; }
+  std::string firewall_remedy(std::string_view protocol) const {
+    return fmt::format("in the firewall: nft insert rule inet filter input {} dport {} accept",
+                       protocol, site_.address.port);
+  }
 
   void add(Verdict verdict, std::string_view layer, std::string text, std::string effect = {},
            std::string remedy = {}) {
@@ -56,19 +58,40 @@ class SiteLook {
   void ok(std::string_view layer, std::string text) { add(Verdict::kOk, layer, std::move(text)); }
   /// Of a gateway that is not Postern's nobody knows that it has to be a web site.
   void wrong(std::string_view layer, std::string text, std::string effect, std::string remedy) {
-    add(is_ours() ? Verdict::kBad : Verdict::kWarning, layer, std::move(text), std::move(effect),
-        std::move(remedy));
+    add(is_ours() || site_.is_asked_for ? Verdict::kBad : Verdict::kWarning, layer, std::move(text),
+        std::move(effect), std::move(remedy));
   }
 
-  void say_unreachable(const std::string& why) {
-    const std::string text = fmt::format("{}: {}", site_.address.to_string(), why);
-    if (!is_ours()) {
+  void say_unreachable(const net::TlsLook& look) {
+    std::string text = fmt::format("{}: {}", site_.address.to_string(), look.error);
+    if (look.timed_out) {
+      text += fmt::format(", {} s: a firewall drops TCP, or no machine is there", timeout_s());
+    }
+    if (!is_ours() && !site_.is_asked_for) {
       return add(Verdict::kWarning, "tcp", text + "; it is no [[gateway.listener]] of this file",
                  "no page, if it should be a web site", "look at the server there");
     }
     add(Verdict::kBad, "tcp", text,
         "the page can't be reached; with QUIC learned outside, ERR_QUIC_PROTOCOL_ERROR",
-        "systemctl status postern; let TCP pass the firewall");
+        fmt::format("systemctl status postern; {}", firewall_remedy("tcp")));
+  }
+
+  void say_no_handshake(const net::TlsLook& look) {
+    const std::string why =
+        look.timed_out ? fmt::format("nothing came within {} s", timeout_s()) : look.error;
+    wrong("certificate", fmt::format("no TLS handshake: {}", why), "the page can't be reached",
+          look.spoke_tls ? remedy_of_alert() : remedy_of_stranger());
+  }
+
+  std::string remedy_of_alert() const {
+    return is_ours() ? "a [[tls.certificate]] for this name in the listener's certificates"
+                     : "if it is a web site: a certificate for this name there";
+  }
+
+  std::string remedy_of_stranger() const {
+    return fmt::format("ss -ltnp sport = :{} there says which program it is; {}",
+                       site_.address.port,
+                       is_ours() ? "if Postern, journalctl -u postern" : "its log says more");
   }
 
   void look_at_certificate(const net::TlsLook& look) {
@@ -115,8 +138,7 @@ class SiteLook {
                                          : "look at the server there";
     if (status.empty() && look.timed_out) {
       return add(Verdict::kWarning, "http",
-                 fmt::format("no answer to GET / within {} s",
-                             static_cast<double>(settings_.timeout_ms) / 1000),
+                 fmt::format("no answer to GET / within {} s", timeout_s()),
                  "a slow page, or one that never comes",
                  fmt::format("--timeout 30 waits longer; {}", remedy));
     }
@@ -163,16 +185,18 @@ class SiteLook {
                                           ? "; asked on this machine, where no firewall is between"
                                           : ""));
       case QuicAnswer::kIcmp:
-        return add(Verdict::kWarning, "quic", fmt::format("{} is closed (ICMP)", at),
+        return add(Verdict::kWarning, "quic", fmt::format("{} is closed or rejected (ICMP)", at),
                    "Firefox does not look at ICMP and waits 30 to 60 s",
-                   is_ours() ? "quic = \"refuse\" in the listener"
-                             : "this gateway in front of it, with quic = \"refuse\"");
+                   fmt::format("{}; {}",
+                               is_ours() ? "quic = \"refuse\" in the listener"
+                                         : "a gateway there that refuses QUIC, as Postern does",
+                               firewall_remedy("udp")));
       case QuicAnswer::kSilence:
-        return add(
-            is_ours() || is_web_site ? Verdict::kBad : Verdict::kWarning, "quic",
-            fmt::format("{} is silent: something drops it", at), std::string(kQuicStalls),
-            fmt::format("{}in the firewall: nft insert rule inet filter input udp dport {} accept",
-                        is_ours() ? "quic = \"refuse\" in the listener, and " : "", port));
+        return add(is_ours() || is_web_site ? Verdict::kBad : Verdict::kWarning, "quic",
+                   fmt::format("{} is silent: a firewall drops it, or what listens there", at),
+                   std::string(kQuicStalls),
+                   fmt::format("{}{}", is_ours() ? "quic = \"refuse\" in the listener, and " : "",
+                               firewall_remedy("udp")));
       case QuicAnswer::kSpoken:
         if (!is_ours()) return ok("quic", fmt::format("{} speaks QUIC", at));
         return add(Verdict::kBad, "quic", fmt::format("{} speaks QUIC, and is not Postern", at),

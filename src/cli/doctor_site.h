@@ -14,7 +14,8 @@ struct Site {
   Endpoint address;
   /// nullptr: it is another program's, or another machine's, and it need not be a web site at all.
   const gateway::ListenerSettings* listener = nullptr;
-  bool is_local = false;  ///< an address of this machine: no firewall is on the way
+  bool is_asked_for = false;  ///< somebody wants the page there, whosever server it is
+  bool is_local = false;      ///< an address of this machine: no firewall is on the way
 };
 
 struct LookSettings {

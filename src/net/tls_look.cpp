@@ -101,15 +101,29 @@ class Look {
     }
   }
 
+  std::string why_no_handshake() {
+    const unsigned long code = ERR_peek_error();
+    const int reason = ERR_GET_REASON(code);
+    look_.spoke_tls = false;
+    if (look_.timed_out) return "nothing came in time";
+    if (code == 0 || reason == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
+      return "the connection was closed within it";
+    }
+    std::string said = openssl_error();
+    if (reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_PACKET_LENGTH_TOO_LONG) {
+      return fmt::format("what came is not TLS ({})", said);
+    }
+    look_.spoke_tls = true;
+    return said;
+  }
+
   bool shake_hands() {
     for (;;) {
       ERR_clear_error();
       const int result = SSL_connect(ssl_.get());
       if (result == 1) return true;
       if (wait_for(result)) continue;
-      const std::string said = openssl_error();
-      return give_up(said.empty() ? "the connection ended within the TLS handshake, or nothing came"
-                                  : said);
+      return give_up(why_no_handshake());
     }
   }
 

@@ -33,6 +33,7 @@ struct TlsLookSettings {
 struct TlsLook {
   bool connected = false;  ///< TCP
   std::string error;       ///< why there was no handshake; "" there was
+  bool spoke_tls = true;   ///< false: what is there closed, was silent, or is no TLS server
   bool timed_out = false;  ///< the time was over before it was done, or the talk was
   std::string untrusted;   ///< why a browser would not trust the certificate; "" it would
   std::string alpn;

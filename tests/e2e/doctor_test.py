@@ -1,55 +1,23 @@
 """`postern doctor` against a healthy server, then with one layer broken at a time: it names that layer and
-no other. What is broken is never Postern's own: sockets, servers and resolvers of Python's."""
+no other. What is broken is a socket, server or resolver of Python's, or what Postern is told to do."""
 
 import contextlib
 import json
 import re
 import socket
-import ssl
-import subprocess
-import threading
-import time
+import struct
 import unittest
-import uuid
 
 import dns.flags
 import dns.message
+import dns.rcode
+import dns.rdatatype
 import dns.rrset
-import h2.config
-import h2.connection
-import h2.events
 
-from gateway_backends import authority, new_port
-from gateway_lab import HOST, Gateway, route
-from lab import Case, Upstream, free_port, run, wait_until
-
-OVERRIDE = f"""
-    [[dns.override]]
-    names = ["{HOST}"]
-    address = ["127.0.0.1"]
-    """
-
-
-def pair(name, trusted, more=()):
-    """Files of a certificate and its key; `more` is for openssl x509."""
-    stem = authority().directory / uuid.uuid4().hex
-    certificate, key = stem.with_suffix(".crt"), stem.with_suffix(".key")
-    if more:
-        request = stem.with_suffix(".csr")
-        subprocess.run(["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                        "-subj", "/CN=x", "-addext", f"subjectAltName=DNS:{name}", "-keyout", key, "-out", request],
-                       check=True, capture_output=True)
-        subprocess.run(["openssl", "x509", "-req", "-in", request, "-CA", authority().certificate, "-CAkey",
-                        authority().key, "-copy_extensions", "copy", "-out", certificate, *more],
-                       check=True, capture_output=True)
-    elif trusted:
-        for path, text in zip((certificate, key), authority().leaf(name)):
-            path.write_text(text)
-    else:
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                        "-days", "30", "-subj", "/CN=own", "-addext", f"subjectAltName=DNS:{name}",
-                        "-keyout", key, "-out", certificate], check=True, capture_output=True)
-    return certificate, key
+from doctor_lab import OVERRIDE, DoctorCase, TlsServer, chain
+from gateway_backends import new_port
+from gateway_lab import HOST
+from lab import Upstream, free_port, run, wait_until
 
 
 def bound(sink, port):
@@ -59,110 +27,7 @@ def bound(sink, port):
     return False
 
 
-class TlsServer:
-    """HTTPS that says what it is told to; QUIC on the same port is refused as Postern would."""
-
-    def __init__(self, name=HOST, alpn=("h2", "http/1.1"), fields="Alt-Svc: clear\r\n", trusted=True, status=200,
-                 versions=b"\x0a\x0a\x0a\x0a", certificate=(), address=("127.0.0.1", 0), delay=0, lossy=False):
-        self.port = address[1] or new_port()
-        self.versions, self.delay, self.lossy = versions, delay, lossy
-        certificate, key = pair(name, trusted, certificate)
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.load_cert_chain(certificate, key)
-        self.context.set_alpn_protocols(list(alpn))
-        self.answer = f"HTTP/1.1 {status} X\r\nContent-Length: 0\r\n{fields}\r\n".encode()
-        self.tcp = socket.create_server((address[0], self.port))
-        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.udp.bind((address[0], self.port))
-        for serve in (self.serve_tcp, self.serve_udp):
-            threading.Thread(target=serve, daemon=True).start()
-
-    def serve_tcp(self):
-        while True:
-            try:
-                plain, _ = self.tcp.accept()
-            except OSError:
-                return
-            try:
-                with self.context.wrap_socket(plain, server_side=True) as connection:
-                    if connection.selected_alpn_protocol() == "h2":
-                        self.speak_h2(connection)
-                    elif connection.recv(4096):
-                        time.sleep(self.delay)
-                        connection.sendall(self.answer)
-            except OSError:
-                pass
-
-    def speak_h2(self, connection):
-        """Answers with the fields of the answer of HTTP/1.1, by python3-h2."""
-        peer = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
-        peer.initiate_connection()
-        connection.sendall(peer.data_to_send())
-        while data := connection.recv(4096):
-            for event in peer.receive_data(data):
-                if isinstance(event, h2.events.RequestReceived):
-                    status, *lines = self.answer.decode().strip().split("\r\n")
-                    fields = [tuple(line.lower().split(": ", 1)) for line in lines]
-                    peer.send_headers(event.stream_id, [(":status", status.split()[1]), *fields], end_stream=True)
-            connection.sendall(peer.data_to_send())
-
-    def serve_udp(self):
-        seen = set()
-        while True:
-            try:
-                packet, client = self.udp.recvfrom(2000)
-            except OSError:
-                return
-            if not packet:
-                return  # it was shut down
-            if self.lossy and client not in seen:  # the first packet of each client
-                seen.add(client)
-                continue
-            destination = packet[6:6 + packet[5]]
-            source = packet[7 + packet[5]:7 + packet[5] + packet[6 + packet[5]]]
-            self.udp.sendto(b"\xc0\0\0\0\0" + bytes([len(source)]) + source + bytes([len(destination)]) + destination
-                            + self.versions, client)
-
-    def stop(self):
-        for one in (self.tcp, self.udp):
-            with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)  # else a thread that waits keeps the port
-            one.close()
-
-
-class DoctorTest(Case):
-    def setUp(self):
-        self.gateway = Gateway(route(respond={"status": 200}), config=OVERRIDE)
-        self.gateway.start()
-        self.addCleanup(self.gateway.__exit__, None, None, None)
-
-    def doctor(self, *arguments, config=None):
-        """(exit status, layers that are red, all of the output)."""
-        status, out, err = run("doctor", "-c", config or self.gateway.config_path, "--timeout", "1", "--cacert",
-                               authority().certificate, *arguments)
-        return status, set(re.findall(r"^  RED +(\S+)", out, re.M)), out + err
-
-    def warned(self, out):
-        return set(re.findall(r"^  warn +(\S+)", out, re.M))
-
-    def resolver(self, text):
-        upstream = Upstream(text)
-        self.addCleanup(upstream.stop)
-        return f"127.0.0.1:{upstream.port}"
-
-    def elsewhere(self, port, alpn=()):
-        """The configuration, as if the gateway were a server that is not Postern's."""
-        text = self.gateway.config_path.read_text()
-        text = re.sub(r"https = \d+", f"https = {port}", text)
-        if alpn:
-            text = re.sub(r"(?m)^(https = \d+)$", rf"\1\nalpn = {json.dumps(alpn)}", text)
-        return self.gateway.write("elsewhere.toml", text)
-
-    def against(self, **how):
-        server = TlsServer(**how)
-        self.addCleanup(server.stop)
-        return self.doctor(config=self.elsewhere(server.port))
-
+class DoctorTest(DoctorCase):
     def test_healthy(self):
         status, red, out = self.doctor()
         self.assertEqual((status, red), (0, set()), out)
@@ -387,12 +252,25 @@ class DoctorTest(Case):
         self.assertNotIn("ads.example", out)
 
     def test_from_a_machine_without_the_configuration(self):
-        server = f"127.0.0.1:{self.gateway.port}"
-        status, red, out = self.doctor("--server", server, HOST, config=self.gateway.directory / "nowhere.toml")
-        self.assertEqual((status, red), (0, set()), out)
-        self.assertIn("it is left out", out)
-        self.assertRegex(out, rf"(?m)^  ok +dns +127\.0\.0\.1 from Postern at {server}")
-        status, _, out = self.doctor("--server", server, config=self.gateway.directory / "nowhere.toml")
+        """Who names a page wants to see it, whosever server it is at."""
+        self.gateway.change(config=OVERRIDE.replace("127.0.0.1", "127.0.0.77"))
+        arguments = "--server", f"127.0.0.1:{self.gateway.port}"
+        nowhere = self.gateway.directory / "nowhere.toml"
+        for how, layer in (({}, None), ({"trusted": False}, "certificate"), (None, "tcp")):
+            server = how is not None and TlsServer(address=("127.0.0.77", 443), **how)
+            try:
+                found = self.broken(*arguments, HOST.upper(), config=nowhere)
+                said = self.doctor(*arguments, HOST, config=nowhere)[2]
+            finally:
+                if server:
+                    server.stop()
+            if layer:
+                self.only(found, "red", layer, ".")
+            else:
+                self.assertEqual(found, {})
+            self.assertIn("it is left out", said)
+            self.assertRegex(said, rf"(?m)^  ok +dns +127\.0\.0\.77 from Postern at 127\.0\.0\.1:{self.gateway.port}$")
+        status, _, out = self.doctor(*arguments, config=nowhere)
         self.assertEqual(status, 2, out)
 
     def test_resolv_conf(self):
@@ -401,6 +279,24 @@ class DoctorTest(Case):
         self.assertEqual(status, 0, out)
         self.assertIn("this machine also asks 203.0.113.53", out)
         self.assertNotIn("8.8.8.8", out)
+
+    def test_resolv_conf_of_systemd_resolved(self):
+        """As of its stub, with the file beside it that has the servers."""
+        resolved = self.gateway.directory / "resolve"
+        self.gateway.write("resolve/stub-resolv.conf", "nameserver 127.0.0.53\noptions edns0 trust-ad\n")
+        etc = self.gateway.directory / "etc-resolv.conf"
+        etc.symlink_to("resolve/stub-resolv.conf")
+        for servers, also in (("127.0.0.1", None), ("127.0.0.1 203.0.113.53", "203.0.113.53"),
+                              ("127.0.0.1 fe80::1%eth0", "fe80::1%eth0"), ("", "systemd-resolved, and whom that asks")):
+            text = "".join(f"nameserver {one}\n" for one in servers.split())
+            (resolved / "resolv.conf").write_text("# nameserver 8.8.8.8\n" + text)
+            for path in (etc, resolved / "stub-resolv.conf", resolved / "resolv.conf"):
+                with self.subTest(servers, path=path.name):
+                    found = self.broken("--resolv-conf", path, resolv_conf=None)
+                    if also and (servers or path.name != "resolv.conf"):
+                        self.only(found, "warning", "bypass", f"^this machine (also )?asks {also}")
+                    else:
+                        self.assertEqual(found, {})
 
     def test_a_configuration_that_cannot_be_read_says_why(self):
         status, _, out = self.doctor(config=self.gateway.write("broken.toml", "[dns]\nlisen = []\n"))
@@ -426,6 +322,151 @@ class DoctorTest(Case):
         self.assertEqual((status, red), (1, {"bypass"}), out)
         self.assertIn("firefox_doh = true", out)
         self.assertRegex(out, r"(?s)mask\.icloud\.com\n  warn +bypass")
+
+    def test_postern_gives_a_record_of_its_own_that_leads_to_quic(self):
+        for value, said in (('alpn="h3,h2"', "offers h3"), ('alpn="h2" ech="AEX+DQBB"', "has ech"),
+                            ('alpn="h2" ipv4hint=203.0.113.9', "hints.*203.0.113.9"),
+                            ('alpn="h2" ipv6hint=2001:db8::9', "hints.*2001:db8::9")):
+            records = f"{HOST}. 60 A 127.0.0.1\n{HOST}. 60 HTTPS 1 . {value}\n"
+            self.gateway.write("zones/v.zone", f"$TTL 60\n@ SOA ns.vanillax.me. a.vanillax.me. 1 2 3 4 5\n@ NS ns.example.\n"
+                                               f"{records.replace('. 60', '. 60 IN')}")
+            upstream = Upstream(records)
+            self.addCleanup(upstream.stop)
+            passed = f"""
+    [dns.svcb]
+    except = ["vanillax.me"]
+    [dns.limits]
+    rebind_protection = {{ enabled = false }}
+    {upstream.forward()}"""
+            zone = '[[dns.zone]]\nname = "vanillax.me"\nfile = "zones/v.zone"\n'
+            for config in (zone, passed):
+                with self.subTest(value, config=config):
+                    self.gateway.change(config=config, listener={"publish_dns": False})
+                    self.only(self.broken(), "red", "dns", said, r"dns\.override.*https = \"gateway\"")
+                    self.gateway.change(config=OVERRIDE + config)  # the remedy
+                    self.assertEqual(self.broken(), {})
+
+    def test_a_resolver_that_does_not_know_type_65(self):
+        def failing(rcode):
+            return lambda query, _transport: upstream.reply(query) if query.question[0].rdtype != dns.rdatatype.HTTPS \
+                else rcode and Upstream.failing(rcode)(query, _transport)
+
+        upstream = Upstream(f"{HOST}. 60 A 127.0.0.1")
+        self.addCleanup(upstream.stop)
+        address = f"127.0.0.1:{upstream.port}"
+        self.assertEqual(self.broken("--resolver", address), {})
+        for rcode, said in ((None, "does not answer a query for HTTPS"), (dns.rcode.SERVFAIL, "HTTPS with SERVFAIL"),
+                            (dns.rcode.NXDOMAIN, "HTTPS with NXDOMAIN"), (dns.rcode.NOTIMP, "HTTPS with NOTIMP")):
+            with self.subTest(said):
+                upstream.on(HOST, failing(rcode))
+                self.only(self.broken("--resolver", address), "red", "resolver", f"{address} .*{said}")
+        upstream.on(HOST, failing(None))  # Postern has to ask it
+        self.gateway.change(config="[dns.limits]\nrebind_protection = { enabled = false }\n" + upstream.forward(),
+                            listener={"publish_dns": False})
+        self.only(self.broken(), "red", "dns", f"127.0.0.1:{self.gateway.port} .*a query for HTTPS")
+
+    def test_a_resolver_that_fails(self):
+        for rcode, said in ((dns.rcode.REFUSED, "refuses to answer this machine"), (dns.rcode.SERVFAIL, "SERVFAIL")):
+            with self.subTest(said):
+                upstream = Upstream()
+                self.addCleanup(upstream.stop)
+                upstream.on(HOST, Upstream.failing(rcode))
+                address = f"127.0.0.1:{upstream.port}"
+                self.only(self.broken("--resolver", address), "red", "resolver", f"{address} .*{said}")
+
+    def test_ipv6_that_leads_away(self):
+        away = OVERRIDE.replace('"127.0.0.1"', '"127.0.0.1", "2001:db8::9"')
+        self.gateway.change(config=away)
+        agrees = self.resolver(f"{HOST}. 60 A 127.0.0.1\n{HOST}. 60 AAAA 2001:db8::9")
+        for more in ((), ("--resolver", agrees)):
+            self.only(self.broken(*more), "red", "dns", "AAAA 2001:db8::9 leads away", "or none")
+        self.gateway.change(config=OVERRIDE)
+        self.only(self.broken("--resolver", agrees), "red", "resolver", "2001:db8::9")
+
+    def test_a_certificate_between_is_missing(self):
+        for whole in (True, False):
+            server = TlsServer(files=chain(HOST, whole))
+            self.addCleanup(server.stop)
+            found = self.broken(config=self.elsewhere(server.port))
+            if whole:
+                self.assertEqual(found, {})
+            else:
+                self.only(found, "red", "certificate", "not trusted: unable to get local issuer", "fullchain")
+
+    def test_no_handshake(self):
+        kept = []
+
+        def closes(plain):
+            plain.recv(4096)
+            plain.close()
+
+        def resets(plain):
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            closes(plain)
+
+        def speaks_plainly(plain):
+            plain.sendall(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+            closes(plain)
+
+        for accept, said in ((kept.append, "nothing came within 1 s"), (closes, "closed"), (resets, "closed"),
+                             (speaks_plainly, "is not TLS")):
+            with self.subTest(said):
+                server = TlsServer(accept=accept)
+                self.addCleanup(server.stop)
+                one = self.only(self.broken(config=self.elsewhere(server.port)), "red", "certificate",
+                                f"no TLS handshake: .*{said}", f"sport = :{server.port}")
+                self.assertNotIn("[[tls.certificate]]", one["remedy"])
+        for one in kept:
+            one.close()
+
+    def test_no_certificate_for_the_name(self):
+        self.gateway.new_certificate("lan", "other.example")
+        self.gateway.change()
+        self.only(self.broken(), "red", "certificate", "unrecognized name", r"\[\[tls\.certificate\]\]")
+
+    def test_a_client_of_another_view(self):
+        lan = """
+    [[dns.view]]
+    name = "lan"
+    clients = ["127.0.0.2/32"]
+    """
+        guest = lan.replace("lan", "guest").replace("127.0.0.2/32", "127.0.0.0/8")
+        override = OVERRIDE.rstrip() + '\n    views = ["{}"]\n    '
+        outside, empty = (Upstream(text) for text in (f"{HOST}. 60 A 203.0.113.9", ""))
+        self.addCleanup(outside.stop)
+        self.addCleanup(empty.stop)
+        self.gateway.change(config=lan + guest + override.format("guest"), listener={"publish_dns": False})
+        self.assertEqual(self.broken(), {})
+        said = r'(?m)^  ok +dns +127\.0\.0\.1 from Postern at .*: 127\.0\.0\.1 is in the view "guest"'
+        self.assertRegex(self.doctor()[2], said)
+        for upstream, view, verdict, start in ((outside, 'the view "guest"', "warning", ""),
+                                               (outside, "no view", "warning", ""),
+                                               (empty, 'the view "guest"', "red", r"no address for it \(NXDOMAIN\): ")):
+            with self.subTest(view, verdict=verdict):
+                views = lan + guest if "guest" in view else lan
+                self.gateway.change(config=views + override.format("lan") + upstream.forward())
+                self.only(self.broken(), verdict, "dns", rf'{start}127\.0\.0\.1 is in {view}, and the override '
+                          r'\(.*postern\.toml:\d+\) holds for the view "lan"', r'\[\[dns\.view\]\] "lan"')
+
+    def test_a_resolver_of_another_view(self):
+        upstream = Upstream(f"{HOST}. 60 A 203.0.113.9", address="127.0.0.3")
+        self.addCleanup(upstream.stop)
+        self.gateway.change(config=OVERRIDE + """
+    [[dns.view]]
+    name = "guest"
+    clients = ["127.0.0.3/32"]
+    """)
+        self.only(self.broken("--resolver", f"127.0.0.3:{upstream.port}"), "red", "resolver",
+                  r'says 203\.0\.113\.9.*127\.0\.0\.3 is in the view "guest", and 127\.0\.0\.1 is in no view')
+
+    def test_postern_fails(self):
+        """The resolver, which has the right address, is not to blame."""
+        resolver = self.resolver(f"{HOST}. 60 A 127.0.0.1")
+        self.gateway.change(listener={"publish_dns": False}, config="")  # the upstream is not there
+        self.only(self.broken("--resolver", resolver, HOST), "red", "dns", "cannot find out .SERVFAIL", "postern explain")
+        self.gateway.reload(dns='allow = ["192.168.0.0/16"]')
+        self.only(self.broken("--resolver", resolver, HOST), "red", "dns", "refuses to answer.*127.0.0.1 .REFUSED",
+                  "dns.allow")
 
     def test_no_server(self):
         text = self.gateway.config_path.read_text().replace(str(self.gateway.port), str(free_port()))
