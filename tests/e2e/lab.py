@@ -240,7 +240,7 @@ class Postern:
         mark = len(self.log)
         self.configure(**parts)
         self.process.send_signal(signal.SIGHUP)
-        return self.wait_log(r"(?i)reload|configuration|config", mark)
+        return self.wait_log(r"\b(reloaded|reload_refused)\b", mark)
 
     def wait_log(self, pattern, mark=0, seconds=8.0):
         """The first line since `mark` in which `pattern` is found."""
