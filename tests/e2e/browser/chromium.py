@@ -119,10 +119,15 @@ class Chromium:
         packets = self.network.quic_packets() - before
         return Visit(took, error, "" if error else title, where, protocol, packets)
 
-    def forget_connections(self):
+    def type(self, name):
+        """A name in the address bar, which a headless browser has not got: it is asked to go where the bar of
+        older ones went, to http. The HTTPS record leads to https."""
+        return self.open(f"http://{name}/")
+
+    def forget_connections(self, names=True):
         """What time does, at once: names are asked for anew, and no connection is left."""
         self.open("chrome://net-internals/#dns")
-        for what in ("clearHostResolverCache", "flushSocketPools"):
+        for what in ["clearHostResolverCache"] * names + ["flushSocketPools"]:
             self.run(f"chrome.send('{what}')")
         self.open("about:blank")
 

@@ -9,7 +9,7 @@ from scenes import Scene
 
 class Cured(CuredCases, Scene):
     BROWSER = Chromium
-    TYPED = [["200"]]  # the HTTPS record says so: nothing is asked on port 80
+    TRIES_QUIC_BY_CHANCE = False
 
 
 class Uncured(UncuredCases, Scene):

@@ -32,7 +32,7 @@ PREFERENCES = {
     "toolkit.cosmeticAnimations.enabled": False,
 }
 DROP = "Services.obs.notifyObservers(null, 'net:cancel-all-connections');"
-FORGET = "Services.dns.clearCache(true);" + DROP
+FORGET_NAMES = "Services.dns.clearCache(true);"
 
 
 class Firefox:
@@ -109,10 +109,25 @@ class Firefox:
 
     def open(self, url, seconds=90):
         """Opens the page and waits until it is loaded."""
-        before, began, error = self.network.quic_packets(), time.monotonic(), ""
-        self.call("WebDriver:SetTimeouts", pageLoad=seconds * 1000)
-        try:
+        def navigate():
+            self.call("WebDriver:SetTimeouts", pageLoad=seconds * 1000)
             self.call("WebDriver:Navigate", seconds + 10, url=url)
+        return self._visit(navigate)
+
+    def type(self, name):
+        """A name in the address bar, and Enter."""
+        def enter():
+            self._run_as_browser(f"""const bar = Services.wm.getMostRecentWindow('navigator:browser').gURLBar;
+                bar.value = {json.dumps(name)};
+                bar.handleCommand();""")
+            wait_until("the page", lambda: self.run("document.readyState + document.title") in
+                       ("completeHOME", "completeEDGE"), 30)
+        return self._visit(enter)
+
+    def _visit(self, go):
+        before, began, error = self.network.quic_packets(), time.monotonic(), ""
+        try:
+            go()
         except AssertionError as failure:
             error = str(failure)
         took = time.monotonic() - began
@@ -120,10 +135,10 @@ class Firefox:
         packets = self.network.quic_packets() - before
         return Visit(took, error, "" if error else title, where, protocol, packets)
 
-    def forget_connections(self):
+    def forget_connections(self, names=True):
         """What time does, at once: names are asked for anew, and no connection is left."""
         self.open("about:blank")
-        self._run_as_browser(FORGET)
+        self._run_as_browser(FORGET_NAMES * names + DROP)
 
     def drop_connections(self):
         """It would wait for minutes on those that lead nowhere after a move."""

@@ -9,7 +9,7 @@ from scenes import Scene
 
 class Cured(CuredCases, Scene):
     BROWSER = Firefox
-    TYPED = [["200"], ["301", "200"]]  # it does not always wait for the HTTPS record
+    TRIES_QUIC_BY_CHANCE = True
 
 
 class Uncured(UncuredCases, Scene):
