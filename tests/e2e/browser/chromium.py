@@ -29,6 +29,7 @@ class Chromium:
     host named with another port is trusted so, and nothing is forced on 443."""
 
     NAME = "chromium"
+    TRIES_QUIC_BY_CHANCE = False
 
     def __init__(self, network, profile, hosts):
         self.network, self.profile = network, profile

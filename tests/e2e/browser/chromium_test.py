@@ -9,7 +9,6 @@ from scenes import Scene
 
 class Cured(CuredCases, Scene):
     BROWSER = Chromium
-    TRIES_QUIC_BY_CHANCE = False
 
 
 class Uncured(UncuredCases, Scene):

@@ -39,6 +39,7 @@ class Firefox:
     """A running browser with one page."""
 
     NAME = "firefox"
+    TRIES_QUIC_BY_CHANCE = True  # when it knows of it
 
     def __init__(self, network, profile, _hosts):
         self.network, self.profile = network, profile

@@ -9,7 +9,6 @@ from scenes import Scene
 
 class Cured(CuredCases, Scene):
     BROWSER = Firefox
-    TRIES_QUIC_BY_CHANCE = True
 
 
 class Uncured(UncuredCases, Scene):
