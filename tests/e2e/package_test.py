@@ -18,8 +18,8 @@ import unittest.mock as mock
 
 from docs_test import blocks
 from lab import BINARY, SLOW, Case, Upstream, wait_until
-from small_root import (PATH, call, closure, debian_package, dependencies, enter_namespaces, inside, new_root,
-                        where_mounts_work, why_not)
+from small_root import (PATH, call, closure, copy_of_this_system, debian_package, dependencies, enter_namespaces, inside,
+                        new_root, where_mounts_work, why_not)
 
 ROOT = pathlib.Path(__file__).parents[2]
 NEWNET = 0x40000000
@@ -257,19 +257,8 @@ class Machine(Built):
 class Life(Machine):
     def new_system(self):
         """This system, with whatever happens to it kept in memory and forgotten at the end."""
-        base = pathlib.Path(tempfile.mkdtemp(dir=self.work))
-        for name in ("layer", "root"):
-            (base / name).mkdir(parents=True)
-        call("mount", "-t", "tmpfs", "tmpfs", base / "layer")
-        for name in ("up", "work"):
-            (base / "layer" / name).mkdir()
-        call("mount", "-t", "overlay", "overlay", "-o",
-             f"lowerdir=/,upperdir={base}/layer/up,workdir={base}/layer/work", base / "root")
-        self.root = base / "root"
-        for name in ("proc", "dev"):
-            call("mount", "--rbind", f"/{name}", self.root / name)
+        self.root = copy_of_this_system(self)
         call("mount", "-t", "tmpfs", "tmpfs", self.root / "run")
-        self.addCleanup(call, "umount", "--lazy", base / "root", base / "layer")
         for name in ("usr/sbin/policy-rc.d", CONFIG, "etc/dpkg/dpkg.cfg.d/docker"):
             (self.root / name).unlink(missing_ok=True)
         (self.root / "var/lib/man-db/auto-update").unlink(missing_ok=True)  # takes long

@@ -132,6 +132,24 @@ def files_of(packages):
     return sorted(path for path in paths if os.path.lexists(path) and path[1:] not in MERGED)
 
 
+def copy_of_this_system(case):
+    """All that is here, with whatever happens to it kept in memory and forgotten when the test ends."""
+    base = pathlib.Path(tempfile.mkdtemp(prefix="postern-root-"))
+    case.addCleanup(shutil.rmtree, base, ignore_errors=True)
+    for name in ("layer", "root"):
+        (base / name).mkdir()
+    call("mount", "-t", "tmpfs", "tmpfs", base / "layer")
+    case.addCleanup(call, "umount", "--lazy", base / "layer")
+    for name in ("up", "work"):
+        (base / "layer" / name).mkdir()
+    call("mount", "-t", "overlay", "overlay", "-o",
+         f"lowerdir=/,upperdir={base}/layer/up,workdir={base}/layer/work", base / "root")
+    case.addCleanup(call, "umount", "--lazy", base / "root")
+    for name in ("proc", "dev"):
+        call("mount", "--rbind", f"/{name}", base / "root" / name)
+    return base / "root"
+
+
 def new_root(case, packages):
     """A folder, kept in memory until the test ends, in which these packages are installed and no others."""
     root = pathlib.Path(tempfile.mkdtemp(prefix="postern-root-"))

@@ -4,7 +4,7 @@
 # with; what is linked is $POSTERN. Everything else, as what meson finds out, is g++'s.
 #   STAND_IN_LOG   the command lines of src/ are written there
 set -eu
-output= source= depends= before=
+output='' source='' depends='' before=''
 for word; do
   case $before in
     -o) output=$word ;;
