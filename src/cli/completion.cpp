@@ -44,16 +44,28 @@ std::vector<std::string> names_of(const std::vector<CommandFacts>& commands) {
   return names;
 }
 
+bool is_argument(const OptionFacts& option) { return option.long_name.empty(); }
+
 std::vector<std::string> words_of(const CommandFacts& command) {
   std::vector<std::string> words = command.inner;
   for (const OptionFacts& option : command.options) {
     if (!option.short_name.empty()) words.push_back(option.short_name);
     if (!option.long_name.empty()) words.push_back(option.long_name);
+    if (is_argument(option))
+      words.insert(words.end(), option.choices.begin(), option.choices.end());
   }
   return words;
 }
 
-bool takes_file(const OptionFacts& option) { return option.argument == "FILE"; }
+bool takes_file(const OptionFacts& option) {
+  return option.argument == "FILE" || option.argument == "NEW" || option.argument == "DIRECTORY";
+}
+
+bool has_file_argument(const CommandFacts& command) {
+  return std::any_of(command.options.begin(), command.options.end(), [](const OptionFacts& option) {
+    return is_argument(option) && takes_file(option);
+  });
+}
 
 // In _arguments, ':', '[' and ']' have a meaning.
 std::string zsh_text(std::string_view text) {
@@ -66,12 +78,16 @@ std::string zsh_text(std::string_view text) {
 }
 
 std::string zsh_action(const OptionFacts& option) {
-  return fmt::format(":{}:{}", option.argument, takes_file(option) ? "_files" : "");
+  // An argument without completions shows a message, and then no option is completed in its place.
+  std::string values = is_argument(option) ? "false" : "";
+  if (takes_file(option)) values = "_files";
+  if (!option.choices.empty()) values = fmt::format("({})", fmt::join(option.choices, " "));
+  return fmt::format(":{}:{}", option.argument, values);
 }
 
 std::string zsh_option(const OptionFacts& option) {
   const std::string star = option.repeated ? "*" : "";
-  if (option.long_name.empty()) return fmt::format("'{}{}'", star, zsh_action(option));
+  if (is_argument(option)) return fmt::format("'{}{}'", star, zsh_action(option));
   std::string text;
   for (const std::string& name : {option.short_name, option.long_name}) {
     if (name.empty()) continue;
@@ -80,6 +96,19 @@ std::string zsh_option(const OptionFacts& option) {
                     option.argument.empty() ? "" : zsh_action(option));
   }
   return text;
+}
+
+// What follows an option, for `compgen`; "" when it is free.
+std::string bash_values(const OptionFacts& option) {
+  if (takes_file(option)) return "-f";
+  return option.choices.empty() ? "" : fmt::format("-W '{}'", fmt::join(option.choices, " "));
+}
+
+std::string fish_values(const OptionFacts& option) {
+  if (takes_file(option)) return " -r -F";
+  if (option.argument.empty()) return "";
+  return option.choices.empty() ? " -x"
+                                : fmt::format(" -x -a '{}'", fmt::join(option.choices, " "));
 }
 
 }  // namespace
@@ -99,21 +128,23 @@ _postern() {{
 )",
       fmt::join(names_of(commands), " "));
   for (const CommandFacts& command : commands) {
-    std::vector<std::string> files;
     for (const OptionFacts& option : command.options) {
-      if (!takes_file(option)) continue;
-      for (const std::string& name : {option.short_name, option.long_name}) {
-        if (!name.empty()) files.push_back(command.name + ':' + name);
-      }
+      const std::string values = bash_values(option);
+      if (is_argument(option) || option.argument.empty()) continue;
+      std::string names = command.name + ':' + option.long_name;
+      if (!option.short_name.empty()) names += '|' + command.name + ':' + option.short_name;
+      text += values.empty() ? fmt::format("    {}) return ;;\n", names)
+                             : fmt::format(
+                                   "    {}) mapfile -t COMPREPLY < <(compgen {} -- "
+                                   "\"$word\"); return ;;\n",
+                                   names, values);
     }
-    if (files.empty()) continue;
-    text += fmt::format("    {}) mapfile -t COMPREPLY < <(compgen -f -- \"$word\"); return ;;\n",
-                        fmt::join(files, "|"));
   }
   text += "  esac\n  case ${COMP_WORDS[1]} in\n";
   for (const CommandFacts& command : commands) {
-    text += fmt::format("    {}) mapfile -t COMPREPLY < <(compgen -W '{}' -- \"$word\") ;;\n",
-                        command.name, fmt::join(words_of(command), " "));
+    text += fmt::format("    {}) mapfile -t COMPREPLY < <(compgen -W '{}'{} -- \"$word\") ;;\n",
+                        command.name, fmt::join(words_of(command), " "),
+                        has_file_argument(command) ? " -f" : "");
   }
   return text + "  esac\n}\ncomplete -o filenames -F _postern postern\n";
 }
@@ -152,17 +183,19 @@ std::string fish_completion(const std::vector<CommandFacts>& all) {
       text += fmt::format("complete -c postern -n '__fish_seen_subcommand_from {}' -a '{}'\n",
                           command.name, fmt::join(command.inner, " "));
     }
+    const std::string seen =
+        fmt::format("complete -c postern -n '__fish_seen_subcommand_from {}'", command.name);
+    if (has_file_argument(command)) text += seen + " -F\n";
     for (const OptionFacts& option : command.options) {
-      if (option.long_name.empty()) continue;
-      text += fmt::format(
-          "complete -c postern -n '__fish_seen_subcommand_from {}'{} -l {}{} "
-          "-d '{}'\n",
-          command.name, option.short_name.empty() ? "" : " -s " + option.short_name.substr(1),
-          option.long_name.substr(2),
-          takes_file(option)        ? " -r -F"
-          : option.argument.empty() ? ""
-                                    : " -x",
-          in_quotes(option.meaning));
+      if (is_argument(option)) {
+        if (!option.choices.empty())
+          text += fmt::format("{} -a '{}'\n", seen, fmt::join(option.choices, " "));
+        continue;
+      }
+      text +=
+          fmt::format("{}{} -l {}{} -d '{}'\n", seen,
+                      option.short_name.empty() ? "" : " -s " + option.short_name.substr(1),
+                      option.long_name.substr(2), fish_values(option), in_quotes(option.meaning));
     }
   }
   return text;

@@ -1,6 +1,7 @@
 #include "cli/reference.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 
 #include <fmt/format.h>
@@ -137,6 +138,21 @@ std::string metrics_reference() {
   return text;
 }
 
+// "TEXT:{text,json}" is how the library speaks of a choice.
+std::vector<std::string> choices_of(const CLI::Option& option) {
+  const std::string type = option.get_type_name();
+  const auto begin = type.find('{'), end = type.find('}');
+  if (begin == std::string::npos || end == std::string::npos) return {};
+  return CLI::detail::split(type.substr(begin + 1, end - begin - 1), ',');
+}
+
+std::string argument_of(const std::string& option) {
+  constexpr std::array<std::string_view, 4> kFiles{"config", "cacert", "resolv-conf", "against"};
+  if (option == "zones") return "DIRECTORY";
+  const bool is_file = std::find(kFiles.begin(), kFiles.end(), option) != kFiles.end();
+  return is_file || option.ends_with("file") ? "FILE" : "VALUE";
+}
+
 OptionFacts facts_of(const CLI::Option& option) {
   OptionFacts facts;
   if (!option.get_lnames().empty()) facts.long_name = "--" + option.get_lnames().front();
@@ -148,10 +164,9 @@ OptionFacts facts_of(const CLI::Option& option) {
   if (option.get_positional()) {
     facts.argument = option.get_name(true);
   } else if (option.get_items_expected_max() > 0) {
-    const std::string& name = option.get_lnames().front();
-    const bool is_file = name == "config" || name == "cacert" || name.ends_with("file");
-    facts.argument = is_file ? "FILE" : "VALUE";
+    facts.argument = argument_of(option.get_lnames().front());
   }
+  facts.choices = choices_of(option);
   return facts;
 }
 

@@ -24,6 +24,7 @@ struct OptionFacts {
   std::string argument;    ///< "FILE"; "" for a flag
   std::string meaning;
   std::string fallback;
+  std::vector<std::string> choices = {};  ///< all values there are; none: any
   bool required = false;
   bool repeated = false;
 };

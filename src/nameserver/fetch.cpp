@@ -59,18 +59,26 @@ void Fetch::due(std::uint64_t now_ms) {
   go_on();
 }
 
-// The query as it was sent: only its id is taken from the reply.
-void Fetch::record(const Attempt& attempt, Bytes message, std::uint64_t now_us) {
+// What goes is told when it goes: an answer may never come.
+void Fetch::record_query(const Attempt& attempt) {
   std::array<std::uint8_t, kUpstreamQueryMax> query;
-  const std::size_t size = write_upstream_query(load_u16(message.data()), attempt.question, query);
+  const std::size_t size = write_upstream_query(attempt.id, attempt.question, query);
+  record(attempt, 0, Bytes(query).first(size), {});
+}
+
+void Fetch::record(const Attempt& attempt, std::uint64_t took_us, Bytes query, Bytes reply) {
   QueryRecord record;
   record.kind = QueryRecord::Kind::kForwarder;
-  record.took_us = static_cast<std::uint32_t>(now_us - std::min(now_us, attempt.sent_us));
+  record.took_us = static_cast<std::uint32_t>(took_us);
   record.begun_us = utc_us() - record.took_us;
   record.transport = attempt.by_tcp ? 1 : 0;
-  record.reply_size = static_cast<std::uint32_t>(message.size());
+  record.reply_size = static_cast<std::uint32_t>(reply.size());
   record.peer = attempt.upstream->settings().endpoint;
-  host_.queries->write(record, "", Bytes(query).first(size), message);
+  host_.queries->write(record, "", query, reply);
+}
+
+bool Fetch::is_recorded() const {
+  return host_.queries != nullptr && host_.queries->wants(QueryRing::kForwarder);
 }
 
 void Fetch::replied(Exchange& exchange, Bytes message) {
@@ -78,8 +86,7 @@ void Fetch::replied(Exchange& exchange, Bytes message) {
   const std::uint64_t now_us = monotonic_us();
   now_ms_ = now_us / 1000;
   attempt.heard = true;
-  const bool is_wanted = host_.queries != nullptr && host_.queries->wants(QueryRing::kForwarder);
-  if (is_wanted) record(attempt, message, now_us);
+  if (is_recorded()) record(attempt, now_us - std::min(now_us, attempt.sent_us), {}, message);
   attempt.upstream->heard(attempt, attempt.by_tcp, now_us);
   if (attempt.match_case) attempt.upstream->keeps_case.confirmed();
   if (done_) {
@@ -309,6 +316,7 @@ bool Fetch::start(Attempt& attempt, bool by_tcp, bool mixed_case, bool edns) {
   ++host_.counts.queries;
   if (by_tcp) ++host_.counts.tcp;
   if (attempt_count_ > 1) ++host_.counts.retries;
+  if (is_recorded()) record_query(attempt);
   return true;
 }
 

@@ -106,7 +106,9 @@ class Fetch final : public Deadline, private ExchangeOwner {
   };
 
   void replied(Exchange& exchange, Bytes message) override;
-  void record(const Attempt& attempt, Bytes message, std::uint64_t now_us);
+  bool is_recorded() const;
+  void record_query(const Attempt& attempt);
+  void record(const Attempt& attempt, std::uint64_t took_us, Bytes query, Bytes reply);
   void broke(Exchange& exchange, AttemptEnd end) override;
   void case_lost(Exchange& exchange) override;
   void edns_refused(Exchange& exchange) override;

@@ -18,7 +18,7 @@ namespace postern::nameserver {
 struct QueryRecord {
   enum class Kind : std::uint8_t {
     kClient,     ///< a query of a client and its reply
-    kForwarder,  ///< a reply from an upstream
+    kForwarder,  ///< a query to an upstream, or a reply from it
   };
   std::uint64_t begun_us = 0;  ///< since 1970
   std::uint32_t took_us = 0;

@@ -44,6 +44,14 @@ void read_user(Reader& reader, const Node& node, ServerSettings& server) {
   server.user_given = read_text(reader, node, &server.user);
 }
 
+void read_state_dir(Reader& reader, const Node& node, ServerSettings& server) {
+  if (!read_text(reader, node, &server.state_dir)) return;
+  reader.warning(node.place,
+                 fmt::format("{} is taken, and nothing is kept there yet; what is served "
+                             "comes from the configuration alone",
+                             reader.path()));
+}
+
 Result<std::optional<Endpoint>> parse_admin(std::string_view text) {
   if (text.empty()) return std::optional<Endpoint>();
   if (auto clear = check_brackets(text); !clear) return tl::unexpected(clear.error());
@@ -62,7 +70,7 @@ constexpr std::array<Key<ServerSettings>, 7> kServerKeys{{
     {"log", table<&ServerSettings::log, kLogKeys>},
     {"admin", field<&ServerSettings::admin, parsed<parse_admin, std::optional<Endpoint>>>},
     {"admin_token_file", field<&ServerSettings::admin_token_file, read_text>},
-    {"state_dir", field<&ServerSettings::state_dir, read_text>},
+    {"state_dir", read_state_dir},
     {"watch", field<&ServerSettings::watch, read_boolean>},
 }};
 

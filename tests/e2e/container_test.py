@@ -1,5 +1,6 @@
-"""packaging/container, without the tools that build containers: its steps name what is there, and its
-health check says what the server says."""
+"""packaging/container, without the tools that build containers: its steps name what is there, its health
+check says what the server says, and what the steps make serves in a root that has nothing else and
+can't be written to. The last needs root, for the mounts."""
 
 import contextlib
 import http.server
@@ -7,17 +8,67 @@ import json
 import pathlib
 import re
 import shlex
+import shutil
 import socketserver
 import subprocess
+import tempfile
 import threading
 import unittest
 
-from lab import BINARY, Case, Postern
+import docs_test
+from lab import BINARY, SLOW, Case, Postern, wait_until
+from small_root import (build_environment, call, closure, copy_of_this_system, enter_namespaces, new_root,
+                        where_mounts_work, why_not)
 
 ROOT = pathlib.Path(__file__).parents[2]
 FILE = ROOT / "packaging" / "container" / "Containerfile"
 INSTRUCTIONS = {"FROM", "WORKDIR", "COPY", "RUN", "USER", "VOLUME", "EXPOSE", "HEALTHCHECK", "ENTRYPOINT",
                 "CMD"}
+CONFIG = """\
+[server]
+user  = ""
+admin = "127.0.0.1:9153"
+
+[dns]
+listen = ["0.0.0.0:53"]
+
+[[dns.override]]
+names   = ["*.vanillax.me"]
+address = ["127.0.0.1"]
+
+[[dns.zone]]
+name = "home.arpa"
+file = "zones/home.arpa.zone"
+
+[[dns.forward]]
+name      = "."
+upstreams = ["udp://127.0.0.1:9"]
+
+[[tls.certificate]]
+name = "lan"
+cert = "tls.crt"
+key  = "tls.key"
+
+[[gateway.listener]]
+name = "internal"
+address = ["0.0.0.0"]
+http  = 80
+https = 443
+certificates = ["lan"]
+publish_dns = false
+
+[[gateway.route]]
+listeners = ["internal"]
+hostnames = ["app.vanillax.me"]
+respond   = { status = 200, content_type = "text/plain", body = "from the container" }
+"""
+WRITING = re.compile(r"O_(WRONLY|RDWR|CREAT)|^\d+ +(mk|rename|unlink|link|symlink|ch(own|mod)|truncate)")
+
+
+def load_tests(loader, _tests, _pattern):
+    suite = unittest.TestSuite([loader.loadTestsFromTestCase(Container)])
+    suite.addTests(where_mounts_work(loader, why_not(), "CONTAINER", Image))
+    return suite
 
 
 def stages():
@@ -166,6 +217,123 @@ class Container(Case):
             with answering(status) as (port, asked):
                 self.assertEqual(self.health(port).returncode == 0, healthy, status)
             self.assertEqual(asked, ["/readyz"])
+
+
+class Image(Case):
+    """The steps, done by hand."""
+
+    @classmethod
+    def setUpClass(cls):
+        enter_namespaces()
+
+    def build_stage(self, steps):
+        """The root after its commands, which are run as they stand there; only the compiler has a stand-in."""
+        root = copy_of_this_system(self)
+        place = next(rest for word, rest in steps if word == "WORKDIR")
+        self.assertIn(("COPY", ". ."), steps)
+        (root / place[1:]).mkdir()
+        call("mount", "--bind", "-o", "ro", ROOT, root / place[1:])
+        self.addCleanup(call, "umount", root / place[1:])
+        shutil.copy(BINARY, root / "root/postern")
+        environment = dict(build_environment("/root/log"), POSTERN="/root/postern", HOME="/root",
+                           CXX=f"{place}/tests/tools/stand_in_compiler.sh")
+        for word, rest in steps:
+            if word == "RUN":
+                call("chroot", root, "sh", "-c", f"cd {place} && {rest}", env=environment)
+        return root
+
+    def final_stage(self, name, steps, build):
+        """On a Debian with nothing but the packages that it names."""
+        root = new_root(self, closure([one] for one in packages(steps)))
+        for word, rest in steps:
+            if word != "COPY":
+                continue
+            source, target = rest.removeprefix(f"--from={name} ").split()
+            if rest.startswith("--from="):
+                call("cp", "-a", f"{build}{source}.", f"{root}{target}")
+            else:
+                (root / target[1:]).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / source, root / target[1:])
+        return root
+
+    def mount_configuration(self, root):
+        """As podman's -v DIRECTORY:/etc/postern:ro."""
+        folder = pathlib.Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, folder)
+        folder.chmod(0o755)
+        (folder / "zones").mkdir()
+        shutil.copy(ROOT / "zones/home.arpa.zone", folder / "zones")
+        for name, text in (("postern.toml", CONFIG), *zip(("tls.crt", "tls.key"), docs_test.certificate())):
+            (folder / name).write_text(text, encoding="utf-8")
+        volume, = json.loads(next(rest for word, rest in self.steps if word == "VOLUME"))
+        (root / volume[1:]).mkdir(parents=True, exist_ok=True)
+        call("mount", "--bind", "-o", "ro", folder, root / volume[1:])
+        self.addCleanup(call, "umount", root / volume[1:])
+        return folder
+
+    def of_final(self, instruction):
+        return next(rest for word, rest in self.steps if word == instruction)
+
+    def command(self, root, *words, capabilities="-all"):
+        """As the user of the image, without rights but these."""
+        uid, gid = self.of_final("USER").split(":")
+        return ["chroot", str(root), "setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups", "--no-new-privs",
+                f"--inh-caps={capabilities}", f"--ambient-caps={capabilities}", f"--bounding-set={capabilities}", *words]
+
+    def test_it_serves_from_a_root_that_cannot_be_written_to(self):
+        (name, build), (_, self.steps) = stages()
+        built = self.build_stage(build)
+        root = self.final_stage(name, self.steps, built)
+        folder = self.mount_configuration(root)
+        call("mount", "-o", "remount,ro", root)
+        for port, capabilities in (("0", "-all"), ("1024", "-all,+net_bind_service")):
+            pathlib.Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").write_text(port, encoding="ascii")
+            with self.subTest(capabilities):
+                self.serve(root, folder, capabilities)
+
+    def serve(self, root, folder, capabilities):
+        words = [*json.loads(self.of_final("ENTRYPOINT")), *json.loads(self.of_final("CMD"))]
+        with contextlib.ExitStack() as stack:
+            trace = stack.enter_context(tempfile.NamedTemporaryFile("r", encoding="utf-8"))
+            server = subprocess.Popen(["strace", "-D", "-f", "-q", "-e", "trace=%file", "-o", trace.name,
+                                       *self.command(root, *words, capabilities=capabilities)], stderr=subprocess.PIPE, text=True)
+            for end in (server.stderr.close, server.wait, server.kill):
+                stack.callback(end)
+            wait_until("health", lambda: self.healthy(root) or self.fail_if_ended(server), 20)
+            rights = pathlib.Path(f"/proc/{server.pid}/status").read_text(encoding="ascii")
+            self.assertIn("\t".join(["Uid:"] + [self.of_final("USER").split(":")[0]] * 4), rights)
+            self.assertIn(f"CapEff:\t{0x400 if 'net_bind' in capabilities else 0:016x}", rights)
+            self.ask(folder)
+            server.terminate()
+            self.assertEqual(server.wait(20 * SLOW), 0)
+            self.assertFalse(self.healthy(root))
+            whole = []
+            wait_until("the end of the trace", lambda: whole.append(trace.read()) or
+                       f"{server.pid} +++ exited with 0 +++" in "".join(whole))
+        calls = "".join(whole).splitlines()
+        begin = next(i for i, line in enumerate(calls) if f'execve("{words[0]}"' in line)
+        self.assertTrue(any("home.arpa.zone" in line for line in calls[begin:]))
+        self.assertEqual([line for line in calls[begin:] if WRITING.search(line)], [])
+
+    def fail_if_ended(self, server):
+        if server.poll() is not None:
+            raise AssertionError(server.stderr.read())
+
+    def healthy(self, root):
+        check = self.of_final("HEALTHCHECK")
+        done = subprocess.run(self.command(root, *json.loads(check[check.index("["):])), capture_output=True, check=False,
+                              timeout=30 * SLOW)
+        return done.returncode == 0
+
+    def ask(self, folder):
+        for way in ("+notcp", "+tcp"):
+            dig = lambda *words: call("dig", "@127.0.0.1", "+tries=1", "+time=5", "+short", way, *words)
+            self.assertEqual(dig("app.vanillax.me"), "127.0.0.1\n")
+            self.assertEqual(dig("nas.home.arpa"), "192.168.10.20\n")
+        curl = lambda *words: call("curl", "-sS", "--cacert", folder / "tls.crt", "--resolve", "app.vanillax.me:443:127.0.0.1",
+                                   "--resolve", "app.vanillax.me:80:127.0.0.1", *words)
+        self.assertEqual(curl("https://app.vanillax.me/"), "from the container")
+        self.assertEqual(curl("-o", "/dev/null", "-w", "%{http_code}", "http://app.vanillax.me/"), "301")
 
 
 if __name__ == "__main__":

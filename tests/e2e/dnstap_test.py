@@ -9,7 +9,9 @@ import subprocess
 import time
 import unittest
 
-from lab import SLOW, Case, Postern, Upstream, wait_until
+import dns.rcode
+
+from lab import SLOW, Case, Postern, Upstream, free_port, wait_until
 
 OVERRIDE = """
     [[dns.override]]
@@ -62,6 +64,29 @@ class File(Case):
         for line in lines:
             self.assertRegex(line.lower(), r"\"www\.example\.com\.\" in a$")
         self.assert_says(full, "type: FORWARDER_QUERY", "type: FORWARDER_RESPONSE", f"response_port: {up.port}", "192.0.2.1")
+
+    def test_queries_that_no_upstream_answered_well(self):
+        with Upstream(f"big.example.com. 300 TXT {' '.join(['x' * 250] * 8)}") as up, \
+                Postern(up.forward(timeout="700ms") + up.forward("nowhere.test", timeout="700ms")
+                        .replace(str(up.port), str(nobody := free_port())),
+                        dns='dnstap = { file = "tap.fstrm", messages = ["forwarder"] }\n') as postern:
+            up.on("silent.example.com", lambda query, transport: None)
+            up.on("fail.example.com", Upstream.failing(dns.rcode.SERVFAIL))
+            for name in ("silent.example.com", "fail.example.com", "www.nowhere.test"):
+                self.assertEqual(postern.ask(name).rcode(), dns.rcode.SERVFAIL)
+            self.assertEqual(len(postern.answer("big.example.com", rdtype="TXT", tcp=True)), 1)
+            self.assertEqual(postern.stop(), 0)
+            seen = [re.search(r"(F[QR]) \S+ (UDP|TCP) (\d+)b \"(\S+)\" IN (\w+)$", line).groups()
+                    for line in read_back(postern.directory / "tap.fstrm").splitlines()]
+            full = read_back(postern.directory / "tap.fstrm", "-y")
+        # Each query that came there, as it came, and no other one.
+        sent = [(one.transport.upper(), str(len(one.message.to_wire())), one.name, one.type) for one in up.asked]
+        self.assertEqual(sorted(one[1:] for one in seen if one[0] == "FQ" and "nowhere" not in one[3].lower()), sorted(sent))
+        answers = [one[3].lower() for one in seen if one[0] == "FR" and one[3].lower() != "ready.invalid."]
+        self.assertEqual(sorted(answers), ["big.example.com."] * 2 + ["fail.example.com."] * up.count("fail.example.com"))
+        self.assertEqual([one[1:3] for one in seen if one[0] == "FQ" and one[3].lower().startswith("big.")][1][0], "TCP")
+        self.assertGreaterEqual(len([one for one in seen if "nowhere" in one[3].lower()]), 1)
+        self.assert_says(full, f"response_port: {nobody}", "rcode: SERVFAIL", "flags: qr tc")
 
     def test_a_restart_keeps_the_old_file(self):
         postern = Postern(OVERRIDE, dns='dnstap = { file = "tap.fstrm" }\n')

@@ -1,5 +1,7 @@
 """Limits, slow clients, connections without end, the drain over HTTP/1.1, the access log and the metrics."""
 
+import contextlib
+import http.client
 import json
 import re
 import signal
@@ -16,6 +18,14 @@ from gateway_lab import HOST, Gateway, read_all, read_until, route
 from lab import SLOW, Case, wait_until
 
 OWN = {"status": 200, "body": "own"}
+
+
+def probe(port, path):
+    """What a health check at the admin address sees: (status, body)."""
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=5 * SLOW)) as connection:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read().decode()
 
 
 class Limits(Case):
@@ -143,6 +153,28 @@ class Drain(Case):
                 self.assertIsNone(gateway.process.poll())
                 upload.sendall(b"def")
                 self.assertIn(b'"size": 6', read_until(upload, b"}"))
+                go.set()
+                got += read_all(connection)[0]
+                self.assertTrue(got.endswith(b"abcdef"))
+                self.assertEqual(gateway.process.wait(10 * SLOW), 0)
+
+    def test_while_it_stops_it_is_alive_and_not_ready(self):
+        go = threading.Event()
+        with Backend() as backend:
+            backend.on("/slow", lambda e: (e.send("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nabc"), go.wait(30 * SLOW),
+                                           e.send("def")))
+            gateway = Gateway(route(backend))
+            probes = lambda: tuple(probe(gateway.admin_port, path) for path in ("/healthz", "/readyz"))
+            with gateway, gateway.dial(tls=False) as connection:
+                self.assertEqual(probes(), ((200, "ok\n"), (200, "ready\n")))
+                connection.sendall(f"GET /slow HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+                got = read_until(connection, b"abc")
+                gateway.process.send_signal(signal.SIGTERM)
+                wait_until("no new requests", lambda: not is_open(gateway.http_port))
+                # Until the end, and by connections that began after the signal.
+                until = time.monotonic() + 2
+                while time.monotonic() < until:
+                    self.assertEqual(probes(), ((200, "ok\n"), (503, "stopping\n")))
                 go.set()
                 got += read_all(connection)[0]
                 self.assertTrue(got.endswith(b"abcdef"))

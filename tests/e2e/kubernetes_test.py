@@ -283,6 +283,12 @@ class Kubernetes(Case):
         for probe, path in (("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")):
             self.assertEqual(self.container[probe]["httpGet"], {"path": path, "port": "admin"})
 
+    def test_a_pod_that_ends_has_time_for_what_is_under_way(self):
+        word, seconds = self.container["lifecycle"]["preStop"]["exec"]["command"]
+        self.assertEqual(word, "sleep")
+        drain = 30  # as the server says in its log when it has listeners
+        self.assertLess(int(seconds) + drain, self.pod["spec"]["terminationGracePeriodSeconds"])
+
     def test_the_addresses_are_in_the_pool_and_in_the_configuration(self):
         block, = self.one("CiliumLoadBalancerIPPool")["spec"]["blocks"]
         pool = [ipaddress.ip_address(block[end]) for end in ("start", "stop")]

@@ -5,7 +5,6 @@ root, for the mounts."""
 import concurrent.futures
 import contextlib
 import ctypes
-import functools
 import io
 import os
 import pathlib
@@ -19,11 +18,12 @@ import unittest.mock as mock
 
 from docs_test import blocks
 from lab import BINARY, SLOW, Case, Upstream, wait_until
+from small_root import (PATH, call, closure, copy_of_this_system, debian_package, dependencies, enter_namespaces, inside,
+                        new_root, where_mounts_work, why_not)
 
 ROOT = pathlib.Path(__file__).parents[2]
-NEWNS, NEWNET, RECURSIVE, PRIVATE = 0x20000, 0x40000000, 0x4000, 0x40000
+NEWNET = 0x40000000
 CONFIG, ZONE = "etc/postern/postern.toml", "etc/postern/zones/home.arpa.zone"
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 RESOLVER = "192.168.77.53"
 UNIT = "lib/systemd/system/postern.service"
 PUBLIC = "www.example.com. 60 A 203.0.113.9\nnas.home.arpa. 60 A 203.0.113.10"
@@ -40,46 +40,14 @@ esac
 """
 
 
-TRY = """\
-cd "$1" && mount -t tmpfs tmpfs . && cd "$1" && mkdir up work root &&
-mount -t overlay overlay -o lowerdir=/,upperdir=$1/up,workdir=$1/work root && chroot root dpkg --version &&
-ip link set lo up && ip link add here type veth peer name there
-"""
-
-
-def why_not():
-    """Why there can be no copy of this system here; "" when there can."""
-    with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run(["unshare", "--mount", "--net", "--propagation", "private", "sh", "-c", TRY, "sh", folder],
-                              capture_output=True, text=True, check=False, timeout=60 * SLOW)
-    return "" if done.returncode == 0 else done.stderr.strip() or f"exit status {done.returncode}"
-
-
 def load_tests(loader, _tests, _pattern):
-    suite = loader.loadTestsFromTestCase(Package)
-    suite.addTests(loader.loadTestsFromTestCase(WithoutMounts))
+    suite = unittest.TestSuite(loader.loadTestsFromTestCase(one) for one in (Package, Build, WithoutMounts))
     suite.addTests(life(loader, why_not()))
     return suite
 
 
 def life(loader, reason):
-    """The tests of Life; where they cannot run, a test that says so, and fails when CI=true."""
-    if not reason:
-        return loader.loadTestsFromTestCase(Life)
-    said = f"PACKAGE TESTS DID NOT RUN but for lintian's: no copy of the system can be mounted here: {reason}"
-    print(said)
-
-    def fail():
-        raise AssertionError(said)
-    return unittest.TestSuite([unittest.FunctionTestCase(fail)] if os.environ.get("CI") == "true" else [])
-
-
-def enter_namespaces():
-    """A mount and a network namespace for this process, with loopback up."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    assert libc.unshare(NEWNS | NEWNET) == 0 and libc.mount(b"none", b"/", None, RECURSIVE | PRIVATE, None) == 0, \
-        os.strerror(ctypes.get_errno())
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    return where_mounts_work(loader, reason, "PACKAGE", Life, Alone)
 
 
 def resolver_elsewhere():
@@ -97,22 +65,6 @@ def resolver_elsewhere():
     return resolver
 
 
-def call(*words, **options):
-    done = subprocess.run([str(word) for word in words], stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, check=False, timeout=240 * SLOW, **options)
-    assert done.returncode == 0, f"{' '.join(map(str, words))}\n{done.stdout}"
-    return done.stdout
-
-
-@functools.lru_cache
-def built():
-    """The content of the .deb, built once."""
-    with tempfile.TemporaryDirectory() as folder:
-        call("sh", ROOT / "packaging/deb/build.sh", folder, env=dict(os.environ, POSTERN_BINARY=BINARY))
-        package = next(pathlib.Path(folder).glob("postern_*.deb"))
-        return package.name, package.read_bytes()
-
-
 class WithoutMounts(Case):
     """A machine that cannot copy its system says so, and is not green in CI."""
 
@@ -126,7 +78,7 @@ class WithoutMounts(Case):
         return suite.countTestCases(), len(result.failures), said.getvalue()
 
     def test_it_fails_in_ci_and_is_said_elsewhere(self):
-        loud = "PACKAGE TESTS DID NOT RUN but for lintian's: no copy of the system can be mounted here: no root\n"
+        loud = "PACKAGE TESTS DID NOT RUN: no copy of the system can be mounted here: no root\n"
         self.assertEqual(self.outcome("no root", CI="true"), (1, 1, loud))
         self.assertEqual(self.outcome("no root", CI=""), (0, 0, loud))
         count, failures, said = self.outcome("", CI="true")
@@ -141,7 +93,7 @@ class Built(Case):
     def setUpClass(cls):
         cls.work = pathlib.Path(tempfile.mkdtemp(prefix="postern-package-"))
         cls.addClassCleanup(shutil.rmtree, cls.work, ignore_errors=True)
-        name, content = built()
+        name, content, cls.compiled = debian_package()
         cls.first = cls.work / name
         cls.first.write_bytes(content)
         cls.second = cls.newer(cls.first, "9.9", {CONFIG: "\n# a key that is new in 9.9\n"})
@@ -160,6 +112,42 @@ class Built(Case):
         call("dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "--build", tree, target)
         return target
 
+    def unpacked(self):
+        tree = pathlib.Path(tempfile.mkdtemp(dir=self.work))
+        call("dpkg-deb", "--extract", self.first, tree)
+        return tree
+
+
+class Build(Built):
+    """What `dh` makes of the sources; only the compiler has a stand-in."""
+
+    def test_every_source_is_compiled_as_debian_compiles(self):
+        lines = [line for line in self.compiled if line.endswith(".cpp")]
+        sources = {found[1] for line in lines if (found := re.search(r" \.\./(src/\S+\.cpp)$", line))}  # not what is generated
+        self.assertEqual(sources, {str(path.relative_to(ROOT)) for path in (ROOT / "src").rglob("*.cpp")})
+        for line in lines:
+            words = line.split()
+            for flag in ("-O2", "-g", "-flto=auto", "-DNDEBUG", "-std=c++20", "-D_FORTIFY_SOURCE=2", "-D_GLIBCXX_ASSERTIONS",
+                         "-fstack-protector-strong", "-fstack-clash-protection", "-Wformat", "-Werror=format-security"):
+                self.assertIn(flag, words, line)
+            self.assertFalse([word for word in words if word.startswith("-fsanitize") or word == "-Werror"], line)
+        link, = [line.split() for line in self.compiled if not line.endswith(".cpp")]
+        for flag in ("-Wl,-z,relro", "-Wl,-z,now", "-flto"):
+            self.assertIn(flag, link)
+
+    def test_every_library_it_is_linked_with_is_in_depends(self):
+        tree = self.unpacked()
+        needed = set(re.findall(r"^  NEEDED +(\S+)$", call("objdump", "-p", tree / "usr/bin/postern"), re.M))
+        self.assertGreater(len(needed), 8)
+        loaded = re.findall(r"(/\S+) \(0x", call("ldd", tree / "usr/bin/postern"))
+        found = {os.path.basename(path): path for path in loaded}
+        depends = {name for group in dependencies(call("dpkg-deb", "--field", self.first, "Depends")) for name in group}
+        for library in needed:
+            path = os.path.realpath(found[library])
+            owners = subprocess.run(["dpkg", "-S", path, path.removeprefix("/usr")], capture_output=True, text=True, check=False,
+                                    timeout=60).stdout
+            self.assertIn(owners.split(":")[0], depends, library)
+
 
 class Package(Built):
     def test_it_has_the_version_of_the_program(self):
@@ -169,11 +157,6 @@ class Package(Built):
     def test_lintian_finds_nothing(self):
         said = call("lintian", "--allow-root", "--fail-on", "error,warning", "--tag-display-limit", "0", self.first)
         self.assertEqual([line for line in said.splitlines() if re.match("[EWX]:", line)], [])
-
-    def unpacked(self):
-        tree = pathlib.Path(tempfile.mkdtemp(dir=self.work))
-        call("dpkg-deb", "--extract", self.first, tree)
-        return tree
 
     def test_links_of_the_installed_pages_lead_to_files(self):
         doc = self.unpacked() / "usr/share/doc/postern"
@@ -217,45 +200,21 @@ class Package(Built):
         self.assertIn("1 override, 1 zone, 1 forward, 1 listener, 1 route", said)
 
 
-class Life(Built):
+class Machine(Built):
+    """What is done on a system below `root`."""
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
         enter_namespaces()
 
-    def new_system(self):
-        """This system, with whatever happens to it kept in memory and forgotten at the end."""
-        base = pathlib.Path(tempfile.mkdtemp(dir=self.work))
-        for name in ("layer", "root"):
-            (base / name).mkdir(parents=True)
-        call("mount", "-t", "tmpfs", "tmpfs", base / "layer")
-        for name in ("up", "work"):
-            (base / "layer" / name).mkdir()
-        call("mount", "-t", "overlay", "overlay", "-o",
-             f"lowerdir=/,upperdir={base}/layer/up,workdir={base}/layer/work", base / "root")
-        self.root = base / "root"
-        for name in ("proc", "dev"):
-            call("mount", "--rbind", f"/{name}", self.root / name)
-        call("mount", "-t", "tmpfs", "tmpfs", self.root / "run")
-        self.addCleanup(call, "umount", "--lazy", base / "root", base / "layer")
-        for name in ("usr/sbin/policy-rc.d", CONFIG, "etc/dpkg/dpkg.cfg.d/docker"):
-            (self.root / name).unlink(missing_ok=True)
-        (self.root / "var/lib/man-db/auto-update").unlink(missing_ok=True)  # takes long
+    def use_the_resolver(self):
         resolv = self.root / "etc/resolv.conf"
         resolv.unlink(missing_ok=True)
         resolv.write_text(f"nameserver {RESOLVER}\n")
 
-    def with_systemd(self):
-        """As if it ran: units are found by deb-systemd-invoke, and systemctl is ours."""
-        (self.root / "run/systemd/system").mkdir(parents=True)
-        (self.root / "root/told").touch()
-        for name in ("usr/local/bin/systemctl", "usr/local/bin/deb-systemd-invoke"):
-            path = self.root / name
-            path.write_text(SYSTEMCTL)
-            path.chmod(0o755)
-
     def inside(self, *words):
-        return call("chroot", self.root, *words, env={"PATH": PATH, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"})
+        return inside(self.root, *words)
 
     def dpkg(self, *words):
         return self.inside("dpkg", "--force-confold", "--force-unsafe-io", *words)
@@ -263,13 +222,6 @@ class Life(Built):
     def install(self, package):
         shutil.copy(package, self.root / "root/postern.deb")
         return self.dpkg("--install", "/root/postern.deb")
-
-    def told(self):
-        """What the service manager was told since the last time."""
-        path = self.root / "root/told"
-        lines = [line.split("/")[-1] for line in path.read_text().splitlines()]
-        path.write_text("")
-        return lines
 
     def file(self, name):
         return (self.root / name).read_text()
@@ -300,6 +252,33 @@ class Life(Built):
     def stop(self, server):
         server.terminate()
         self.assertEqual(server.wait(20 * SLOW), 0, server.stderr.read())
+
+
+class Life(Machine):
+    def new_system(self):
+        """This system, with whatever happens to it kept in memory and forgotten at the end."""
+        self.root = copy_of_this_system(self)
+        call("mount", "-t", "tmpfs", "tmpfs", self.root / "run")
+        for name in ("usr/sbin/policy-rc.d", CONFIG, "etc/dpkg/dpkg.cfg.d/docker"):
+            (self.root / name).unlink(missing_ok=True)
+        (self.root / "var/lib/man-db/auto-update").unlink(missing_ok=True)  # takes long
+        self.use_the_resolver()
+
+    def with_systemd(self):
+        """As if it ran: units are found by deb-systemd-invoke, and systemctl is ours."""
+        (self.root / "run/systemd/system").mkdir(parents=True)
+        (self.root / "root/told").touch()
+        for name in ("usr/local/bin/systemctl", "usr/local/bin/deb-systemd-invoke"):
+            path = self.root / name
+            path.write_text(SYSTEMCTL)
+            path.chmod(0o755)
+
+    def told(self):
+        """What the service manager was told since the last time."""
+        path = self.root / "root/told"
+        lines = [line.split("/")[-1] for line in path.read_text().splitlines()]
+        path.write_text("")
+        return lines
 
     def test_a_life_from_install_to_purge(self):
         self.new_system()
@@ -440,6 +419,36 @@ class Life(Built):
         (folder / "override.conf").write_text(text)
         said = self.inside("/usr/bin/systemd-analyze", "verify", "--man=no", "/lib/systemd/system/postern-dns.socket")
         self.assertEqual(said, "")
+
+
+class Alone(Machine):
+    """On a Debian that has what the package depends on, and nothing else."""
+
+    def new_system(self, without=()):
+        depends = dependencies(call("dpkg-deb", "--field", self.first, "Depends"))
+        self.root = new_root(self, closure(depends) - set(without))
+        self.use_the_resolver()
+
+    def test_it_is_installed_and_serves(self):
+        self.new_system()
+        for name in ("usr/bin/g++", "usr/bin/dig", "usr/bin/systemctl", "usr/bin/openssl"):
+            self.assertFalse((self.root / name).exists(), name)
+        self.install(self.first)
+        self.assertEqual(self.inside("dpkg", "--audit"), "")
+        self.assertIn("0 warnings", self.inside("postern", "check"))
+        with resolver_elsewhere():
+            server = self.serve()
+            wait_until("an answer", lambda: self.answers(server))
+            self.stop(server)
+        self.dpkg("--purge", "postern")
+        self.assertFalse((self.root / "etc/postern").exists())
+
+    def test_a_dependency_that_is_not_named_would_be_seen(self):
+        self.new_system(without=["libuv1"])
+        with self.assertRaisesRegex(AssertionError, r"postern depends on libuv1 \(>= .*; however:\n  Package libuv1 is not installed"):
+            self.install(self.first)
+        with self.assertRaisesRegex(AssertionError, r"libuv\.so\.1: cannot open shared object file"):
+            self.inside("postern", "--version")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ sys.path.insert(0, str(HERE / "browser"))
 from chromium import Chromium  # pylint: disable=wrong-import-position
 
 RESULTS = pathlib.Path(os.environ.get("PAGE_RESULTS", HERE.parents[1] / "build/results/page"))
+GUEST = "127.0.0.8"  # who is in the view of that name
 HOSTILE = b"<img src=x onerror=window.hacked=1>"
 ZONE = "$TTL 60\n@ IN SOA ns admin 1 3600 600 86400 60\n  IN NS ns\nns IN A 192.0.2.53\nnas IN A 192.0.2.20\n"
 WATCH = """window.violations = []; window.failures = [];
@@ -64,7 +65,8 @@ class Page(Case):
             config=cls.up.forward() + '\n[[dns.zone]]\nname = "home.arpa"\nfile = "home.zone"\n'
             '[[dns.view]]\nname = "guests"\nclients = ["127.0.0.8/32"]\n'
             '[[dns.override]]\nnames = ["*.lab.example"]\ncname = "nas.home.arpa"\n'
-            '[[dns.override]]\nnames = ["llama.vanillax.me"]\nforward = true\n',
+            '[[dns.override]]\nnames = ["llama.vanillax.me"]\nforward = true\n'
+            '[[dns.override]]\nnames = ["printer.example"]\naddress = ["192.0.2.77"]\nviews = ["guests"]\n',
             files={"home.zone": ZONE}, server="workers = 2\n")
         cls.stack.enter_context(cls.gateway)
         profiles = cls.stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
@@ -82,6 +84,7 @@ class Page(Case):
             cls.gateway.ask("www.example.com")
             cls.gateway.ask("nas.home.arpa", source=f"127.0.0.{2 + i % 3}")
         cls.gateway.ask("missing.example.com")
+        cls.gateway.ask("www.example.com", source=GUEST)
         for path in ("/", "/x?y=1"):
             cls.gateway.curl(f"http://{HOST}{path}")
         cls.gateway.curl("http://down.vanillax.me/")
@@ -205,6 +208,34 @@ class Page(Case):
         self.assertIn(self.backend.url, self.text("#explanation"))
         self.browser.run("document.getElementById('explain-name').value = 'a..b'; "
                          "document.querySelector('#explain button').click()")
+        wait_until("what is wrong", lambda: self.browser.run("document.querySelector('#explanation .bad') !== null"))
+
+    def choose(self, field, value):
+        """As a person who picks from a list, or leaves the field."""
+        self.browser.run(f"{{ const field = document.getElementById({json.dumps(field)}); field.value = {json.dumps(value)}; "
+                         "field.dispatchEvent(new Event('change', {bubbles: true})); 1 }")
+
+    def test_explain_for_another_client(self):
+        self.open()
+        offered = "[...document.querySelectorAll('#known-clients option')].map(one => one.value).join(' ')"
+        wait_until("the guest to be offered", lambda: GUEST in self.browser.run(offered).split(), 15)
+        self.choose("explain-name", "printer.example")
+        self.assertEqual(self.text("#explanation"), "")  # nobody has asked yet
+        self.browser.run("document.querySelector('#explain button').click()")
+        self.wait_text("#explanation", self.up.url())
+        self.assertNotIn("192.0.2.77", self.text("#explanation"))
+        self.choose("explain-client", GUEST)
+        self.wait_text("#explanation", "192.0.2.77")
+        self.assertNotIn(self.up.url(), self.text("#explanation"))
+        self.assertIn("guests", self.text("#explanation"))
+        # And so it is.
+        self.assertEqual(self.gateway.answer("printer.example", source=GUEST), ["192.0.2.77"])
+        self.assertEqual(self.gateway.answer("printer.example"), [])
+        self.choose("explain-client", "127.0.0.3")
+        self.wait_text("#explanation", self.up.url())
+        self.choose("explain-type", "AAAA")
+        self.wait_text("#explanation", "AAAA")
+        self.choose("explain-client", "who?")
         wait_until("what is wrong", lambda: self.browser.run("document.querySelector('#explanation .bad') !== null"))
 
     def test_accessible_and_readable_in_light_and_dark_and_on_a_phone(self):

@@ -339,23 +339,31 @@ function set_up_log() {
 
 // Explain
 
+let questions = 0;
+
 async function explain() {
+  const question = ++questions;
   const name = $("explain-name").value.trim();
   const query = new URLSearchParams(name.includes("://") ? {url: name} : {name, type: $("explain-type").value});
   const client = $("explain-client").value.trim();
   if (client !== "") query.set("client", client);
   try {
     const said = await get(`explain?${query}`);
+    if (question !== questions) return; // another one was asked meanwhile
     const path = said.lines.flatMap(line => [element("dt", {}, line.what), element("dd", {class: "mono"}, line.text)]);
     fill("explanation", element("h3", {}, said.title), element("dl", {class: "path"}, ...path));
   } catch (error) {
-    fill("explanation", element("p", {class: "bad"}, error.message));
+    if (question === questions) fill("explanation", element("p", {class: "bad"}, error.message));
   }
 }
 
 $("explain").addEventListener("submit", event => {
   event.preventDefault();
   explain();
+});
+// Another client or type: what is shown is that of the fields.
+$("explain").addEventListener("change", () => {
+  if ($("explanation").hasChildNodes() && $("explain").checkValidity()) explain();
 });
 every(OFTEN_MS, [["status", show_status], ["traffic", show_traffic]]);
 every(SELDOM_MS, [["clients", show_clients], ["dns", show_dns], ["gateway", show_gateway]]);
