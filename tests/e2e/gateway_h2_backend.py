@@ -81,7 +81,8 @@ class H2Backend:
             self.context.set_alpn_protocols(["h2"])
         self.url = f"{'https' if tls else 'h2c'}://127.0.0.1:{self.port}"
         self.requests, self.peers = [], []
-        self.begun, self.done = lambda request: None, lambda request: request.reply(body=request.body)
+        self.begun, self.done = lambda request: None, lambda request: request.reply(
+            body=request.body, fields=[("content-length", str(len(request.body)))])
         self.socket = socket.create_server(("127.0.0.1", self.port), backlog=64)
         threading.Thread(target=self._accept, daemon=True).start()
 

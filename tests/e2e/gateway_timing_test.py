@@ -1,11 +1,12 @@
 """What must not depend on who is fast: backends that are not there yet, clients that read late or say first that they have
 said all, connections that end in the very moment of their next use."""
 
+import contextlib
 import hashlib
 import os
+import re
 import signal
 import socket
-import ssl
 import threading
 import time
 import unittest
@@ -58,6 +59,153 @@ class SentToAnother(Case):
                     gateway.curl(f"http://{HOST}/", http="--http1.1")
                     if make is Backend:
                         self.assertEqual(backend.accepted, 1)  # complete, so it was kept
+
+def read_answer(client):
+    """One answer with Content-Length: (its head, its body)."""
+    got = read_until(client, b"\r\n\r\n")
+    head, body = got.split(b"\r\n\r\n", 1)
+    size = int(re.search(rb"(?i)\r\ncontent-length: (\d+)", head)[1])
+    while len(body) < size:
+        part = client.recv(65536)
+        if not part:
+            raise AssertionError(f"closed {size - len(body)} bytes before the end")
+        body += part
+    return head, body
+
+
+def queued(client):
+    """Bytes on their way to this client in the queues of the system."""
+    ours, theirs = client.getsockname()[1], client.getpeername()[1]
+    size = 0
+    with open("/proc/net/tcp", encoding="ascii") as table:
+        for line in list(table)[1:]:
+            parts = line.split()
+            ports = tuple(int(one.split(":")[1], 16) for one in parts[1:3])
+            sent, received = (int(one, 16) for one in parts[4].split(":"))
+            size += received if ports == (ours, theirs) else sent if ports == (theirs, ours) else 0
+    return size
+
+
+class Unread:
+    """An answer whose end the backend has said while some of it, for want of room, is still in the gateway: its client
+    has not read a byte. `backend` gives it at /unread."""
+
+    CHUNK = b"1000\r\n" + b"x" * 4096 + b"\r\n"
+
+    def __init__(self, gateway, backend, tls=False, *options):
+        self.sent, self.done, self.gateway = 0, threading.Event(), gateway
+        backend.on("/unread", self.answer)
+        self.client = gateway.dial(tls)
+        self.client.sendall("\r\n".join(["GET /unread HTTP/1.1", f"Host: {HOST}", *options, "", ""]).encode())
+        assert self.done.wait(20 * SLOW)
+        wait_until("the end of the exchange", self.is_over)
+
+    def is_over(self):
+        return self.gateway.metrics()["postern_gateway_requests_in_flight"] == 0
+
+    def answer(self, e):
+        e.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        e.send(self.CHUNK * 256)
+        self.sent = 256 * 4096
+        before, full = -1, 0
+        while full < 2:  # 8 KiB more than the system takes, which is less than what the gateway stops at
+            e.send(self.CHUNK)
+            self.sent += 4096
+            time.sleep(0.002)
+            now = queued(self.client)
+            full = full + 1 if now == before else 0
+            before = now
+        e.send(self.CHUNK * 8 + b"0\r\n\r\n")
+        self.sent += 8 * 4096
+        self.done.set()
+
+
+class HalfClosed(Case):
+    """Clients that say early that they have said all, and read late."""
+
+    def test_an_answer_whose_end_has_not_left_yet_arrives_whole(self):
+        with Backend() as backend, Gateway(route(backend)) as gateway:
+            for tls in (False, True):
+                for option in ("X: y", "Connection: close"):
+                    with self.subTest(tls=tls, option=option):
+                        unread = Unread(gateway, backend, tls, option)
+                        # The socket's own: what TLS says does not matter for this.
+                        with socket.socket(fileno=os.dup(unread.client.fileno())) as plain:
+                            plain.shutdown(socket.SHUT_WR)
+                        time.sleep(0.2 * SLOW)
+                        got, closed = read_all(unread.client)
+                        self.assertTrue(closed)
+                        self.assertEqual((got.count(b"x"), got[-5:]), (unread.sent, b"0\r\n\r\n"))
+                        unread.client.close()
+
+
+class EarlyAnswer(Case):
+    """A backend that refuses an upload before it has come."""
+
+    def refuse(self, reset, say):
+        """Reads the head alone, waits for say(), answers and closes with what came unread: RST."""
+        def handler(e):
+            say()
+            e.reply(413, [("Connection", "close")], b"too much", reason="No")
+            if not reset:
+                e.connection.shutdown(socket.SHUT_WR)
+                e.connection.settimeout(1)
+                with contextlib.suppress(OSError):
+                    while e.connection.recv(65536):
+                        pass
+            e.close()
+        return handler
+
+    def test_it_arrives_though_the_backend_resets_the_connection(self):
+        for context in (None, server_context("127.0.0.1")):
+            for tls in (False, True):
+                for _ in range(3):
+                    answered, go = threading.Event(), threading.Event()
+                    with self.subTest(backend=bool(context), tls=tls), Backend(context=context) as backend, \
+                            Gateway(route(backend)) as gateway:
+                        backend.on("/no", self.refuse(True, lambda go=go: go.wait(6 * SLOW)))
+                        with gateway.dial(tls) as client:
+                            client.sendall(f"POST /no HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 9000000\r\n\r\n".encode()
+                                           + b"x" * 1000)
+                            wait_until("the request", lambda: backend.seen("/no"))
+                            gateway.process.send_signal(signal.SIGSTOP)
+                            time.sleep(0.05)
+                            client.sendall(b"x" * 60_000)
+                            time.sleep(0.05)
+                            go.set()
+                            wait_until("the end", lambda: not backend.open)
+                            gateway.process.send_signal(signal.SIGCONT)
+                            got, closed = read_all(client)
+                            self.assertIn(b" 413 ", got.split(b"\r\n")[0])
+                            self.assertTrue(got.endswith(b"too much"))
+
+    def test_a_client_that_reads_only_behind_its_upload(self):
+        """It goes on for longer than anybody would wait who did not hear from it."""
+        with Backend() as backend, Gateway(route(backend)) as gateway:
+            backend.on("/no", self.refuse(False, lambda: None))
+            for tls in (False, True):
+                with self.subTest(tls=tls), gateway.dial(tls) as client:
+                    client.sendall(f"POST /no HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 5000\r\n\r\n".encode())
+                    for _ in range(50):  # 5 s
+                        client.sendall(b"x" * 100)
+                        time.sleep(0.1)
+                    got, closed = read_all(client)
+                    self.assertTrue(got.startswith(b"HTTP/1.1 413 ") and got.endswith(b"too much"), got)
+                    self.assertTrue(closed)
+
+
+class Pipelined(Case):
+    def test_an_upload_that_waited_behind_an_unread_answer_goes_on(self):
+        body = os.urandom(2_000_000)
+        with Backend() as backend, Gateway(route(backend)) as gateway:
+            unread = Unread(gateway, backend)
+            threading.Thread(target=unread.client.sendall, args=(post("/up", body),), daemon=True).start()
+            time.sleep(0.2 * SLOW)
+            got = b""
+            while b'"sha256"' not in got[-1000:]:
+                got += unread.client.recv(65536)
+            self.assertIn(hashlib.sha256(body).hexdigest().encode(), got[-1000:])
+            unread.client.close()
 
 
 if __name__ == "__main__":
