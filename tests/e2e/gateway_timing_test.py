@@ -208,5 +208,64 @@ class Pipelined(Case):
             unread.client.close()
 
 
+class KeptConnections(Case):
+    def stop_and_race(self, gateway, send, end):
+        """The gateway hears of the request first, then of the end of the connection that it would use."""
+        gateway.process.send_signal(signal.SIGSTOP)
+        time.sleep(0.05)
+        send()
+        time.sleep(0.05)
+        end()
+        time.sleep(0.05)
+        gateway.process.send_signal(signal.SIGCONT)
+
+    def test_a_post_on_a_connection_that_just_ended_goes_to_a_new_one(self):
+        for make in (Backend, H2Backend, lambda: H2Backend(tls=True)):
+            with make() as backend, Gateway(route(backend)) as gateway:
+                with self.subTest(backend=type(backend).__name__, url=backend.url):
+                    with gateway.dial(tls=False) as client:
+                        client.sendall(post("/first", b"abc"))
+                        self.assertIn(b" 200 ", read_answer(client)[0])
+                        self.stop_and_race(gateway, lambda: client.sendall(post("/second", b"abc")),
+                                           lambda: [one.close() for one in backend.peers]
+                                           if isinstance(backend, H2Backend) else backend.drop())
+                        self.assertIn(b" 200 ", read_until(client, b"\r\n"))
+
+    def test_a_get_is_not_sent_again_once_something_was_answered(self):
+        with Backend() as backend, Gateway(route(backend)) as gateway:
+            backend.on("/half", lambda e: (e.send("HTTP/1.1 200 OK\r\nContent-Len"), time.sleep(0.05), e.close()))
+            self.assertEqual(gateway.curl(f"http://{HOST}/", http="--http1.1").status, 200)
+            self.assertEqual(gateway.curl(f"http://{HOST}/half", http="--http1.1").status, 502)
+            self.assertEqual((len(backend.seen("/half")), backend.accepted), (1, 1))
+
+    def test_a_get_with_a_body_is_not_sent_again(self):
+        with Backend() as backend, Gateway(route(backend)) as gateway:
+            backend.on("/gone", lambda e: (e.body(), e.close()))
+            for method in ("GET", "DELETE"):
+                self.assertEqual(gateway.curl(f"http://{HOST}/", http="--http1.1").status, 200)
+                reply = gateway.curl(f"http://{HOST}/gone", "-X", method, "-d", "abc", http="--http1.1")
+                self.assertEqual(reply.status, 502)
+            self.assertEqual(len(backend.seen("/gone")), 2)
+
+
+class Names(Case):
+    def test_a_backend_that_moves_is_followed_also_by_kept_connections(self):
+        for make, scheme in ((Backend, "http"), (H2Backend, "h2c")):
+            with make() as backend:
+                seen = (lambda b=backend: b.accepted) if make is Backend else (lambda b=backend: len(b.peers))
+                zone = ("@ 1 SOA ns hostmaster 1 60 60 60 60\n@ 1 NS ns\nns 1 A 192.0.2.1\n"
+                        "svc 1 A 127.0.0.{}\n")
+                with Gateway(route(f"{scheme}://svc.inside.example:{backend.port}"),
+                             files={"zone": zone.format(1)},
+                             config='[[dns.zone]]\nname = "inside.example"\nfile = "zone"\n') as gateway:
+                    self.assertEqual(gateway.curl(f"http://{HOST}/", http="--http1.1").status, 200)
+                    self.assertEqual(seen(), 1)
+                    gateway.write("zone", zone.format(3).replace("hostmaster 1", "hostmaster 2"))
+                    gateway.reload()
+                    # Nothing listens at 127.0.0.3: who goes there is refused.
+                    wait_until("the new address", lambda: gateway.curl(
+                        f"http://{HOST}/", http="--http1.1").status == 503)
+
+
 if __name__ == "__main__":
     unittest.main()
