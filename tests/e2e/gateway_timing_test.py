@@ -120,6 +120,150 @@ class Unread:
         self.done.set()
 
 
+class Late(Case):
+    """The backend's handshake begins when the whole request may have come already."""
+
+    def arrived(self, test):
+        """What each kind of backend saw of each kind of client's request."""
+        seen = []
+        for make in (LateBackend, lambda: H2Backend(tls=True, late=LATE)):
+            for http2 in (False, True):
+                with make() as backend, Gateway(route(backend)) as gateway, \
+                        self.subTest(backend=type(backend).__name__, http2=http2):
+                    test(gateway, http2)
+                    seen.append(backend.exchanges[0])
+        self.assertEqual(len(seen), 4)
+        return seen
+
+    def test_body_and_trailers_wait(self):
+        def test(gateway, http2):
+            if http2:
+                with Http2(gateway) as client:
+                    stream = client.at_once(("te", "trailers"), method="POST", body=b"abc", trailers=[("x-up", "42")])
+                    self.assertEqual(client.finish(stream).status, 200)
+            else:
+                with gateway.dial() as client:
+                    client.sendall(f"POST / HTTP/1.1\r\nHost: {HOST}\r\nTE: trailers\r\nConnection: TE\r\nTransfer-Encoding: "
+                                   "chunked\r\n\r\n3\r\nabc\r\n0\r\nX-Up: 42\r\n\r\n".encode())
+                    self.assertIn(b" 200 ", read_answer(client)[0])
+        for one in self.arrived(test):
+            self.assertEqual([(name.lower(), value) for name, value in one.trailers], [("x-up", "42")])
+
+    def test_a_large_upload_goes_on_where_it_had_to_stop(self):
+        body = os.urandom(3_000_000)
+
+        def test(gateway, http2):
+            if http2:
+                with Http2(gateway) as client:
+                    self.assertEqual(client.request(method="POST", body=body).status, 200)
+            else:
+                with gateway.dial() as client:
+                    client.sendall(post("/", body))
+                    self.assertIn(b" 200 ", read_answer(client)[0])
+        for one in self.arrived(test):
+            self.assertEqual(one.digest.digest(), hashlib.sha256(body).digest())
+
+    def test_100_continue_comes_when_the_backend_is_there(self):
+        def answer(e):
+            e.send("HTTP/1.1 100 Continue\r\n\r\n")
+            e.echo()
+        with LateBackend() as backend, Gateway(route(backend)) as gateway, gateway.dial() as client:
+            backend.on("/", answer)
+            client.sendall(post("/", b"abc", "Expect: 100-continue")[:-3])
+            self.assertEqual(read_until(client, b"\r\n\r\n"), b"HTTP/1.1 100 Continue\r\n\r\n")
+            client.sendall(b"abc")
+            self.assertIn(b'"size": 3', read_answer(client)[1])
+
+    def test_100_continue_that_is_refused_or_has_nobody_to_say_it(self):
+        with Backend() as backend, Gateway(
+                route(backend), route(f"http://127.0.0.1:{new_port()}", hosts=["none.vanillax.me"])) as gateway:
+            backend.on("/", lambda e: (e.reply(417, [("Connection", "close")], b"no", reason="No"), e.close()))
+            for host, status in ((HOST, 417), ("none.vanillax.me", 503)):
+                for tls in (False, True):
+                    with self.subTest(host=host, tls=tls), gateway.dial(tls, name=host) as client:
+                        client.sendall(f"POST / HTTP/1.1\r\nHost: {host}\r\nExpect: 100-continue\r\nContent-Length: "
+                                       "1000000\r\n\r\n".encode())
+                        head = read_answer(client)[0]
+                        self.assertTrue(head.startswith(f"HTTP/1.1 {status} ".encode()), head)
+                        # What it sends all the same is no request: the connection ends behind the answer.
+                        self.assertIn(b"\r\nconnection: close", head.lower())
+                        client.sendall(b"x" * 100)
+                        self.assertEqual(read_all(client), (b"", True))
+                with Http2(gateway, name=host) as client:
+                    stream = client.open(("expect", "100-continue"), method="POST", authority=host, end=False)
+                    client.wait(lambda client=client, stream=stream: client.streams[stream].ended)
+                    self.assertEqual(client.streams[stream].status, status)
+                    self.assertEqual(client.streams[stream].informational, [])
+
+
+class LateTunnels(Case):
+    """Extended CONNECT (RFC 8441) whose backend comes late, or not at all."""
+
+    def connect(self, client, body=b"", end=False):
+        """The stream of an opening that data follows in the same write."""
+        flush, client.flush = client.flush, lambda: None
+        stream = client.open(only=[(":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "https"),
+                                   (":path", "/chat"), (":authority", HOST), ("sec-websocket-version", "13")], end=False)
+        if body or end:
+            client.protocol.send_data(stream, body, end_stream=end)
+        client.flush = flush
+        client.flush()
+        return stream
+
+    def echo(self, e):
+        e.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n")
+        self.got = b""
+        with contextlib.suppress(ConnectionError):
+            while True:
+                part = e.reader.some(65536)
+                self.got += part
+                if not part:
+                    break
+                e.send(part)
+        e.send(b"bye")
+        e.close()
+
+    def test_what_comes_early_is_kept_and_no_more_than_a_window(self):
+        body = os.urandom(1_000_000)
+        with LateBackend(late=1.0) as backend, Gateway(route(backend)) as gateway, Http2(gateway) as client:
+            backend.on("/chat", self.echo)
+            stream = self.connect(client, b"early")
+            sent = 0
+            while (room := min(client.protocol.local_flow_control_window(stream), 16384, len(body) - sent)) > 0:
+                client.protocol.send_data(stream, body[sent:sent + room])
+                client.flush()
+                sent += room
+                client.read(seconds=0.01)
+            self.assertLess(sent, 300_000)
+            self.assertIsNone(client.streams[stream].fields)
+            client.data(stream, body[sent:], end=True)
+            client.wait(lambda: client.streams[stream].ended)
+            self.assertEqual(client.streams[stream].status, 200)
+            self.assertEqual(client.streams[stream].body, b"early" + body + b"bye")
+
+    def test_an_end_that_came_before_the_first_backend_refused(self):
+        with Backend() as backend, Gateway(to_dead_first(backend)) as gateway, Http2(gateway) as client:
+            backend.on("/chat", self.echo)
+            stream = self.connect(client, b"early", end=True)
+            client.wait(lambda: client.streams[stream].ended)
+            self.assertEqual((client.streams[stream].status, client.streams[stream].body), (200, b"earlybye"))
+
+    def test_one_that_fails_says_so(self):
+        with Gateway(route(f"http://127.0.0.1:{new_port()}")) as gateway, Http2(gateway) as client:
+            stream = self.connect(client, b"early")
+            client.wait(lambda: client.streams[stream].ended)
+            self.assertEqual(client.streams[stream].status, 503)
+            self.assertEqual(client.request().status, 503)  # the connection goes on
+
+    def test_one_that_is_given_up_before_the_backend_is_there(self):
+        with LateBackend() as backend, Gateway(route(backend)) as gateway, Http2(gateway) as client:
+            stream = self.connect(client, b"early")
+            client.protocol.reset_stream(stream, 8)
+            client.flush()
+            self.assertEqual(client.request().status, 200)
+            self.assertEqual(backend.seen("/chat"), [])
+
+
 class HalfClosed(Case):
     """Clients that say early that they have said all, and read late."""
 
@@ -179,6 +323,38 @@ class EarlyAnswer(Case):
                             self.assertIn(b" 413 ", got.split(b"\r\n")[0])
                             self.assertTrue(got.endswith(b"too much"))
 
+    def test_over_http_2_it_ends_the_stream_and_leaves_the_connection(self):
+        def early(one):  # RFC 9113 section 8.1
+            one.reply(413, b"too much", fields=[("content-length", "8")])
+            one.peer.protocol.reset_stream(one.number, 0)
+            one.peer.flush()
+        for make in (Backend, H2Backend, lambda: H2Backend(tls=True)):
+            with make() as backend, Gateway(route(backend)) as gateway, Http2(gateway) as client, \
+                    self.subTest(url=backend.url):
+                if isinstance(backend, H2Backend):
+                    backend.begun = lambda one: early(one) if one.fields[":path"] == "/no" else None
+                else:
+                    backend.on("/no", self.refuse(True, lambda: None))
+                stream = client.open(("content-length", "9000000"), method="POST", path="/no", end=False)
+                client.protocol.send_data(stream, b"x" * 16384)
+                client.flush()
+                client.wait(lambda stream=stream: client.streams[stream].reset is not None)
+                got = client.streams[stream]
+                self.assertEqual((got.status, got.body, got.ended, got.reset), (413, b"too much", True, 0))
+                self.assertEqual(client.request().status, 200)
+
+    def test_a_backend_of_http_2_that_refuses_early_to_a_client_of_http_1(self):
+        with H2Backend() as backend, Gateway(route(backend)) as gateway:
+            backend.begun = lambda one: one.reply(413, b"too much", fields=[("content-length", "8")])
+            for tls in (False, True):
+                with self.subTest(tls=tls), gateway.dial(tls) as client:
+                    client.sendall(f"POST /no HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 9000000\r\n\r\n".encode())
+                    with contextlib.suppress(OSError):
+                        for _ in range(40):
+                            client.sendall(b"x" * 65536)
+                    head, body = read_answer(client)
+                    self.assertEqual((head.split(b" ")[1], body), (b"413", b"too much"))
+
     def test_a_client_that_reads_only_behind_its_upload(self):
         """It goes on for longer than anybody would wait who did not hear from it."""
         with Backend() as backend, Gateway(route(backend)) as gateway:
@@ -206,6 +382,40 @@ class Pipelined(Case):
                 got += unread.client.recv(65536)
             self.assertIn(hashlib.sha256(body).hexdigest().encode(), got[-1000:])
             unread.client.close()
+
+
+class Answers(Case):
+    """1xx, body and trailers between all kinds of backend and client."""
+
+    def test_all_parts_arrive(self):
+        def speak(e):
+            e.body()
+            e.send("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
+            time.sleep(0.05)
+            e.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n3\r\nabc\r\n")
+            time.sleep(0.05)
+            e.send("0\r\nX-Su")
+            time.sleep(0.05)
+            e.send("m: 7\r\n\r\n")
+
+        def speak2(one):
+            one.peer.protocol.send_headers(one.number, [(":status", "103"), ("link", "</a>")])
+            one.reply(200, b"abc", trailers=[("x-sum", "7")])
+        for make in (Backend, lambda: LateBackend(late=0), H2Backend, lambda: H2Backend(tls=True)):
+            with make() as backend, Gateway(route(backend)) as gateway, self.subTest(url=backend.url):
+                if isinstance(backend, H2Backend):
+                    backend.done = speak2
+                else:
+                    backend.on("/", speak)
+                for tls in (False, True):
+                    with gateway.dial(tls) as client:
+                        client.sendall(post("/", b"abc", "TE: trailers", "Connection: TE"))
+                        got = read_until(client, b"x-sum: 7\r\n\r\n" if isinstance(backend, H2Backend) else b"7\r\n\r\n")
+                        self.assertRegex(got, rb"(?is)^HTTP/1.1 103 .*link: </a>.*HTTP/1.1 200 .*abc\r\n0\r\nx-sum: 7\r\n\r\n$")
+                with Http2(gateway) as client:
+                    got = client.request(("te", "trailers"), method="POST", body=b"abc")
+                    self.assertEqual((got.status, got.body, got.trailers), (200, b"abc", [("x-sum", "7")]))
+                    self.assertEqual([dict(one)[":status"] for one in got.informational], ["103"])
 
 
 class KeptConnections(Case):
