@@ -73,6 +73,8 @@ std::unique_ptr<Backend::Waiting> Backend::request(BackendEvents& events, const 
     events.backend_failed(BackendFailure::kNoUpgrade, "an upgrade to an h2c:// backend", false);
     return nullptr;
   }
+  // Also while there are connections: the service may have moved.
+  if (context_.loop.now_ms() >= addresses_until_ms_) resolve();
   BackendConnection* connection = take_shared(wish);
   if (connection == nullptr && !wish.fresh) connection = take_kept(wish);
   if (connection != nullptr) {
@@ -86,7 +88,7 @@ std::unique_ptr<Backend::Waiting> Backend::request(BackendEvents& events, const 
     return nullptr;
   }
   auto waiting = std::make_unique<Waiting>(*this, events, wish);
-  if (addresses_.empty() || context_.loop.now_ms() >= addresses_until_ms_) resolve();
+  if (addresses_.empty()) resolve();
   open_for_waiting();
   if (waiting->backend_ == nullptr) return nullptr;  // failed at once
   return waiting;
@@ -105,7 +107,10 @@ BackendConnection* Backend::take_kept(const BackendWish& wish) {
 BackendConnection* Backend::take_shared(const BackendWish& wish) {
   if (wish.http1_only) return nullptr;
   for (BackendConnection* connection : shared_) {
-    if (connection->has_room()) return connection;
+    if (!connection->has_room() || is_old(*connection)) continue;
+    // What came may be its end.
+    if (wish.must_be_open && connection->is_idle() && connection->has_input()) continue;
+    return connection;
   }
   return nullptr;
 }
@@ -240,9 +245,14 @@ void Backend::connect_failed(BackendConnection& connection, const Error& error) 
 }
 
 void Backend::available(BackendConnection& connection) {
+  const bool is_last = connection.requests() > 0 && is_old(connection);
   if (connection.is_h2()) {
-    while (connection.has_room() && serve_waiting(connection)) {
+    while (!is_last && connection.has_room() && serve_waiting(connection)) {
     }
+    return;
+  }
+  if (is_last) {
+    connection.close();
     return;
   }
   if (serve_waiting(connection)) return;
@@ -275,6 +285,10 @@ Backend::Address* Backend::find(const Endpoint& endpoint) {
   const auto found = std::find_if(addresses_.begin(), addresses_.end(),
                                   [&](const Address& a) { return a.endpoint == endpoint; });
   return found == addresses_.end() ? nullptr : &*found;
+}
+
+bool Backend::is_old(const BackendConnection& connection) {
+  return find(connection.endpoint()) == nullptr;
 }
 
 void Backend::mark_down(const Endpoint& endpoint, std::string_view why) {
@@ -326,6 +340,10 @@ void Backend::resolved(Result<ResolvedHost> result) {
     if (Address* address = find(connection->endpoint())) ++address->connections;
   }
   addresses_until_ms_ = now + std::uint64_t{result->ttl_s} * 1000;
+  const std::vector<BackendConnection*> kept = kept_;
+  for (BackendConnection* connection : kept) {
+    if (is_old(*connection)) connection->close();
+  }
   open_for_waiting();
 }
 
@@ -335,9 +353,8 @@ void Backend::sweep(std::uint64_t now_ms) {
     if (connection->kept_since_ms() + kKeptIdleMs <= now_ms) old.push_back(connection);
   }
   for (BackendConnection* connection : shared_) {
-    if (connection->is_idle() && connection->kept_since_ms() + kKeptIdleMs <= now_ms) {
-      old.push_back(connection);
-    }
+    const bool unused = connection->kept_since_ms() + kKeptIdleMs <= now_ms;
+    if (connection->is_idle() && (unused || is_old(*connection))) old.push_back(connection);
   }
   for (BackendConnection* connection : old) connection->close();
   const std::vector<BackendConnection*> shared = shared_;

@@ -113,6 +113,8 @@ class Backend {
   void resolved(Result<ResolvedHost> result);
   void mark_down(const Endpoint& endpoint, std::string_view why);
   Address* find(const Endpoint& endpoint);
+  /// To an address that the name has no longer: it takes no more requests.
+  bool is_old(const BackendConnection& connection);
   void forget(const Waiting& waiting);
 
   Context& context_;

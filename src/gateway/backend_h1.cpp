@@ -230,7 +230,8 @@ void H1Backend::failed(BackendFailure failure, std::string_view detail) {
   const std::string text(detail);
   connection_.backend().end_use();
   connection_.backend().count_failure();
-  events->backend_failed(failure, text, reused_);
+  // Who has begun to answer has seen the request.
+  events->backend_failed(failure, text, reused_ && head_bytes_.empty());
 }
 
 }  // namespace

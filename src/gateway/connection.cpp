@@ -9,8 +9,9 @@
 namespace postern::gateway {
 namespace {
 
-constexpr std::uint64_t kLingerMs = 2000;
-constexpr std::uint64_t kUnreadMs = 60'000;  // a client that reads nothing of what was sent
+constexpr std::uint64_t kLingerMs = 2000;       // a client that sends nothing more
+constexpr std::uint64_t kLingerMaxMs = 30'000;  // one that goes on with its upload
+constexpr std::uint64_t kUnreadMs = 60'000;     // a client that reads nothing of what was sent
 
 bool contains_name(const std::vector<std::string>& names, std::string_view name) {
   return std::any_of(names.begin(), names.end(),
@@ -103,14 +104,20 @@ void Connection::note_ech(std::string_view sni) {
 }
 
 void Connection::received(Bytes chunk) {
-  if (closed_ || lingering_) return;
+  if (closed_) return;
+  if (lingering_) {
+    const std::uint64_t later_ms = context_.loop.now_ms() + kLingerMs;
+    deadline_ms_ = std::max(deadline_ms_, std::min(later_ms, lingering_max_ms_));
+    return;
+  }
   session_->received(chunk);
 }
 
 void Connection::ended() {
   if (closed_) return;
+  input_ended_ = true;
   if (lingering_) {
-    close();
+    if (stream_->unsent() == 0) close();
     return;
   }
   session_->ended();
@@ -120,6 +127,7 @@ void Connection::drained() {
   if (closed_ || session_ == nullptr) return;
   if (lingering_) {
     deadline_ms_ = context_.loop.now_ms() + kLingerMs;
+    if (input_ended_) close();
     return;
   }
   session_->drained();
@@ -206,8 +214,13 @@ void Connection::close_gently() {
   lingering_ = true;
   context_.output.flush(*stream_);
   deadline_ms_ = context_.loop.now_ms() + (stream_->unsent() > 0 ? kUnreadMs : kLingerMs);
+  lingering_max_ms_ = context_.loop.now_ms() + kLingerMaxMs;
   stream_->finish();
-  stream_->resume();
+  if (input_ended_ && stream_->unsent() == 0) {
+    close();
+  } else {
+    stream_->resume();
+  }
 }
 
 }  // namespace postern::gateway

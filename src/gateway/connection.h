@@ -87,8 +87,10 @@ class Connection final : public net::StreamReader {
   ClientInfo info_;
   Endpoint local_;
   bool closed_ = false, lingering_ = false, shut_down_ = false;
+  bool input_ended_ = false;   // the client has said all
   std::uint64_t deadline_ms_;  // of the handshake, of lingering
   std::uint64_t lingering_sent_ = 0;
+  std::uint64_t lingering_max_ms_ = 0;  // no client is waited for longer that goes on sending
   std::unique_ptr<net::Stream> stream_;
   std::unique_ptr<Session> session_;
 };

@@ -538,8 +538,10 @@ void Exchange::backend_failed(BackendFailure failure, std::string_view detail, b
     // A kept connection that was closed says nothing about the backend.
     if (reused || failure == BackendFailure::kUnprocessed) tried_ = 0;
     response_.clear();
-    request_end_pending_ =
-        request_done_ && request_length_.kind == http::BodyLength::Kind::kUnknown;
+    // What still waits goes on waiting; the end of an empty body is said once more.
+    if (request_done_ && request_length_.kind == http::BodyLength::Kind::kUnknown) {
+      request_end_pending_ = true;
+    }
     ask_backend();
     return;
   }

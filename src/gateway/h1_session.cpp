@@ -137,6 +137,7 @@ void H1Session::process(Bytes input) {
 void H1Session::process_ahead() {
   while (!ahead_.empty() && !processing_ && !connection_.closing() && !is_behind() &&
          (!in_exchange() || tunnel_ || !body_reader().done())) {
+    if (ahead_.size() > kAheadBytesMax) connection_.stream().resume();
     const std::vector<std::uint8_t> input = std::exchange(ahead_, {});
     process(input);
   }
@@ -219,7 +220,9 @@ bool H1Session::read_body(Bytes* input) {
 void H1Session::ended() {
   client_ended_ = true;
   if (!in_exchange()) {
-    connection_.close();
+    if (exchange_ == nullptr && !ahead_.empty()) return;  // as soon as it reads
+    give_back();
+    connection_.close_gently();  // what it has not read yet still leaves
   } else if (tunnel_) {
     exchange_->request_end(no_fields());
   } else if (!body_reader().done()) {

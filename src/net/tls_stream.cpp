@@ -84,6 +84,7 @@ void SocketTlsStream::break_off() {
   if (state_ != State::kOpen) return;
   error_ = std::make_unique<Error>(system_error(ENOBUFS));
   state_ = State::kBroken;
+  paused_ = true;  // nothing more is read
   shutdown(fd_.get(), SHUT_RDWR);
   update_interest();
 }
@@ -157,11 +158,13 @@ void SocketTlsStream::update_interest() {
 
 void SocketTlsStream::ready(int status, int events) {
   if (status < 0) interest_ = 0;  // libuv has stopped watching
+  LifeGuard guard(destroyed_);
   if (state_ == State::kBroken) {
-    die(Error(*error_));
+    const Error why = *error_;
+    read_what_came();
+    if (!guard.gone()) die(why);
     return;
   }
-  LifeGuard guard(destroyed_);
   socket_.reads_left = kReadsPerEventMax;
   if (state_ == State::kConnecting) finish_connecting();
   if (!guard.gone() && state_ == State::kHandshake) shake_hands();
@@ -242,6 +245,19 @@ void SocketTlsStream::read_chunk() {
   LifeGuard guard(destroyed_);
   if (size > 0) reader_.received(room.first(size));
   if (!guard.gone() && state_ == State::kOpen && !paused_) tell_held();
+}
+
+// A peer that refuses what we send may have said why before it closed.
+void SocketTlsStream::read_what_came() {
+  LifeGuard guard(destroyed_);
+  const MutableBytes room = loop_.scratch();
+  while (!paused_ && !read_ended_) {
+    socket_.reads_left = kReadsPerEventMax;
+    const std::size_t size = fill(room);
+    if (size == 0) return;
+    reader_.received(room.first(size));
+    if (guard.gone()) return;
+  }
 }
 
 // Several records into one chunk. What follows the chunk goes to held_.

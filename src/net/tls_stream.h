@@ -63,6 +63,7 @@ class SocketTlsStream final : public TlsStream {
   void answer_plain_http();
   void read_held();
   void read_chunk();
+  void read_what_came();
   std::size_t fill(MutableBytes room);
   bool owes_key_update() const;
   bool stops_reading(int reason);

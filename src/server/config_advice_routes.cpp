@@ -117,6 +117,8 @@ class RedirectLoops {
 
   /// With a GET for the target: an example of the route's own host and path, where it is not said.
   static bool is_found(const http::RouteTable& table, const RouteSettings& route) {
+    // A route for any host that leads to a host without a route: most likely that is elsewhere.
+    if (route.hostnames.empty() && !route.redirect->hostname.empty()) return false;
     const std::vector<std::string> any_host{"host.example"};
     const auto& hosts = route.hostnames.empty() ? any_host : route.hostnames;
     return std::any_of(hosts.begin(), hosts.end(), [&](const std::string& pattern) {
@@ -129,14 +131,24 @@ class RedirectLoops {
     });
   }
 
+  /// What a client asks for the target with: of other methods a 303 makes a GET, of POST a 301 and
+  /// a 302 do, too (RFC 9110 section 15.4).
+  static std::string method_behind(const std::string& method, std::uint16_t status) {
+    const bool becomes_get =
+        status == 303 || (method == "POST" && (status == 301 || status == 302));
+    if (method.empty() || (becomes_get && method != "HEAD")) return "GET";
+    return method;
+  }
+
   static bool is_found(const http::RouteTable& table, const RouteSettings& route,
                        const std::string& host, const RouteMatchSettings& match) {
     if (!match.headers.empty() || !match.query.empty()) return false;
     std::string path = route.redirect->path;
+    path.erase(std::min(path.find('?'), path.size()));
     if (path.empty()) path = match.kind == http::PathMatch::kRegex ? "/" : match.path;
     const http::Fields fields;
     const http::RouteMatch found =
-        table.match({host, match.method.empty() ? "GET" : match.method, path, "", fields});
+        table.match({host, method_behind(match.method, route.redirect->status), path, "", fields});
     return found && found.route->settings == &route;
   }
 
@@ -145,20 +157,25 @@ class RedirectLoops {
   std::vector<http::RouteTable> tables_;
 };
 
-/// "" when nothing of ours listens there.
-std::string own_listener(const Document& document, const http::BackendUrl& url) {
-  const auto ip = IpAddress::parse(url.host == "localhost" ? "127.0.0.1" : url.host);
-  if (!ip) return {};
-  const Endpoint backend{*ip, url.port};
-  for (const ListenerSettings& listener : document.config.listeners) {
-    for (const IpAddress& address : listener.addresses) {
-      for (const std::uint16_t port : {listener.http, listener.https, listener.tcp}) {
-        const bool here = address == *ip || (address.is_unspecified() && ip->is_loopback());
-        if (port == backend.port && port != 0 && here) return listener.name;
-      }
-    }
+bool listens(const ListenerSettings& listener, const IpAddress& ip, std::uint16_t port) {
+  if (port == 0 || (port != listener.http && port != listener.https && port != listener.tcp)) {
+    return false;
   }
-  return {};
+  return std::any_of(listener.addresses.begin(), listener.addresses.end(), [&](const auto& own) {
+    return own == ip || (own.is_unspecified() && ip.is_loopback() && own.is_v4() == ip.is_v4());
+  });
+}
+
+/// nullptr when nothing of ours listens there.
+const ListenerSettings* own_listener(const Document& document, const std::string& host,
+                                     std::uint16_t port) {
+  const auto ip = IpAddress::parse(host == "localhost" ? "127.0.0.1" : host);
+  if (!ip) return nullptr;
+  const auto& listeners = document.config.listeners;
+  const auto found = std::find_if(listeners.begin(), listeners.end(), [&](const auto& listener) {
+    return listens(listener, *ip, port);
+  });
+  return found == listeners.end() ? nullptr : &*found;
 }
 
 void warn_of_own_backends(Reader& reader, const Document& document, const Node& node,
@@ -166,13 +183,36 @@ void warn_of_own_backends(Reader& reader, const Document& document, const Node& 
   const Node* backends = node.find("backends");
   if (backends == nullptr) return;
   for (std::size_t i = 0; i < route.backends.size() && i < backends->items.size(); ++i) {
-    const std::string listener = own_listener(document, route.backends[i].url);
-    if (listener.empty()) continue;
+    const http::BackendUrl& url = route.backends[i].url;
+    const ListenerSettings* const own = own_listener(document, url.host, url.port);
+    if (own == nullptr) continue;
+    // With another host they may find another route there, or this one is not on that listener.
+    const bool returns = own->tcp == 0 && is_on(route, *own) && route.filters.rewrite.host.empty();
+    if (!returns && own->tcp == 0) continue;
     reader.warning(
         backends->items[i].place,
-        fmt::format("gateway.route.backends: {} is the listener '{}' itself, so requests "
-                    "go in a circle; write the service's own address and port",
-                    route.backends[i].url.to_string(), listener));
+        fmt::format("gateway.route.backends: {} is the listener '{}' {}; write the service's own "
+                    "address and port",
+                    url.to_string(), own->name,
+                    returns ? "itself, so requests go in a circle"
+                            : "of this gateway, which passes on plain TCP"));
+  }
+}
+
+void warn_of_own_relays(Reader& reader, const Document& document) {
+  for (std::size_t i = 0; i < document.listeners.size(); ++i) {
+    const ListenerSettings& listener = document.config.listeners[i];
+    const Node* backends = document.listeners[i].node->find("backends");
+    for (std::size_t b = 0; b < listener.backends.size(); ++b) {
+      const gateway::TcpBackend& backend = listener.backends[b];
+      if (own_listener(document, backend.host, backend.port) != &listener) continue;
+      reader.warning(
+          backends->items[b].place,
+          fmt::format("gateway.listener.backends: '{}' is the listener '{}' itself, so connections "
+                      "go in a circle until there are too many; write the service's own address "
+                      "and port",
+                      backends->items[b].text, listener.name));
+    }
   }
 }
 
@@ -181,6 +221,7 @@ void warn_of_own_backends(Reader& reader, const Document& document, const Node& 
 void advise_on_routes(Reader& reader, const Document& document) {
   warn_of_trusted_everybody(reader, document);
   warn_of_unused_certificates(reader, document);
+  warn_of_own_relays(reader, document);
   RedirectLoops loops(reader, document);
   for (std::size_t i = 0; i < document.routes.size(); ++i) {
     const Node& node = *document.routes[i].node;

@@ -129,7 +129,7 @@ class Exchange:
         self.reader, self.connection, self.peer = reader, reader.connection, peer
         self.method, self.target, self.version = first.split(" ")
         self.fields, self.trailers, self.ended, self.close_after = self._fields(), [], False, False
-        self.received = 0
+        self.received, self.digest = 0, hashlib.sha256()
 
     def _fields(self):
         fields = []
@@ -150,6 +150,7 @@ class Exchange:
             part = self.reader.some(size)
             size -= len(part)
             self.received += len(part)
+            self.digest.update(part)
             yield part
 
     def parts(self):
@@ -187,13 +188,11 @@ class Exchange:
 
     def echo(self, fields=()):
         """Says in JSON what was asked."""
-        digest, size = hashlib.sha256(), 0
-        for part in self.parts():
-            digest.update(part)
-            size += len(part)
+        for _ in self.parts():
+            pass
         self.reply(200, [("Content-Type", "application/json"), *fields], json.dumps(
-            {"method": self.method, "target": self.target, "version": self.version, "size": size,
-             "fields": self.fields, "sha256": digest.hexdigest(), "trailers": self.trailers,
+            {"method": self.method, "target": self.target, "version": self.version, "size": self.received,
+             "fields": self.fields, "sha256": self.digest.hexdigest(), "trailers": self.trailers,
              "name": getattr(self, "name", "")}).encode())
 
 

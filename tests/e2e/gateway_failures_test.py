@@ -1,13 +1,16 @@
 """Backends that die, answer nonsense or are not there, clients that leave, and requests that are sent again."""
 
+import contextlib
 import http.server
+import re
+import socket
 import threading
 import time
 import unittest
 
-from gateway_backends import new_port
+from gateway_backends import Backend, new_port, server_context
 from gateway_lab import HOST, EchoCase, Gateway, read_until, route
-from lab import SLOW
+from lab import SLOW, Case
 
 
 class Failing(EchoCase):
@@ -72,6 +75,53 @@ class Failing(EchoCase):
             self.assertEqual(reply.status, 503)
             self.assertLess(len(reply.body), 300)
             self.assertIn("503", gateway.access("/none-there"))
+
+
+class Told(Case):
+    """What the client, the log and the metrics say of each way in which a backend fails."""
+
+    def test_page_log_and_counter(self):
+        def answer_in_clear():
+            with contextlib.suppress(OSError):
+                while True:
+                    connection = clear.accept()[0]
+                    connection.recv(65536)
+                    connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+        with Backend() as plain, socket.create_server(("127.0.0.1", new_port())) as clear, socket.create_server(("127.0.0.1", new_port())) as silent, \
+                Backend(context=server_context("other.example")) as wrong_name:
+            refused = f"http://127.0.0.1:{new_port()}"
+            plain.on("/closes", lambda e: e.close())
+            threading.Thread(target=answer_in_clear, daemon=True).start()
+            cases = {  # host: (backend, path, status, text, why)
+                "down": (refused, "/", 503, "No backend can be reached.", "Connection refused"),
+                "nameless": ("http://nowhere.example", "/", 503, "No backend can be reached.", "nowhere.example"),
+                "plain": (f"https://127.0.0.1:{clear.getsockname()[1]}", "/", 502,
+                          "The backend can be reached, but not spoken with.", "what the backend sent is not TLS"),
+                "untrusted": (wrong_name.url, "/", 502, "The backend can be reached, but not spoken with.",
+                              "127.0.0.1"),
+                "silent": (f"https://127.0.0.1:{silent.getsockname()[1]}", "/", 504,
+                           "The backend did not answer in time.", "timed out"),
+                "closes": (plain.url, "/closes", 502, "The backend gave no valid answer.",
+                           "the backend closed the connection without a response"),
+                "upgrade": (f"h2c://127.0.0.1:{new_port()}", "/", 501,
+                            "The backend can't be spoken to in this protocol.", "an upgrade to an h2c:// backend"),
+            }
+            routes = [route(one[0], hosts=[f"{name}.vanillax.me"]) for name, one in cases.items()]
+            with Gateway(*routes) as gateway:
+                for name, (url, path, status, text, why) in cases.items():
+                    with self.subTest(name):
+                        upgrade = ["-H", "Connection: upgrade", "-H", "Upgrade: websocket"] if name == "upgrade" else []
+                        reply = gateway.curl(f"http://{name}.vanillax.me{path}", *upgrade, http="--http1.1")
+                        self.assertEqual(reply.status, status)
+                        self.assertRegex(reply.text, rf"^{status} [A-Z][A-Za-z ]+\n\n{re.escape(text)}\n$")
+                        line = gateway.access(f"host={name}.vanillax.me")
+                        self.assertRegex(line, rf' status={status} .* backend={re.escape(url)}.* failure=".*{re.escape(why)}')
+                        backend = re.search(r" backend=(\S+)", line)[1]
+                        metrics = gateway.metrics()
+                        self.assertEqual(metrics[f'postern_gateway_backend_failures_total{{backend="{backend}"}}'],
+                                         0 if name == "upgrade" else 1)  # that one was not asked
+                        self.assertEqual(sum(value for key, value in metrics.items() if 'code="5xx"' in key and
+                                             key.startswith("postern_gateway_requests_total") and backend in key), 1)
 
 
 class Surplus(EchoCase):

@@ -74,6 +74,24 @@ TEST_CASE("a redirect to itself") {
                     route("matches = [{ path_prefix = \"/app\" }]\nrespond = {}")));
 }
 
+TEST_CASE("a redirect that leads out of its own route") {
+  const auto loops = [](const std::string& lines) { return says(listener() + lines, kLoop); };
+  // From any host to one that is not served here.
+  CHECK_FALSE(loops("[[gateway.route]]\nredirect = { hostname = \"shop.example.com\" }\n"));
+  CHECK(loops("[[gateway.route]]\nredirect = { path = \"/x\" }\n"));
+  CHECK(
+      loops("[[gateway.route]]\nhostnames = [\"*.example\"]\n"
+            "redirect = { hostname = \"a.example\" }\n"));
+  // What a browser asks behind a form.
+  const std::string form = "matches = [{ method = \"POST\" }]\n";
+  CHECK_FALSE(loops(route(form + "redirect = { path = \"/done\", status = 303 }")));
+  CHECK_FALSE(loops(route(form + "redirect = { path = \"/done\", status = 302 }")));
+  CHECK(loops(route(form + "redirect = { path = \"/done\", status = 307 }")));
+  const std::string login = route("matches = [{ path_exact = \"/login\" }]\nrespond = {}");
+  CHECK_FALSE(loops(route("redirect = { path = \"/login?next=1\" }") + login));
+  CHECK(loops(route("redirect = { path = \"/login?next=1\" }")));
+}
+
 TEST_CASE("a redirect to itself is told at its place") {
   CHECK(problems(listener() + route("redirect = { path = \"/x\" }")).find("t.toml:14:") == 0);
 }
@@ -88,8 +106,35 @@ TEST_CASE("a backend that is a listener of ours") {
   CHECK_FALSE(circles("http://127.0.0.1:8081"));
   CHECK_FALSE(circles("http://127.0.0.2:8080"));
   CHECK(circles("http://127.0.0.1:5432",
-                "[[gateway.listener]]\nname = \"db\"\naddress = [\"0.0.0.0\"]\ntcp = 5432\n"
-                "backends = [\"192.0.2.1:5432\"]\n"));
+                "[[gateway.listener]]\nname = \"b\"\naddress = [\"0.0.0.0\"]\nhttp = 5432\n"
+                "https = 0\n"));
+}
+
+TEST_CASE("a backend that is another listener") {
+  const std::string other =
+      "[[gateway.listener]]\nname = \"b\"\naddress = [\"{}\"]\nhttp = 8081\nhttps = 0\n";
+  const auto at = [&](const std::string& address) {
+    return std::string(other).replace(other.find("{}"), 2, address);
+  };
+  const auto circles = [](const std::string& lines, const std::string& more) {
+    return says(listener() + route(lines) + more, kCircle);
+  };
+  CHECK(circles("backends = [{ url = \"http://127.0.0.1:8081\" }]", at("0.0.0.0")));
+  CHECK_FALSE(circles("backends = [{ url = \"http://[::1]:8081\" }]", at("0.0.0.0")));
+  CHECK(circles("backends = [{ url = \"http://[::1]:8081\" }]", at("::")));
+  // The route is not on that listener, or asks it for another host.
+  CHECK_FALSE(circles("listeners = [\"a\"]\nbackends = [{ url = \"http://127.0.0.1:8081\" }]",
+                      at("127.0.0.1")));
+  CHECK_FALSE(
+      circles("backends = [{ url = \"http://127.0.0.1:8081\" }]\n"
+              "filters = { rewrite_host = \"b.example\" }",
+              at("127.0.0.1")));
+  const std::string db =
+      "[[gateway.listener]]\nname = \"db\"\naddress = [\"0.0.0.0\"]\ntcp = 5432\n";
+  const std::string to_db = route("backends = [{ url = \"http://127.0.0.1:5432\" }]");
+  CHECK(says(listener() + to_db + db + "backends = [\"192.0.2.1:5432\"]\n", "plain TCP"));
+  CHECK(says(db + "backends = [\"127.0.0.1:5432\"]\n", "until there are too many"));
+  CHECK_FALSE(says(db + "backends = [\"192.0.2.1:5432\"]\n", "until there are too many"));
 }
 
 TEST_CASE("a path_regex that no path fits") {
