@@ -245,6 +245,9 @@ CertificateRefresh refresh_certificates(const Snapshot& current,
     refresh.changes.reloaded.clear();
     return refresh;
   }
+  refresh.lost = find_lost(current.config, refresh.changes.reloaded,
+                           names_of(current.config, served.certificates), served.uncovered,
+                           renewed.part->uncovered);
   auto next = std::make_shared<Snapshot>(current);
   next->gateway = std::move(renewed.part);
   refresh.snapshot = std::move(next);
