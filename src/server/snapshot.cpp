@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "dns/name.h"
+#include "server/challenges.h"
 #include "server/config_advice_dns.h"
 #include "server/fingerprint.h"
 
