@@ -64,6 +64,15 @@ std::string joined(const Json& list) {
   return text;
 }
 
+std::string shortened(const Json& list) {
+  std::string text;
+  for (std::size_t i = 0; i < std::min(list.size(), kTopShown); ++i) {
+    text += (text.empty() ? "" : " ") + one_line(list[i].get<std::string>());
+  }
+  if (list.size() > kTopShown) text += fmt::format(" and {} more", list.size() - kTopShown);
+  return text;
+}
+
 std::string uptime_text(std::uint64_t seconds) {
   if (seconds < 120) return fmt::format("{} s", seconds);
   if (seconds < 7200) return fmt::format("{} min", seconds / 60);
@@ -202,6 +211,11 @@ void print_gateway(Sheet* sheet, const Json& gateway, const Json& traffic) {
                                      counted(number_of(gateway, "connections"), "connection")));
   for (const Json& one : gateway["listeners"]) {
     sheet->line("listeners", fmt::format("{} {}", text_of(one, "name"), places_of(one)));
+    // A server of an older version does not say so.
+    if (const Json uncovered = one.value("uncovered", Json::array()); !uncovered.empty()) {
+      sheet->line("listeners",
+                  sheet->bad(fmt::format("no certificate there covers {}", shortened(uncovered))));
+    }
   }
   for (const Json& route : gateway["routes"]) {
     if (!text_of(route, "action").empty()) {

@@ -212,7 +212,12 @@ Step Resolution::by_override() {
     return Step::kNext;
   }
   const bool address = query_.type == RrType::kA || query_.type == RrType::kAaaa;
-  if (rule.cname && (address || query_.type == RrType::kCname || query_.type == RrType::kAny)) {
+  // _acme-challenge and its like are no hosts: they may be CNAMEs to where the records are kept,
+  // and those who write the records ask for the CNAME.
+  const bool is_no_host = match.wildcard && name_->name().first_label()[0] == '_' &&
+                          rule.other == OverrideOther::kForward;
+  const bool alias = query_.type == RrType::kCname && !is_no_host;
+  if (rule.cname && (address || alias || query_.type == RrType::kAny)) {
     reply_.set_ede(Ede::kForgedAnswer, "dns.override");
     reply_.add(Section::kAnswer, name_->name(), RrType::kCname, rule.ttl_s,
                rule.cname->view().wire());
@@ -222,9 +227,7 @@ Step Resolution::by_override() {
   if (address) return override_address(match, query_.type);
   if (query_.type == RrType::kAny) return override_any(match);
   if (rule.other == OverrideOther::kNone) return negative(match);
-  // _acme-challenge and its like are no hosts: they may be CNAMEs to where the records are kept,
-  // and those who write the records ask for the CNAME.
-  if (match.wildcard && name_->name().first_label()[0] == '_') return Step::kNext;
+  if (is_no_host) return Step::kNext;
   if (query_.type == RrType::kCname) return negative(match);
   owned_ = true;
   return Step::kNext;

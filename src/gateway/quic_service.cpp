@@ -24,6 +24,10 @@ QuicRejecter::QuicRejecter(net::Loop& loop, QuicShared& shared)
       random_state_(std::random_device{}()),
       timer_(loop, [this] { tell_overdue(); }) {}
 
+QuicRejecter::~QuicRejecter() {
+  for (Waiting& one : waiting_) shared_.notes->tell(std::move(one.note));
+}
+
 // SplitMix64: for bits that a client has to ignore.
 std::uint64_t QuicRejecter::random() {
   std::uint64_t z = random_state_ += 0x9e3779b97f4a7c15ULL;

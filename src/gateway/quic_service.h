@@ -39,6 +39,8 @@ class QuicRejecter final : public net::UdpReader {
   /// `fd` from net::bind_udp(); `loop` and `shared` outlive it.
   static Result<std::unique_ptr<QuicRejecter>> open(net::Loop& loop, net::Fd fd,
                                                     QuicShared& shared);
+  /// Lines that still wait for a name are written without one.
+  ~QuicRejecter() override;
 
   Endpoint local() const { return local_; }
 

@@ -237,6 +237,8 @@ void QuicHello::add_piece(std::uint64_t offset, Bytes piece) {
   if (offset > kHelloBytesMax || piece.size() > kHelloBytesMax - offset) return;
   const auto at = static_cast<std::size_t>(offset);
   if (bytes_.size() < at + piece.size()) {
+    bytes_.reserve(kHelloBytesMax);  // once: growing would take twice as much
+    known_.reserve(kHelloBytesMax);
     bytes_.resize(at + piece.size());
     known_.resize(at + piece.size());
   }

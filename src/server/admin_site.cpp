@@ -186,7 +186,7 @@ void AdminSite::answer_get(const AdminRequest& request, const AdminServer::Respo
     status_waiting_.push_back(respond);
     return look_for_drift();
   }
-  if (path == "/api/v1/traffic") return respond(json_reply(traffic_json(history_, unix_s())));
+  if (path == "/api/v1/traffic") return show_traffic(respond);
   if (path == "/api/v1/explain") return respond(explain(request));
   if (path == "/api/v1/cache") return respond(show_cache(request));
   if (path == "/api/v1/reload" || path == "/api/v1/cache/flush") {
@@ -217,6 +217,16 @@ void AdminSite::answer_post(const AdminRequest& request, AdminServer::Respond re
   if (request.path != "/api/v1/reload") return respond(wrong(405, "only GET and HEAD here"));
   reload_waiting_.push_back(std::move(respond));
   host_.want_reload();
+}
+
+// With what came since the last tick: who asks right after a query finds it counted.
+void AdminSite::show_traffic(const AdminServer::Respond& respond) {
+  const auto say = [this, respond] { respond(json_reply(traffic_json(history_, unix_s()))); };
+  if (host_.stopping()) return say();
+  host_.gather_counts([this, say](const WorkerCounts& counts) {
+    history_.add(unix_s(), counts);
+    say();
+  });
 }
 
 AdminReply AdminSite::explain(const AdminRequest& request) const {

@@ -51,6 +51,7 @@ class AdminSite {
   std::optional<AdminReply> denial(const AdminRequest& request);
   void answer_get(const AdminRequest& request, const AdminServer::Respond& respond);
   void answer_post(const AdminRequest& request, AdminServer::Respond respond);
+  void show_traffic(const AdminServer::Respond& respond);
   AdminReply explain(const AdminRequest& request) const;
   AdminReply show_cache(const AdminRequest& request);
   AdminReply flush_cache(const AdminRequest& request);

@@ -1,7 +1,9 @@
 // The gateway's part of the API.
 #include <algorithm>
 #include <array>
+#include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include <fmt/format.h>
@@ -22,7 +24,19 @@ Json backend_json(const std::string& text, std::uint64_t weight, const WorkerCou
           {"requests", own.requests}, {"failures", own.failures}, {"connections", own.connections}};
 }
 
-Json listener_json(const gateway::ListenerSettings& listener, const WorkerCounts& counts) {
+// Each once: several routes may have it.
+Json uncovered_json(const GatewayPart& part, const std::string& listener) {
+  std::set<std::string_view> hosts;
+  for (const UncoveredHost& one : part.uncovered) {
+    const auto& all = one.listeners;
+    if (std::find(all.begin(), all.end(), listener) != all.end()) hosts.insert(one.host);
+    if (hosts.size() >= kApiListMax) break;
+  }
+  return hosts;
+}
+
+Json listener_json(const gateway::ListenerSettings& listener, const GatewayPart& part,
+                   const WorkerCounts& counts) {
   Json addresses = Json::array(), backends = Json::array();
   for (const IpAddress& ip : listener.addresses) addresses.push_back(ip.to_string());
   for (const gateway::TcpBackend& one : listener.backends) {
@@ -37,6 +51,7 @@ Json listener_json(const gateway::ListenerSettings& listener, const WorkerCounts
           {"https", listener.https},
           {"tcp", listener.tcp},
           {"certificates", listener.certificates},
+          {"uncovered", uncovered_json(part, listener.name)},
           {"alpn", listener.alpn},
           {"quic", listener.quic_refuse ? "refuse" : "ignore"},
           {"redirect_to_https", listener.redirect_to_https},
@@ -97,8 +112,9 @@ Json certificate_json(const ServerState& server, std::size_t i, std::int64_t now
 Json gateway_json(const ServerState& server, const WorkerCounts& counts) {
   const Config& config = server.snapshot->config;
   Json listeners = Json::array(), routes = Json::array(), certificates = Json::array();
-  for (const auto& listener : config.listeners)
-    listeners.push_back(listener_json(listener, counts));
+  for (const auto& listener : config.listeners) {
+    listeners.push_back(listener_json(listener, *server.snapshot->gateway, counts));
+  }
   for (const http::RouteSettings& route : config.routes) {
     if (routes.size() >= kApiListMax) break;
     routes.push_back(route_json(route, counts));

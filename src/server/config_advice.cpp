@@ -1,7 +1,6 @@
 #include "server/config_advice.h"
 
 #include <algorithm>
-#include <optional>
 #include <set>
 #include <unordered_map>
 
@@ -182,89 +181,6 @@ void warn_of_names_without_dns(Reader& reader, const Document& document) {
   }
 }
 
-// Certificates
-
-/// `host` may be a wildcard itself: "*.x" is covered as far as a certificate can.
-bool is_covered(const std::vector<std::string>& names, const std::string& host) {
-  const std::size_t dot = host.find('.');
-  return std::any_of(names.begin(), names.end(), [&](const std::string& name) {
-    return name == host || (name.starts_with("*.") && dot != std::string::npos &&
-                            std::string_view(name).substr(1) == std::string_view(host).substr(dot));
-  });
-}
-
-class Coverage {
- public:
-  using Names = std::map<std::string, std::vector<std::string>>;
-
-  Coverage(const Config& config, const Names& names) : config_(config), names_(names) {}
-
-  void check_routes() {
-    for (const RouteSettings& route : config_.routes) {
-      for (const std::string& hostname : route.hostnames) check_route(route, to_lower(hostname));
-    }
-  }
-
-  void check_overrides() {
-    for (const dns::OverrideSettings& rule : config_.policy.overrides) {
-      if (rule.forward || rule.cname) continue;
-      for (const dns::Name& name : rule.names) check_override(rule, to_lower(without_dot(name)));
-    }
-  }
-
-  std::vector<ConfigProblem> take() { return std::move(problems_); }
-
- private:
-  void check_route(const RouteSettings& route, const std::string& host) {
-    said_.insert(host);
-    for (const ListenerSettings* listener : listeners_of(config_, route)) {
-      const auto names = names_of(*listener);
-      if (!names || is_covered(*names, host)) continue;
-      problems_.push_back(warning_at(
-          route.source, fmt::format("gateway.route.hostnames: no certificate of the listener '{}' "
-                                    "covers '{}', so browsers refuse it; there are: {}",
-                                    listener->name, host, fmt::join(*names, ", "))));
-    }
-  }
-
-  /// Names of routes have been looked at.
-  void check_override(const dns::OverrideSettings& rule, const std::string& host) {
-    if (said_.contains(host)) return;
-    std::vector<std::string> all;
-    std::string listeners;
-    for (const ListenerSettings& listener : config_.listeners) {
-      if (!shares_address(listener, rule)) continue;
-      const auto names = names_of(listener);
-      if (!names && listener.https != 0) return;
-      if (!names) continue;
-      all.insert(all.end(), names->begin(), names->end());
-      listeners += fmt::format("{}'{}'", listeners.empty() ? "" : ", ", listener.name);
-    }
-    if (listeners.empty() || is_covered(all, host)) return;
-    problems_.push_back(warning_at(
-        rule.source, fmt::format("dns.override.names: '{}' leads to the listener {}, which has no "
-                                 "certificate that covers it; there are: {}",
-                                 host, listeners, fmt::join(all, ", "))));
-  }
-
-  /// nullopt: no HTTPS, or not known.
-  std::optional<std::vector<std::string>> names_of(const ListenerSettings& listener) const {
-    if (listener.https == 0) return std::nullopt;
-    std::vector<std::string> all;
-    for (const std::string& certificate : listener.certificates) {
-      const auto names = names_.find(certificate);
-      if (names == names_.end()) return std::nullopt;
-      all.insert(all.end(), names->second.begin(), names->second.end());
-    }
-    return all;
-  }
-
-  const Config& config_;
-  const Names& names_;
-  std::set<std::string> said_;
-  std::vector<ConfigProblem> problems_;
-};
-
 }  // namespace
 
 void advise_on_gateway(Reader& reader, const Document& document) {
@@ -273,15 +189,6 @@ void advise_on_gateway(Reader& reader, const Document& document) {
   warn_of_routes_without_listener(reader, document);
   Shadows(reader, document).run();
   warn_of_names_without_dns(reader, document);
-}
-
-std::vector<ConfigProblem> check_coverage(
-    const Config& config,
-    const std::map<std::string, std::vector<std::string>>& names_by_certificate) {
-  Coverage coverage(config, names_by_certificate);
-  coverage.check_routes();
-  coverage.check_overrides();
-  return coverage.take();
 }
 
 }  // namespace postern::server

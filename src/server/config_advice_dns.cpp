@@ -1,7 +1,6 @@
 #include "server/config_advice_dns.h"
 
 #include <algorithm>
-#include <array>
 #include <set>
 
 #include <fmt/format.h>
@@ -109,94 +108,6 @@ void warn_of_forwards_without_addresses(Reader& reader, const Document& document
   }
 }
 
-// Challenges
-
-/// Names that no public authority issues certificates for (RFC 6761, 6762, 8375, and what people
-/// use at home).
-bool is_private_name(const dns::Name& name) {
-  static constexpr std::array<std::string_view, 10> kLast{
-      "arpa", "internal", "local",   "lan",       "home",
-      "test", "example",  "invalid", "localhost", "corp"};
-  const std::string text = to_lower(name.text());
-  return std::any_of(kLast.begin(), kLast.end(), [&](std::string_view last) {
-    return text == fmt::format("{}.", last) || text.ends_with(fmt::format(".{}.", last));
-  });
-}
-
-class Challenges {
- public:
-  explicit Challenges(const Snapshot& snapshot) : snapshot_(snapshot) {
-    const auto& certificates = snapshot.gateway->certificates;
-    for (const LoadedCertificate& certificate : certificates) {
-      for (const std::string& name : certificate.identity->names()) add(name);
-    }
-  }
-
-  std::vector<ConfigProblem> take() {
-    const dns::Policy& policy = *snapshot_.resolver->policy;
-    for (const dns::View& view : policy.views) check(view.policy);
-    check(policy.everyone);
-    return std::move(problems_);
-  }
-
- private:
-  // A certificate for "*.x" is proven by the TXT of "_acme-challenge.x" (RFC 8555 section 7.1.3).
-  void add(std::string_view host) {
-    if (host.starts_with("*.")) host.remove_prefix(2);
-    if (IpAddress::parse(host)) return;
-    auto name = dns::Name::parse(fmt::format("_acme-challenge.{}", host));
-    if (name && !is_private_name(*name)) names_.push_back(std::move(*name));
-  }
-
-  void check(const dns::ViewPolicy& view) {
-    for (const dns::Name& name : names_) check(view, name);
-  }
-
-  void check(const dns::ViewPolicy& view, const dns::Name& name) {
-    const LookupName lookup(name.view());
-    const auto rule = view.overrides.find(lookup, RrType::kTxt);
-    const auto zone = view.zones.find(lookup);
-    if (rule && !rule.rule->forward && rule.rule->other == dns::OverrideOther::kNone) {
-      if (rule.rule->cname) return;  // leads to where the record is
-      return tell(rule.rule->source,
-                  fmt::format("dns.override.other: \"none\" hides TXT of '{0}', so whoever renews "
-                              "the certificate from here does not see the challenge; write "
-                              "\"forward\", or add an override for '{0}' with forward = true",
-                              without_dot(name)));
-    }
-    if (view.is_exception(rule, zone.labels) || view.forwards->find(lookup).labels > zone.labels) {
-      return;
-    }
-    if (zone.value != nullptr) check_zone(*zone.value, name);
-  }
-
-  void check_zone(const dns::ServedZone& zone, const dns::Name& name) {
-    using Kind = dns::ZoneMatch::Kind;
-    const LookupName lookup(name.view());
-    const Kind kind = zone.zone->find(lookup, RrType::kTxt).kind;
-    if (zone.fallthrough || (kind != Kind::kNoData && kind != Kind::kNxDomain)) return;
-    const auto& zones = snapshot_.config.policy.zones;
-    const auto settings = std::find_if(zones.begin(), zones.end(), [&](const auto& one) {
-      return dns::equal_names(one.name.view(), zone.zone->apex());
-    });
-    if (settings == zones.end()) return;
-    tell(settings->source,
-         fmt::format("dns.zone: '{}' has no TXT of '{}', so whoever renews the certificate from "
-                     "here does not see the challenge; write fallthrough = true, or add an "
-                     "override for that name with forward = true",
-                     without_dot(settings->name), without_dot(name)));
-  }
-
-  void tell(const std::string& source, std::string text) {
-    if (told_.insert(source).second) problems_.push_back(warning_at(source, std::move(text)));
-  }
-
-  const Snapshot& snapshot_;
-  std::vector<dns::Name> names_;
-  std::set<std::string> told_;
-  std::vector<ConfigProblem> problems_;
-};
-
 // Hosts of routes
 
 /// A zone that ends here has all the names below it that there are.
@@ -257,10 +168,6 @@ void advise_on_dns(Reader& reader, const Document& document) {
   warn_of_hosts_led_away(reader, document);
   warn_of_views_without_ipv6(reader, document);
   warn_of_forwards_without_addresses(reader, document);
-}
-
-std::vector<ConfigProblem> check_challenges(const Snapshot& snapshot) {
-  return Challenges(snapshot).take();
 }
 
 std::vector<ConfigProblem> check_hosts(const Snapshot& snapshot) { return Hosts(snapshot).take(); }

@@ -15,10 +15,6 @@ namespace postern::server {
 /// REQUIRES: no errors, and everything is in its place in `document.config`.
 void advise_on_dns(Reader& reader, const Document& document);
 
-/// TXT of `_acme-challenge` that a certificate's names need (RFC 8555 section 8.4), and that no
-/// client here can see: an override with other = "none", or a zone that does not fall through.
-std::vector<ConfigProblem> check_challenges(const Snapshot& snapshot);
-
 /// Hosts of routes that the zone above them does not have: clients get NXDOMAIN.
 std::vector<ConfigProblem> check_hosts(const Snapshot& snapshot);
 

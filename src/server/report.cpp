@@ -16,6 +16,7 @@ namespace postern::server {
 namespace {
 
 constexpr std::size_t kProblemsLogged = 20;
+constexpr std::size_t kHostsLogged = 20;  // in one line
 
 void log_zones(const Snapshot& snapshot) {
   for (std::size_t i = 0; i < snapshot.zones.size(); ++i) {
@@ -108,6 +109,21 @@ void warn_of_expiry(const Snapshot& snapshot) {
     if (end_s - now_s >= kExpiryWarningS) continue;
     log_warning("certificate_expiry", "{} ({}) {}", settings[i].name, settings[i].cert,
                 expiry_text(end_s, now_s));
+  }
+}
+
+void warn_of_lost(const Config& config, const std::vector<LostHosts>& lost) {
+  for (const LostHosts& one : lost) {
+    const CertificateSettings& settings = config.certificates[one.certificate];
+    const std::size_t shown = std::min(one.hosts.size(), kHostsLogged);
+    std::string hosts = fmt::format(
+        "{}",
+        fmt::join(one.hosts.begin(), one.hosts.begin() + static_cast<std::ptrdiff_t>(shown), ", "));
+    if (shown < one.hosts.size()) hosts += fmt::format(" and {} more", one.hosts.size() - shown);
+    log_warning("certificate_narrowed",
+                "{} ({}) was renewed without {}, which no certificate of the listener '{}' covers "
+                "now, so browsers refuse to connect; renew it with all names",
+                settings.name, settings.cert, hosts, one.listener);
   }
 }
 

@@ -21,6 +21,8 @@ void log_served(const Snapshot& snapshot);
 
 /// Certificates that expire soon or have expired.
 void warn_of_expiry(const Snapshot& snapshot);
+/// Names that renewed certificates do not have any more.
+void warn_of_lost(const Config& config, const std::vector<LostHosts>& lost);
 /// What only root can read is served now and would be an error at the next reload.
 void warn_of_unreadable(const Snapshot& snapshot);
 

@@ -262,7 +262,8 @@ void Server::finish_certificates(CertificateRefresh refresh) {
   retired_.push_back(std::exchange(snapshot_, std::move(refresh.snapshot)));
   for (const std::size_t index : refresh.changes.reloaded) forget(index);
   publish();
-  when_taken_over([this, reloaded = std::move(refresh.changes.reloaded)] {
+  when_taken_over([this, reloaded = std::move(refresh.changes.reloaded),
+                   lost = std::move(refresh.lost)] {
     for (const std::size_t index : reloaded) {
       ++counted_.certificate_reloads;
       const auto& identity = snapshot_->gateway->certificates[index].identity;
@@ -270,6 +271,7 @@ void Server::finish_certificates(CertificateRefresh refresh) {
                config().certificates[index].cert, config().certificates[index].key,
                expiry_text(identity->not_after_s(), unix_now_s()));
     }
+    warn_of_lost(config(), lost);
   });
 }
 

@@ -1,14 +1,12 @@
 #include "server/site.h"
 
 #include <algorithm>
-#include <map>
 #include <string>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "http/header_filter.h"
-#include "server/config_advice.h"
 
 namespace postern::server {
 namespace {
@@ -94,15 +92,6 @@ void add_backend_tls(const Config& config, gateway::Site* site, GatewayRead* rea
   }
 }
 
-std::vector<ConfigProblem> warnings_about_names(
-    const Config& config, const std::vector<LoadedCertificate>& certificates) {
-  std::map<std::string, std::vector<std::string>> names;
-  for (std::size_t i = 0; i < certificates.size(); ++i) {
-    names[config.certificates[i].name] = certificates[i].identity->names();
-  }
-  return check_coverage(config, names);
-}
-
 std::shared_ptr<gateway::Site> new_site(const Config& config) {
   auto site = std::make_shared<gateway::Site>();
   site->limits = config.gateway_limits;
@@ -112,37 +101,57 @@ std::shared_ptr<gateway::Site> new_site(const Config& config) {
   return site;
 }
 
-GatewayRead make_part(const Config& config, std::vector<LoadedCertificate> certificates,
-                      const GatewayPart* before, std::shared_ptr<gateway::Site> site,
-                      GatewayRead read) {
+std::shared_ptr<GatewayPart> new_part(const Config& config,
+                                      std::vector<LoadedCertificate> certificates,
+                                      const GatewayPart* before) {
   auto part = std::make_shared<GatewayPart>();
+  part->uncovered = find_uncovered(config, names_of(config, certificates));
   part->certificates = std::move(certificates);
   part->tickets = before == nullptr ? net::TlsTickets::make() : before->tickets;
+  return part;
+}
+
+void add_listeners(const Config& config, const GatewayPart* before,
+                   std::shared_ptr<GatewayPart> part, std::shared_ptr<gateway::Site> site,
+                   GatewayRead* read) {
   for (const gateway::ListenerSettings& settings : config.listeners) {
-    add_listener(config, settings, before, part.get(), site.get(), &read);
+    add_listener(config, settings, before, part.get(), site.get(), read);
   }
   part->site = std::move(site);
-  if (read.error_count == 0) read.part = std::move(part);
-  return read;
+  if (read->error_count == 0) read->part = std::move(part);
 }
 
 }  // namespace
+
+CertificateNames names_of(const Config& config,
+                          const std::vector<LoadedCertificate>& certificates) {
+  CertificateNames names;
+  for (std::size_t i = 0; i < certificates.size(); ++i) {
+    names[config.certificates[i].name] = certificates[i].identity->names();
+  }
+  return names;
+}
 
 GatewayRead make_gateway_part(const Config& config, std::vector<LoadedCertificate> certificates,
                               const GatewayPart* before) {
   GatewayRead read;
   auto site = new_site(config);
-  read.problems = warnings_about_names(config, certificates);
+  auto part = new_part(config, std::move(certificates), before);
+  read.problems = warnings_of(part->uncovered);
   add_backend_tls(config, site.get(), &read);
-  return make_part(config, std::move(certificates), before, std::move(site), std::move(read));
+  add_listeners(config, before, std::move(part), std::move(site), &read);
+  return read;
 }
 
 GatewayRead renew_certificates(const Config& config, std::vector<LoadedCertificate> certificates,
                                const GatewayPart& before) {
+  GatewayRead read;
   auto site = new_site(config);
   site->backend_tls = before.site->backend_tls;
   site->backend_tls_h2 = before.site->backend_tls_h2;
-  return make_part(config, std::move(certificates), &before, std::move(site), {});
+  auto part = new_part(config, std::move(certificates), &before);
+  add_listeners(config, &before, std::move(part), std::move(site), &read);
+  return read;
 }
 
 }  // namespace postern::server

@@ -10,6 +10,7 @@
 #include "net/tls.h"
 #include "server/certificates.h"
 #include "server/config.h"
+#include "server/coverage.h"
 
 namespace postern::server {
 
@@ -20,6 +21,7 @@ struct GatewayPart {
   std::vector<net::TlsServerSettings> offers;   ///< what site->listeners[i].tls was made from
   std::shared_ptr<net::TlsTickets> tickets;     ///< made once, for the whole process
   std::shared_ptr<const gateway::Site> site;
+  std::vector<UncoveredHost> uncovered;  ///< by these certificates
 };
 
 struct GatewayRead {
@@ -27,6 +29,9 @@ struct GatewayRead {
   std::vector<ConfigProblem> problems;
   std::size_t error_count = 0;
 };
+
+/// The names of each.
+CertificateNames names_of(const Config& config, const std::vector<LoadedCertificate>& certificates);
 
 /// REQUIRES: `config` is without errors and `certificates` complete. `before`: of the snapshot that
 /// is served, or nullptr.

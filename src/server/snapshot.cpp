@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "dns/name.h"
+#include "server/challenges.h"
 #include "server/config_advice_dns.h"
 #include "server/fingerprint.h"
 
@@ -245,6 +246,9 @@ CertificateRefresh refresh_certificates(const Snapshot& current,
     refresh.changes.reloaded.clear();
     return refresh;
   }
+  refresh.lost = find_lost(current.config, refresh.changes.reloaded,
+                           names_of(current.config, served.certificates), served.uncovered,
+                           renewed.part->uncovered);
   auto next = std::make_shared<Snapshot>(current);
   next->gateway = std::move(renewed.part);
   refresh.snapshot = std::move(next);

@@ -82,6 +82,7 @@ ZoneRefresh refresh_zones(const Snapshot& current, const std::vector<ZoneRejecti
 struct CertificateRefresh {
   std::shared_ptr<const Snapshot> snapshot;  ///< nullptr when no certificate is new
   CertificateChanges changes;
+  std::vector<LostHosts> lost;  ///< by those that are new
 };
 
 /// The same for certificates.

@@ -215,6 +215,32 @@ class Quic(Case):
                 self.assertEqual(len(found), 1, found)
                 self.assertIn(f" for {HOST}; refused", found[0])
 
+    def try_without_name(self, gateway, source):
+        """The first datagram of a ClientHello whose name is in the second, which never comes."""
+        hello = quic_client.client_hello(HOST)
+        frames = quic_client.crypto(0, hello[:hello.index(HOST.encode()) - 20])
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.bind((source, 0))
+            client.settimeout(6 * SLOW)
+            client.sendto(quic_client.initial(frames), ("127.0.0.1", gateway.https_port))
+            self.assertTrue(client.recv(2000))
+
+    def test_a_line_that_waits_for_its_name_is_written_when_the_listener_goes(self):
+        with Gateway(route(respond={"status": 200, "body": "x"}), server=f"workers = {WORKERS}\n") as gateway:
+            said = f"on 127.0.0.1:{gateway.https_port}; refused"
+            self.try_without_name(gateway, "127.0.0.1")
+            for policy in ("ignore", "refuse"):
+                mark = len(gateway.log)
+                gateway.change(listener={"quic": policy})
+                gateway.wait_log("reloaded: ", mark)
+                found = [line for line in gateway.log if f"client 127.0.0.1 still tries QUIC {said}" in line]
+                self.assertEqual(len(found), 1)
+            self.try_without_name(gateway, "127.0.0.2")
+            self.assertEqual(gateway.stop(), 0)
+            found = wait_until("the last line", lambda: [line for line in gateway.log if "stopped" in line] and [
+                line for line in gateway.log if f"client 127.0.0.2 still tries QUIC {said}" in line])
+            self.assertEqual(len(found), 1)
+
 
 def anyone():
     """A client that takes any certificate."""

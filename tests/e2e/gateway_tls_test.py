@@ -14,7 +14,7 @@ import unittest
 
 from gateway_backends import Backend, authority, is_open, new_port
 from gateway_lab import HOST, Gateway, read_all, read_until, route, table, tls_context
-from lab import SLOW, Case, wait_until
+from lab import SLOW, Case, run, wait_until
 from quic_client import client_hello, crypto, initial as sealed_initial
 
 QUIET_S = 0.7
@@ -130,6 +130,39 @@ class Renewal(Case):
             (gateway.directory / "tls/lan.crt").write_text(certificate)
             (gateway.directory / "tls/lan.key").write_text(key)
             wait_until("the one written in place", lambda: shown(gateway) == certificate)
+
+    def test_names_that_a_renewed_certificate_has_lost_are_told_once(self):
+        served = {"status": 200, "body": "x"}
+        override = '[[dns.override]]\nnames = ["cam.vanillax.me"]\naddress = ["127.0.0.1"]\n'
+        with Gateway(route(respond=served), route(hosts=["nas.vanillax.me", "box.example"], respond=served),
+                     names={"lan": ("*.vanillax.me", "old.example"), "box": ("box.example",)},
+                     config=override) as gateway:
+            def renew(*hosts):
+                """What is said of it."""
+                mark = len(gateway.log)
+                fresh = gateway.new_certificate("lan", *hosts)
+                gateway.wait_log("certificate_reloaded: lan ", mark)
+                wait_until("the new certificate", lambda: shown(gateway) == fresh)
+                gateway.new_certificate("box", "box.example")  # what comes of the one before is said by then
+                gateway.wait_log("certificate_reloaded: box ", mark)
+                return [line for line in gateway.log[mark:] if "certificate_narrowed" in line]
+
+            def status():
+                return run("status", "-c", gateway.config_path)[1]
+
+            self.assertEqual(renew("*.vanillax.me"), [])  # old.example is nowhere here
+            self.assertNotIn("no certificate", status())
+            self.assertEqual(gateway.curl("https://nas.vanillax.me/").status, 200)
+            said = renew(HOST)
+            self.assertEqual(len(said), 1, said)
+            self.assertRegex(said[0], " warning certificate_narrowed: lan \\(.*tls/lan.crt\\) was renewed without "
+                             "cam.vanillax.me, nas.vanillax.me, which no certificate of the listener 'internal' covers now")
+            for host in ("cam.vanillax.me", "nas.vanillax.me"):
+                self.assertIn("unrecognized name", shown(gateway, host).lower().replace("_", " "))
+            self.assertIn("no certificate there covers cam.vanillax.me nas.vanillax.me\n", status())
+            self.assertEqual(renew(HOST), [])  # as it was
+            self.assertEqual(renew("*.vanillax.me"), [])
+            self.assertNotIn("no certificate", status())
 
     def test_a_symlink_swap_as_kubernetes_does_it(self):
         with Gateway(route(respond={"status": 200, "body": "x"}), names={"lan": ("*.vanillax.me",)}) as gateway:

@@ -14,9 +14,9 @@
 #include "dns/answer.h"
 #include "http/route.h"
 #include "server/config.h"
-#include "server/config_advice.h"
 #include "server/config_upstreams.h"
 #include "server/config_values.h"
+#include "server/coverage.h"
 
 namespace postern::fuzz {
 namespace {
@@ -123,8 +123,9 @@ void check_gateway(const server::Config& config) {
     require(http::check_route(route).empty(), "nothing is wrong with a route");
     for (const auto& name : route.listeners) require(listeners.contains(name), "it is there");
   }
-  for (const auto& problem : server::check_coverage(config, {{"lan", {"*.example", "example"}}})) {
-    require(problem.warning && problem.line != 0, "coverage is a warning at a line");
+  for (const auto& one : server::find_uncovered(config, {{"lan", {"*.example", "example"}}})) {
+    require(one.problem.warning && one.problem.line != 0, "coverage is a warning at a line");
+    require(!one.listeners.empty(), "coverage is a listener's");
   }
 }
 

@@ -19,6 +19,8 @@ import dns.rdatatype
 import dns.rrset
 
 ROOT = pathlib.Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "tests/e2e"))
+import quic_client  # noqa: E402
 
 ECH = 'ech="AEX+DQBBpQAgACBxXUlKsvhfDLE4SYEYkyxQZPcZpBSqj5vXAkRFXx7PPgAEAAEAAQASY2xvdWRmbGFyZS1lY2guY29tAAA="'
 
@@ -467,6 +469,29 @@ def quic_datagrams():
                bytes([source]) + b"s" * source)
 
 
+def quic_hellos():
+    """For fuzz_quic_hello. After 0: datagrams, of which 0x80 says that they come as they are, else only frames, which the
+    fuzzer seals. After 0x80 and more: a name, a tail, and how a ClientHello of these is cut."""
+    def datagrams(*parts):
+        return b"\0" + b"".join(bytes([options]) + struct.pack("!H", len(data)) + data for options, data in parts)
+    texts = [(ROOT / path).read_text(encoding="utf-8") for path in ("tests/unit/net/quic_initial_test.cpp", "tests/unit/gateway/quic_bytes.h")]
+    known = [bytes.fromhex("".join(re.findall("[0-9a-f]{2,}", packet)))  # of the RFC and of other implementations
+             for text in texts for packet in re.findall(r'string_view k\w+ =((?:\s+"[0-9a-f]+")+);', text)]
+    yield from (datagrams((0x80, packet)) for packet in known)
+    yield datagrams(*((0x80, packet) for packet in known))
+    hello = quic_client.client_hello("a.example")
+    for cut in (20, hello.index(b"a.example") + 3):
+        halves = quic_client.crypto(0, hello[:cut]), quic_client.crypto(cut, hello[cut:])
+        for version in quic_client.VERSIONS:
+            yield datagrams(*((0x80, quic_client.initial(half, version, number)) for number, half in enumerate(halves)))
+        yield datagrams((0, halves[1]), (0, b"\1\0\0" + halves[0]))
+        yield datagrams((0x30, halves[0]), (0x31, halves[1]), (0x30, halves[1]))
+        yield datagrams((4, halves[0] + halves[1]), (6, halves[1][:-3]))
+    for options in range(0x80, 0x88):
+        cuts = b"".join(struct.pack("!HHB", at, size, options & 1) for at, size in ((70, 9), (0, 60), (300, 1000), (40, 30)))
+        yield bytes([options, 8]) + b"a.example" + struct.pack("!H", 500 * (options - 0x80)) + b"t" * 500 * (options - 0x80) + cuts
+
+
 def proxy_headers():
     """For fuzz_proxy_header: the size of the pieces, then a header and what follows it."""
     for kind, addresses in ((0x2000, 0), (0x2111, 12), (0x2121, 36), (0x2131, 216), (0x2111, 300), (0x2211, 12)):
@@ -549,6 +574,7 @@ def main():
         "answer": list(scenarios()),
         "proxy_header": list(proxy_headers()),
         "quic": list(quic_datagrams()),
+        "quic_hello": list(quic_hellos()),
         "route": [text.encode() for text in REQUESTS],
         "svcb": list(svcb_records()),
         "url": [text.encode() for text in URLS],

@@ -12,7 +12,7 @@ seconds=${1:?usage: run.sh SECONDS [TARGET...]}
 shift
 BUILD=${BUILD:-build-asan}
 JOBS=${JOBS:-$(nproc)}
-targets=${*:-answer config h1_request h1_response h2_client h2_server message proxy_header quic route svcb url zone}
+targets=${*:-answer config h1_request h1_response h2_client h2_server message proxy_header quic quic_hello route svcb url zone}
 inputs=tests/fuzz
 out=$BUILD/fuzz
 passed=0

@@ -191,6 +191,11 @@ function backend_text(one) {
     element("span", {class: "muted"}, `${number(one.requests)} requests, ${number(one.failures)} failed`));
 }
 
+function uncovered_text(hosts) {
+  const more = hosts.length > 5 ? ` and ${hosts.length - 5} more` : "";
+  return `no certificate covers ${hosts.slice(0, 5).join(", ")}${more}`;
+}
+
 function show_gateway(gateway) {
   fill("routes", table("Routes", [["Host names"], ["Matches"], ["Backends"], ["Listeners"], ["Source"]],
     gateway.routes.map(route => [list(route.hostnames.length === 0 ? ["any"] : route.hostnames),
@@ -206,7 +211,9 @@ function show_gateway(gateway) {
     .filter(([, port]) => port !== 0).map(([name, port]) => `${name} ${port}`).join(", ");
   fill("listeners", table("Listeners", [["Name", "c"], ["Address"], ["Ports"], ["QUIC", "c"]],
     gateway.listeners.map(one => [one.name, list(one.address),
-      one.backends.length === 0 ? ports(one) : [ports(one), list(one.backends.map(backend_text))], one.quic])));
+      [ports(one), one.backends.length === 0 ? null : list(one.backends.map(backend_text)),
+       one.uncovered.length === 0 ? null : element("p", {class: "bad note"}, uncovered_text(one.uncovered))]
+        .filter(Boolean), one.quic])));
 }
 
 function show_clients(clients) {

@@ -412,6 +412,22 @@ TEST_CASE("_acme-challenge below a wildcard may be a CNAME to where the records 
   CHECK(server.decision.question.owned);
 }
 
+TEST_CASE("_acme-challenge below a wildcard with cname is no alias of its own") {
+  Server server;
+  auto rule = addresses({"*.vanillax.me"}, {});
+  rule.cname = name("cdn.example");
+  server.settings.overrides.push_back(rule);
+  CHECK(server.ask("_acme-challenge.vanillax.me.", "CNAME") ==
+        "forward _acme-challenge.vanillax.me. CNAME");
+  CHECK(server.ask("_acme-challenge.vanillax.me.", "TXT") ==
+        "forward _acme-challenge.vanillax.me. TXT");
+  CHECK(server.ask("_acme-challenge.vanillax.me.", "A").find("cdn.example") != std::string::npos);
+  CHECK(server.ask("www.vanillax.me.", "CNAME").find("CNAME cdn.example.") != std::string::npos);
+  server.settings.overrides.back().other = OverrideOther::kNone;
+  server.policy.reset();
+  CHECK(server.ask("_acme-challenge.vanillax.me.", "TXT").starts_with("NOERROR aa ra\nNS "));
+}
+
 TEST_CASE("a proof or a SOA that does not fit is a reason for TCP") {
   Server server;
   const Packet query = make_query("big.example.", "TXT");

@@ -99,6 +99,18 @@ TEST_CASE("a name that never comes is waited for a short while") {
   CHECK(bench.names == Names{"", ""});
 }
 
+TEST_CASE("clients that wait for a name are named without one when the listener goes") {
+  Bench bench;
+  bench.send("127.0.0.1", {test::kHead});
+  bench.send("127.0.0.2", {test::kHead, test::kRestWithName});
+  bench.send("127.0.0.3", {test::kHalfName});
+  CHECK(bench.names == Names{"llama.vanillax.me"});
+  bench.rejecter.reset();
+  CHECK(bench.names == Names{"llama.vanillax.me", "", ""});
+  test::run_for(bench.loop, 2 * QuicRejecter::kNameWaitMs);
+  CHECK(bench.names.size() == 3);
+}
+
 TEST_CASE(
     "what cannot be read is named at once, what goes on without a name after some datagrams") {
   Bench bench;

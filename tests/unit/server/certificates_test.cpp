@@ -120,6 +120,53 @@ TEST_CASE("a renewed pair is taken over, and only its listener is another") {
   CHECK(refresh_certificates(*refresh.snapshot, {}).snapshot == nullptr);
 }
 
+TEST_CASE("hosts that a renewed certificate covered, and none covers now, are lost") {
+  const Lab lab;
+  const auto first = lab.load();
+  CHECK(first->gateway->uncovered.empty());
+  make_pair(lab.folder, "lan", "DNS:*.lan.test");  // of a name that nothing here has
+  const auto narrow = refresh_certificates(*first, {});
+  REQUIRE(narrow.snapshot != nullptr);
+  CHECK(narrow.lost.empty());
+  make_pair(lab.folder, "lan", "DNS:b.lan.test");
+  const auto second = refresh_certificates(*narrow.snapshot, {});
+  REQUIRE(second.snapshot != nullptr);
+  REQUIRE(second.lost.size() == 1);
+  CHECK(second.lost[0].certificate == 0);
+  CHECK(second.lost[0].listener == "internal");
+  CHECK(second.lost[0].hosts == std::vector<std::string>{"a.lan.test"});
+  REQUIRE(second.snapshot->gateway->uncovered.size() == 1);
+  CHECK(second.snapshot->gateway->uncovered[0].host == "a.lan.test");
+  make_pair(lab.folder, "lan", "DNS:c.lan.test");  // no better, no worse
+  const auto third = refresh_certificates(*second.snapshot, {});
+  REQUIRE(third.snapshot != nullptr);
+  CHECK(third.lost.empty());
+  make_pair(lab.folder, "lan", "DNS:a.lan.test");
+  const auto mended = refresh_certificates(*third.snapshot, {});
+  REQUIRE(mended.snapshot != nullptr);
+  CHECK(mended.lost.empty());
+  CHECK(mended.snapshot->gateway->uncovered.empty());
+}
+
+TEST_CASE("a host that another certificate of the listener still covers is not lost") {
+  Lab lab;
+  std::string text(kConfig);
+  text.replace(text.find("[\"lan\"]"), 7, "[\"lan\", \"other\"]");
+  lab.config = lab.folder.write("postern.toml", text);
+  const auto first = lab.load();
+  make_pair(lab.folder, "lan", "DNS:b.lan.test");
+  const auto second = refresh_certificates(*first, {});
+  REQUIRE(second.snapshot != nullptr);
+  CHECK(second.lost.empty());
+  make_pair(lab.folder, "other", "DNS:b.lan.test");
+  const auto third = refresh_certificates(*second.snapshot, {});
+  REQUIRE(third.snapshot != nullptr);
+  REQUIRE(third.lost.size() == 2);  // of both listeners
+  CHECK(third.lost[0].certificate == 1);
+  CHECK(third.lost[0].listener == "internal");
+  CHECK(third.lost[1].listener == "second");
+}
+
 TEST_CASE("a key that is not the certificate's is refused once, and the old pair stays") {
   const Lab lab;
   const auto first = lab.load();

@@ -1,7 +1,7 @@
 #include <doctest/doctest.h>
 
 #include "folder.h"
-#include "server/config_advice.h"
+#include "server/coverage.h"
 
 namespace postern::server {
 namespace {
@@ -202,15 +202,15 @@ TEST_CASE("names without a certificate that covers them are told of") {
   auto config = result.config;
   for (auto& rule : config.policy.overrides)
     rule.source = rule.source.substr(rule.source.find("t.toml"));
-  CHECK(problems(check_coverage(config, {{"lan", {"*.me", "10.0.0.1"}}})) ==
+  CHECK(problems(warnings_of(find_uncovered(config, {{"lan", {"*.me", "10.0.0.1"}}}))) ==
         "t.toml:10:1: warning: gateway.route.hostnames: no certificate of the listener 'a' covers "
         "'a.b.me', so browsers refuse it; there are: *.me, 10.0.0.1\n"
         "t.toml:2:1: warning: dns.override.names: '*.home.me' leads to the listener 'a', which has "
         "no certificate that covers it; there are: *.me, 10.0.0.1\n"
         "t.toml:2:1: warning: dns.override.names: 'me' leads to the listener 'a', which has no "
         "certificate that covers it; there are: *.me, 10.0.0.1\n");
-  CHECK(check_coverage(config, {{"lan", {"me", "*.me", "*.home.me", "*.b.me"}}}).empty());
-  CHECK(check_coverage(config, {}).empty());
+  CHECK(find_uncovered(config, {{"lan", {"me", "*.me", "*.home.me", "*.b.me"}}}).empty());
+  CHECK(find_uncovered(config, {}).empty());
 }
 
 }  // namespace postern::server

@@ -32,6 +32,16 @@ TEST_CASE("each second has what came in it") {
   CHECK((last - 4)->queries == 10);
 }
 
+TEST_CASE("what is added within a second counts once, in the minute at once") {
+  TrafficHistory history;
+  history.add(kNow, totals(10));
+  history.add(kNow, totals(10));
+  history.add(kNow, totals(12));
+  CHECK(history.minutes(kNow).back().queries == 12);
+  CHECK(history.seconds(kNow).back().queries == 0);  // not over yet
+  CHECK(history.seconds(kNow + 1).back().queries == 12);
+}
+
 TEST_CASE("minutes add up, and the one that runs is the last") {
   TrafficHistory history;
   for (std::uint64_t i = 1; i <= 120; ++i) history.add(kNow + i, totals(i * 2));
