@@ -11,7 +11,7 @@ test="doctest-dev clang-14 libclang-rt-14-dev llvm-14 clang-tidy-14 clang-format
   python3-cryptography python3-dnspython python3-jsonschema python3-yaml bind9-dnsutils bind9-utils knot-dnsutils ldnsutils nsd knot procps
   python3-h11 nginx-light haproxy openssl nghttp2-client sslscan python3-h2 python3-hpack python3-hyperframe
   python3-websockets postgresql postgresql-client chromium firefox-esr caddy nftables libnss3-tools
-  iproute2 prometheus systemd dnsperf strace debhelper dpkg-dev lintian dnsmasq-base
+  iproute2 prometheus systemd dnsperf strace debhelper dpkg-dev build-essential lintian dnsmasq-base
   keepalived mandoc python3-kubernetes zsh fish shellcheck dnstap-ldns fstrm-bin"
 # Node.js that is here from elsewhere does as well, and Debian's would not go beside it.
 command -v node >/dev/null || test="$test nodejs"
@@ -19,7 +19,7 @@ command -v npm >/dev/null || test="$test npm"
 
 case "${1:-}" in
   build) wanted=$build ;;
-  package) wanted="$build debhelper dpkg-dev" ;;
+  package) wanted="$build debhelper dpkg-dev build-essential" ;;
   test) wanted="$build $test" ;;
   *) echo "usage: $0 build|package|test" >&2; exit 2 ;;
 esac

@@ -17,7 +17,7 @@ import unittest
 
 import docs_test
 from lab import BINARY, SLOW, Case, Postern, wait_until
-from small_root import (build_environment, call, closure, copy_of_this_system, enter_namespaces, new_root,
+from small_root import (build_environment, call, closure, enter_namespaces, new_root, source_in, what_is_installed_for,
                         where_mounts_work, why_not)
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -227,19 +227,23 @@ class Image(Case):
         enter_namespaces()
 
     def build_stage(self, steps):
-        """The root after its commands, which are run as they stand there; only the compiler has a stand-in."""
-        root = copy_of_this_system(self)
+        """The root after its commands, which are run as they stand there; only the compiler has a stand-in, and what is
+        installed comes from this machine. For what the stand-in leaves out, the headers are looked for."""
+        root = new_root(self, closure([one] for one in what_is_installed_for(self, "build")))
         place = next(rest for word, rest in steps if word == "WORKDIR")
         self.assertIn(("COPY", ". ."), steps)
-        (root / place[1:]).mkdir()
-        call("mount", "--bind", "-o", "ro", ROOT, root / place[1:])
-        self.addCleanup(call, "umount", root / place[1:])
+        source_in(self, root, place)
         shutil.copy(BINARY, root / "root/postern")
         environment = dict(build_environment("/root/log"), POSTERN="/root/postern", HOME="/root",
                            CXX=f"{place}/tests/tools/stand_in_compiler.sh")
         for word, rest in steps:
             if word == "RUN":
                 call("chroot", root, "sh", "-c", f"cd {place} && {rest}", env=environment)
+        used = set(re.findall(r"^#include <.*>$", "\n".join(
+            path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.[ch]*")), re.M))
+        self.assertGreater(len([one for one in used if "/" in one]), 8)
+        (root / "root/all.cpp").write_text("\n".join(sorted(used)) + "\n", encoding="utf-8")
+        call("chroot", root, "g++", "-std=c++20", "-E", "-o", "/dev/null", "/root/all.cpp", env=environment)
         return root
 
     def final_stage(self, name, steps, build):

@@ -19,7 +19,7 @@ import unittest.mock as mock
 from docs_test import blocks
 from lab import BINARY, SLOW, Case, Upstream, wait_until
 from small_root import (PATH, call, closure, copy_of_this_system, debian_package, dependencies, enter_namespaces, inside,
-                        new_root, where_mounts_work, why_not)
+                        new_root, source_in, what_is_installed_for, where_mounts_work, why_not)
 
 ROOT = pathlib.Path(__file__).parents[2]
 NEWNET = 0x40000000
@@ -449,6 +449,15 @@ class Alone(Machine):
             self.install(self.first)
         with self.assertRaisesRegex(AssertionError, r"libuv\.so\.1: cannot open shared object file"):
             self.inside("postern", "--version")
+
+    def test_what_is_installed_to_build_it_suffices(self):
+        """As build.sh asks for, and as dpkg-buildpackage, which refuses without."""
+        installed = what_is_installed_for(self, "package")
+        control = (ROOT / "packaging/deb/debian/control").read_text()
+        self.assertEqual({name for name in installed if name.endswith("-dev")}, set(re.findall(r"^ (\S+-dev),$", control, re.M)) | {"dpkg-dev"})
+        root = new_root(self, closure([one] for one in installed))
+        source_in(self, root)
+        self.assertEqual(inside(root, "dpkg-checkbuilddeps", "/source/packaging/deb/debian/control"), "")
 
 
 if __name__ == "__main__":

@@ -167,9 +167,29 @@ def new_root(case, packages):
         call("mount", "--rbind", f"/{name}", root / name)
     for name in ("passwd", "group"):
         shutil.copy(root / f"usr/share/base-passwd/{name}.master", root / "etc" / name)
+    (root / "etc/dpkg/origins/default").symlink_to("debian")
     copy_database(root, packages)
     inside(root, "pam-auth-update", "--package", "--force")  # as when libpam-runtime was installed
     return root
+
+
+def source_in(case, root, place="/source"):
+    """The sources in a root, not to be written to."""
+    (root / place[1:]).mkdir()
+    call("mount", "--bind", "-o", "ro", ROOT, root / place[1:])
+    case.addCleanup(call, "umount", root / place[1:])
+
+
+def what_is_installed_for(case, purpose):
+    """The packages that packaging/install-packages.sh installs on a Debian with nothing."""
+    root = new_root(case, closure([]))
+    source_in(case, root)
+    fake = root / "usr/bin/apt-get"
+    fake.write_text('#!/bin/sh\necho "$@" >>/told\n', encoding="utf-8")
+    fake.chmod(0o755)
+    inside(root, "sh", "/source/packaging/install-packages.sh", purpose)
+    line, = [line for line in (root / "told").read_text(encoding="utf-8").splitlines() if line.startswith("install ")]
+    return [word for word in line.split()[1:] if not word.startswith("-")]
 
 
 def inside(root, *words):
