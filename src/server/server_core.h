@@ -99,6 +99,7 @@ class Server final : public ApiHost {
   void refuse_reload(const std::string& reason, std::vector<ConfigProblem> problems);
   void finish_zones(ZoneRefresh refresh);
   void finish_certificates(CertificateRefresh refresh);
+  Result<void> check_given_up(const ListenPlan& plan, const std::optional<Endpoint>& admin) const;
   Result<void> take_over(std::shared_ptr<const Snapshot> next);
   void warn_of_unchangeable(const Config& next) const;
   void publish(std::vector<ListenChange> changes = {});

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "server/config_help.h"
 #include "server/report.h"
 #include "server/server_core.h"
 
@@ -165,9 +166,37 @@ void Server::warn_of_unchangeable(const Config& next) const {
   }
 }
 
+// What goes from one to the other in one reload is still held by the one that had it.
+Result<void> Server::check_given_up(const ListenPlan& plan,
+                                    const std::optional<Endpoint>& admin) const {
+  const auto held = [](const std::vector<ListenPlace>& places, const Endpoint& endpoint) {
+    const auto found = std::find_if(places.begin(), places.end(), [&](const ListenPlace& place) {
+      return overlap(place.endpoint, endpoint);
+    });
+    return found == places.end() ? nullptr : &*found;
+  };
+  for (const auto* places : {&plan.dns, &plan.gateway}) {
+    const ListenPlace* const place = admin_ ? held(*places, admin_->local()) : nullptr;
+    if (place == nullptr) continue;
+    return fail(Code::kIo, fmt::format("{}: {} is still that of server.admin; move server.admin in "
+                                       "one reload, and this in the next",
+                                       place->key, place->endpoint.to_string()));
+  }
+  if (!admin || has_admin_at(admin)) return {};
+  for (const auto* places : {&listening_.dns, &listening_.gateway}) {
+    const ListenPlace* const place = held(*places, *admin);
+    if (place == nullptr) continue;
+    return fail(Code::kIo, fmt::format("server.admin: {} is still that of {}; move {} in one "
+                                       "reload, and this in the next",
+                                       admin->to_string(), place->key, place->key));
+  }
+  return {};
+}
+
 // The sockets that have to be opened are opened here, before anything changes.
 Result<void> Server::take_over(std::shared_ptr<const Snapshot> next) {
   ListenPlan plan = listen_plan(next->config.listen, next->site());
+  if (auto given = check_given_up(plan, next->config.server.admin); !given) return given;
   auto changes = open_added(listening_, plan, worker_count_, passed_);
   if (!changes) return tl::unexpected(changes.error());
   auto admin = open_admin(next->config.server.admin);

@@ -366,6 +366,25 @@ class Listeners(Case):
                 self.assertEqual(site.get(connection), "HTTP/1.1 200 OK")
             self.assertEqual(site.metrics()["postern_config_last_reload_successful"], 0)
 
+    def test_a_port_that_is_ours_is_not_said_to_be_another_programs(self):
+        with Site() as site:
+            spare, admin, http = new_port(), site.admin_port, site.http
+            site.admin_port, site.http = spare, admin
+            site.reload(config=site.config())
+            line = site.wait_log("reload_refused")
+            self.assertIn(f'gateway.listener "internal": 127.0.0.1:{admin} is still that of server.admin', line)
+            mark = len(site.log)
+            site.admin_port, site.http = http, spare
+            site.reload(config=site.config())
+            line = site.wait_log("reload_refused", mark)
+            self.assertIn(f'server.admin: 127.0.0.1:{http} is still that of gateway.listener "internal"', line)
+            # As they say: one after the other.
+            for site.admin_port, site.http in ((spare, http), (spare, admin), (http, admin)):
+                mark = len(site.log)
+                site.reload(config=site.config())
+                site.wait_log("reloaded", mark)
+                wait_until("both", lambda: site.is_listening(site.admin_port) and site.is_listening(site.http))
+
     def test_a_listener_comes_and_goes(self):
         more = """
             [[gateway.listener]]
