@@ -4,6 +4,7 @@
 Needs root that may make network namespaces. Where it may not, this says so, and fails when CI=true. Pictures
 of the pages go to BROWSER_RESULTS, build/results/browser by default. The last line is "N passed, N failed"."""
 
+import concurrent.futures
 import contextlib
 import os
 import pathlib
@@ -17,7 +18,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 TOOLS = ("chromium", "firefox-esr", "caddy", "nft", "certutil", "ip")
-LIMIT_S = int(os.environ.get("BROWSER_LIMIT_S", "420"))
+LIMIT_S = int(os.environ.get("BROWSER_LIMIT_S", "600"))
+AT_A_TIME = 2  # each has a network of its own
 
 
 def sweep(pid):
@@ -73,7 +75,8 @@ def main():
         print("0 passed, 0 failed")
         return 0
     files = [HERE / f"{name}.py" for name in sys.argv[2:]] or sorted(HERE.glob("*_test.py"))
-    results = [run_file(path, os.environ) for path in files]
+    with concurrent.futures.ThreadPoolExecutor(AT_A_TIME) as pool:
+        results = list(pool.map(lambda path: run_file(path, os.environ), files))
     passed, failed = (sum(column) for column in zip(*results))
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
