@@ -48,9 +48,10 @@ struct GatewayCounts {
   std::uint64_t quic_refused = 0, quic_ignored = 0, quic_limited = 0;
   std::uint64_t tcp_connections = 0, tcp_accepted = 0, tcp_failed = 0;  ///< plain TCP listeners
   std::uint64_t tcp_bytes_in = 0, tcp_bytes_out = 0;
-  std::uint64_t upgrades = 0;         ///< WebSocket and the like
-  std::uint64_t alt_svc_cleared = 0;  ///< responses whose backend offered HTTP/3, which went
-  std::uint64_t in_flight = 0;        ///< requests, now
+  std::uint64_t upgrades = 0;           ///< WebSocket and the like
+  std::uint64_t alt_svc_cleared = 0;    ///< responses whose backend offered HTTP/3, which went
+  std::uint64_t client_ip_invalid = 0;  ///< client_ip_header of a trusted proxy is no address
+  std::uint64_t in_flight = 0;          ///< requests, now
   std::vector<BackendCounts> backends;
   std::vector<RequestSeries> requests;
   std::vector<RouteTimes> routes;

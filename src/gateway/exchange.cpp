@@ -106,10 +106,7 @@ void Exchange::start(ClientSide& client, const ClientInfo& info, std::string_vie
   target_ = request_.path;
   begun_us_ = monotonic_us();
   touch();
-  const auto& forwarded = listener_->settings.forwarded;
-  client_address_ = info.peer.trusted
-                        ? http::client_address(request_.fields, info.peer, forwarded).to_string()
-                        : info.peer.text;
+  client_address_ = info.peer.trusted ? claimed_address() : info.peer.text;
 }
 
 void Exchange::begin(ClientSide& client, const ClientInfo& info, std::string_view protocol,

@@ -97,6 +97,7 @@ class Exchange final : public BackendEvents {
 
  private:
   void start(ClientSide& client, const ClientInfo& info, std::string_view protocol);
+  std::string claimed_address();
   bool is_sane();
   bool redirect_to_https();
   bool find_route();

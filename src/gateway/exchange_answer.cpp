@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "gateway/exchange.h"
 #include "http/h1_write.h"
 #include "http/header_filter.h"
@@ -13,8 +14,28 @@ namespace postern::gateway {
 namespace {
 
 constexpr std::size_t kAltSvcLogged = 200;  // bytes of a value that a backend chose
+constexpr std::size_t kClaimLogged = 80;    // that came through a proxy
 
 }  // namespace
+
+// What a trusted proxy says of its client.
+std::string Exchange::claimed_address() {
+  const http::ForwardedSettings& settings = listener_->settings.forwarded;
+  const http::ClientClaim claim = http::client_claim(request_.fields, info_->peer, settings);
+  if (!claim.valid) {
+    ++context_.counts.client_ip_invalid;
+    std::uint64_t held_back = 0;
+    if (context_.claim_log.allow(now_ms(), &held_back)) {
+      const std::string_view value = request_.fields.value(settings.client_ip_header);
+      log_warning("client_ip_header",
+                  "{} of the trusted proxy {} is '{}', which is not one address: {} stands for the "
+                  "client ({} more not logged)",
+                  settings.client_ip_header, info_->peer.text, value.substr(0, kClaimLogged),
+                  claim.address.to_string(), held_back);
+    }
+  }
+  return claim.address.to_string();
+}
 
 // Date also for a backend that has no clock (RFC 9110 section 6.6.1).
 void Exchange::add_own_fields() {

@@ -76,17 +76,21 @@ void for_each_item_backwards(const Fields& fields, std::string_view name, Visito
   }
 }
 
-IpAddress last_untrusted(const Fields& request, const Peer& peer,
-                         const ForwardedSettings& settings) {
+ClientClaim last_untrusted(const Fields& request, const Peer& peer,
+                           const ForwardedSettings& settings) {
   IpAddress client = peer.address;
+  bool valid = true;
   int hops = 0;
   for_each_item_backwards(request, kFor, [&](std::string_view item) {
     const std::optional<IpAddress> address = address_of(item);
-    if (!address) return false;
+    if (!address) {
+      valid = false;
+      return false;
+    }
     client = *address;
     return ++hops < kForwardedHopsMax && contains(settings.trusted_proxies, client);
   });
-  return client;
+  return {client, valid};
 }
 
 /// All lines of that name as one list, "" when there are none.
@@ -153,13 +157,21 @@ void set_forwarded_element(Fields& request, TextArena& arena, const Peer& peer, 
 
 }  // namespace
 
+ClientClaim client_claim(const Fields& request, const Peer& peer,
+                         const ForwardedSettings& settings) {
+  if (!peer.trusted) return {peer.address, true};
+  if (same_name(settings.client_ip_header, kFor)) return last_untrusted(request, peer, settings);
+  const std::size_t lines = request.count(settings.client_ip_header);
+  if (lines == 0) return {peer.address, true};
+  // Two of them, and nobody knows which one the proxy has written.
+  if (lines > 1) return {peer.address, false};
+  const auto address = address_of(request.value(settings.client_ip_header));
+  return {address.value_or(peer.address), address.has_value()};
+}
+
 IpAddress client_address(const Fields& request, const Peer& peer,
                          const ForwardedSettings& settings) {
-  if (!peer.trusted) return peer.address;
-  if (same_name(settings.client_ip_header, kFor)) return last_untrusted(request, peer, settings);
-  // Two of them, and nobody knows which one the proxy has written.
-  if (request.count(settings.client_ip_header) != 1) return peer.address;
-  return address_of(request.value(settings.client_ip_header)).value_or(peer.address);
+  return client_claim(request, peer, settings).address;
 }
 
 void set_forwarded(Fields& request, TextArena& arena, const Peer& peer, const Hop& hop,

@@ -38,6 +38,13 @@ constexpr int kForwardedHopsMax = 32;
 IpAddress client_address(const Fields& request, const Peer& peer,
                          const ForwardedSettings& settings);
 
+struct ClientClaim {
+  IpAddress address;  ///< as client_address()
+  bool valid;         ///< false: a trusted peer said something that is no address, or two things
+};
+ClientClaim client_claim(const Fields& request, const Peer& peer,
+                         const ForwardedSettings& settings);
+
 /// The request as it came in.
 struct Hop {
   bool tls = false;

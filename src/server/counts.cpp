@@ -170,6 +170,7 @@ void add(gateway::GatewayCounts* sum, const gateway::GatewayCounts& more) {
   sum->tcp_bytes_out += more.tcp_bytes_out;
   sum->upgrades += more.upgrades;
   sum->alt_svc_cleared += more.alt_svc_cleared;
+  sum->client_ip_invalid += more.client_ip_invalid;
   sum->in_flight += more.in_flight;
   add_by_text(&sum->backends, more.backends, &gateway::BackendCounts::backend);
   add_by_text(&sum->routes, more.routes, &gateway::RouteTimes::route);

@@ -29,6 +29,8 @@ constexpr auto kEvents = std::to_array<LogEvent>({
      "A certificate's files were changed and are wrong; the one before goes on being served.",
      "Correct the files; they are read again at once."},
     {"certificate_reloaded", "info", "A certificate's files were changed and are served.", ""},
+    {"client_ip_header", "warning", "A trusted proxy names its client by what is not one address.",
+     "Compare client_ip_header with what the proxy sends; look at trusted_proxies."},
     {"config", "warning", "The configuration has something that is hardly meant.",
      "Run postern check."},
     {"config_rejected", "error or warning", "What is wrong with the configuration, line by line.",

@@ -68,6 +68,7 @@ void add_outcomes(MetricsPage* page, const GatewayCounts& counts) {
   page->add(metric("postern_gateway_idle_timeouts_total"), counts.idle_timeouts);
   page->add(metric("postern_gateway_upgrades_total"), counts.upgrades);
   page->add(metric("postern_gateway_alt_svc_cleared_total"), counts.alt_svc_cleared);
+  page->add(metric("postern_gateway_client_ip_invalid_total"), counts.client_ip_invalid);
   MetricSeries closed(metric("postern_gateway_h2_closed_total"));
   for (std::size_t i = 1; i < counts.h2_abuse.size(); ++i) {  // 0 is Abuse::kNone
     closed.add({http::h2::abuse_name(static_cast<http::h2::Abuse>(i))}, counts.h2_abuse[i]);

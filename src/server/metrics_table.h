@@ -189,6 +189,10 @@ inline constexpr auto kMetricsTable = [] {
        ""},
       {"postern_gateway_alt_svc_cleared_total", kCounter,
        "Responses whose backend offered HTTP/3 (Alt-Svc), which was taken out", ""},
+      {"postern_gateway_client_ip_invalid_total", kCounter,
+       "Requests whose client_ip_header, from a trusted proxy, is not one address; the proxy's own "
+       "is used",
+       ""},
       {"postern_gateway_h2_closed_total", kCounter,
        "HTTP/2 connections given up for what the client did, by reason", "reason"},
       {"postern_gateway_quic_datagrams_total", kCounter,

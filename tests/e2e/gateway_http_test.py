@@ -370,6 +370,26 @@ class Headers(EchoCase):
             self.assertIn("2001:db8::7", line)
             self.assertNotIn("6.6.6.6", line)
 
+    def test_what_is_no_address_in_it_is_counted_and_said_once(self):
+        for header in ("CF-Connecting-IP", "X-Forwarded-For"):
+            with self.subTest(header), Backend() as backend, Gateway(route(backend), listener={
+                    "trusted_proxies": ["127.0.0.0/8"], "client_ip_header": header}) as gateway:
+                def counted(gateway=gateway):
+                    return gateway.metrics()["postern_gateway_client_ip_invalid_total"]
+                for i, (value, claims) in enumerate((("unknown", 1), ("2001:db8::7x", 2), ("\u00e4" * 500, 3), ("", 3),
+                                                     ("2001:db8::7", 3))):
+                    lines = ["-H", f"{header}: {value}"] if value else []
+                    gateway.curl(f"http://{HOST}/claim{i}", *lines, http="--http1.1")
+                    said = gateway.access(f"/claim{i}")
+                    self.assertIn(" client=2001:db8::7 " if i == 4 else " client=127.0.0.1 ", said)
+                    self.assertEqual(counted(), claims)
+                said = [line for line in gateway.log if " client_ip_header: " in line]
+                self.assertEqual(len(said), 1)
+                self.assertIn(f"{header} of the trusted proxy 127.0.0.1 is 'unknown'", said[0])
+                twice = ["-H", f"{header}: 192.0.2.1", "-H", f"{header}: 192.0.2.2"]
+                gateway.curl(f"http://{HOST}/twice", *twice, http="--http1.1")
+                self.assertEqual(counted(), 3 if header == "X-Forwarded-For" else 4)
+
 
 class Backends(Case):
     """The kinds of backend: real servers."""
