@@ -163,6 +163,7 @@ std::vector<ReadFiles> parts_of(const Snapshot& snapshot,
 std::vector<std::string> config_files_of(const Config& config) {
   std::vector<std::string> files = config.files;
   files.insert(files.end(), config.include_directories.begin(), config.include_directories.end());
+  files.insert(files.end(), config.other_files.begin(), config.other_files.end());
   return files;
 }
 

@@ -47,8 +47,8 @@ struct SnapshotResult {
   std::vector<ReadFiles> parts;  ///< all that was read or looked for, also with an error
 };
 
-/// The files of the configuration and the directories that it includes from, for
-/// content_fingerprint() and for watching.
+/// The files of the configuration, the directories that it includes from, and the other files that
+/// it depends on, for content_fingerprint() and for watching.
 std::vector<std::string> config_files_of(const Config& config);
 
 /// Reads the configuration, all zones and certificates. What did not change since `previous` is

@@ -2,10 +2,13 @@
 swap them, half written, broken, and many under load."""
 
 import os
+import pathlib
 import shutil
 import threading
 import time
 import unittest
+
+import dns.rcode
 
 from lab import Case, Postern, wait_until
 
@@ -81,6 +84,31 @@ class GitSync(Mounted):
 
     def configure(self, **parts):
         pass
+
+
+class WithEtc(Postern):
+    """It sees the folder `etc` at /etc. There is a forward, but none for all names."""
+
+    def __init__(self, **parts):
+        super().__init__(config=config("10.0.0.1", ()) + """
+[[dns.forward]]
+name = "elsewhere.example"
+upstreams = ["udp://127.0.0.1:9"]
+""", **parts)
+        for name in ("passwd", "group", "nsswitch.conf"):
+            self.write(f"etc/{name}", pathlib.Path("/etc", name).read_bytes())
+        script = ('#!/bin/sh\nexec unshare --mount --propagation private sh -c '
+                  f"""'mount --bind "$0" /etc && exec "$@"' {self.directory}/etc {self.binary} "$@"\n""")
+        self.binary = self.write("in-namespace", script)
+        self.binary.chmod(0o755)
+
+    def resolvers(self, *addresses):
+        """In the place of what was there, as DHCP clients do it."""
+        self.write("etc/resolv.conf.new", "".join(f"nameserver {address}\n" for address in addresses))
+        os.rename(self.directory / "etc/resolv.conf.new", self.directory / "etc/resolv.conf")
+
+    def rcode(self):
+        return dns.rcode.to_text(self.ask("www.vanillax.net").rcode())
 
 
 class Load:
@@ -246,3 +274,25 @@ class Watched(Case):
 
 if __name__ == "__main__":
     unittest.main()
+    @unittest.skipUnless(os.geteuid() == 0, "mounting takes root")
+    def test_resolvers_of_the_system_that_come_after_the_start(self):
+        with WithEtc() as postern:
+            postern.wait_log("has no server but this one")
+            self.assertEqual(postern.rcode(), "REFUSED")
+            # One more file in the folder is nothing, however often.
+            mark = len(postern.log)
+            for i in range(20):
+                postern.write("etc/mtab", str(i))
+                time.sleep(0.02)
+            for addresses in (("127.7.7.1",), ("127.7.7.2", "127.7.7.3")):
+                postern.resolvers(*addresses)
+                postern.wait_log(r"forward: \. to" + "".join(rf" udp://{one}:53" for one in addresses), mark)
+                postern.wait_log("reloaded", mark)
+                self.assertNotEqual(postern.rcode(), "REFUSED")
+                self.assertEqual(len([line for line in postern.log[mark:] if "reloaded" in line]), 1)
+                self.assertEqual(postern.metrics()['postern_drift{of="config"}'], 0)
+                mark = len(postern.log)
+            os.unlink(postern.directory / "etc/resolv.conf")
+            postern.wait_log("has no server but this one", mark)
+            wait_until("refusals", lambda: postern.rcode() == "REFUSED")
+
