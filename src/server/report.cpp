@@ -48,6 +48,8 @@ std::vector<std::string> files_read(const Snapshot& snapshot) {
   }
   std::sort(files.begin(), files.end());
   files.erase(std::unique(files.begin(), files.end()), files.end());
+  const std::string& token = snapshot.config.server.admin_token_file;
+  if (!token.empty()) files.push_back(token);
   return files;
 }
 
