@@ -234,6 +234,26 @@ class Watched(Case):
             self.assertFalse([line for line in postern.log[mark:] if "refused" in line],
                              postern.log[mark:])
 
+    def test_a_log_that_grows_in_the_same_folder_delays_no_edit(self):
+        postern = Postern(config=config("10.0.0.1", ()))
+        with postern:
+            stop = threading.Event()
+
+            def grow():
+                with open(postern.directory / "queries.log", "a", encoding="utf-8") as log:
+                    while not stop.wait(0.05):
+                        log.write("time=2026-01-01T00:00:00Z name=a.example.\n")
+                        log.flush()
+
+            writer = threading.Thread(target=grow)
+            writer.start()
+            try:
+                postern.configure(config=config("10.0.0.2", ()))
+                wait_until("the edit", lambda: postern.answer("llama.vanillax.me") == ["10.0.0.2"], 2)
+            finally:
+                stop.set()
+                writer.join()
+
     def test_files_that_come_into_an_included_directory(self):
         postern = Postern(files={"conf.d/10.toml": config("10.0.0.1", ())})
         postern.whole = (f'include = ["conf.d/*.toml"]\n[server]\nadmin = ""\nworkers = 1\n'
@@ -262,18 +282,6 @@ class Watched(Case):
             self.assertGreater(len(load.answers), 50)
             self.assertNotIn((), load.answers)
 
-    def test_with_watch_off_the_configuration_waits_for_the_signal(self):
-        postern = Postern(config=config("10.0.0.1", ()), server="watch = false\n")
-        with postern:
-            postern.configure(config=config("10.0.0.2", ()))
-            time.sleep(1.0)
-            self.assertEqual(postern.answer("llama.vanillax.me"), ["10.0.0.1"])
-            postern.reload()
-            wait_until("it", lambda: postern.answer("llama.vanillax.me") == ["10.0.0.2"])
-
-
-if __name__ == "__main__":
-    unittest.main()
     @unittest.skipUnless(os.geteuid() == 0, "mounting takes root")
     def test_resolvers_of_the_system_that_come_after_the_start(self):
         with WithEtc() as postern:
@@ -296,3 +304,15 @@ if __name__ == "__main__":
             postern.wait_log("has no server but this one", mark)
             wait_until("refusals", lambda: postern.rcode() == "REFUSED")
 
+    def test_with_watch_off_the_configuration_waits_for_the_signal(self):
+        postern = Postern(config=config("10.0.0.1", ()), server="watch = false\n")
+        with postern:
+            postern.configure(config=config("10.0.0.2", ()))
+            time.sleep(1.0)
+            self.assertEqual(postern.answer("llama.vanillax.me"), ["10.0.0.1"])
+            postern.reload()
+            wait_until("it", lambda: postern.answer("llama.vanillax.me") == ["10.0.0.2"])
+
+
+if __name__ == "__main__":
+    unittest.main()
