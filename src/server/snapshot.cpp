@@ -177,6 +177,7 @@ SnapshotResult load_snapshot(const std::string& path, const Snapshot* previous,
   Snapshot next;
   next.config = std::move(read.result.config);
   next.config_fingerprint = read.fingerprint;
+  result.log = next.config.server.log;
   next.zones = read_zones(next.config, previous, &result);
   CertificatesRead pairs = read_certificates(
       next.config.certificates, before.config.certificates,

@@ -44,6 +44,7 @@ struct SnapshotResult {
   std::shared_ptr<const Snapshot> snapshot;  ///< nullptr when there is an error
   std::vector<ConfigProblem> problems;       ///< of the configuration, zones, certificates
   std::size_t error_count = 0;
+  LogSettings log;               ///< server.log, as far as it could be read
   std::vector<ReadFiles> parts;  ///< all that was read or looked for, also with an error
 };
 
