@@ -56,7 +56,8 @@ struct Config {
   std::string file;                              ///< as the user named it
   std::vector<std::string> files;                ///< it and what it includes
   std::vector<std::string> include_directories;  ///< in which a pattern may find more of them
-  std::uint64_t fingerprint = 0;                 ///< of their names and content, as read
+  std::vector<std::string> other_files;          ///< not TOML; what is in them counts, too
+  std::uint64_t fingerprint = 0;                 ///< of `files`, names and content, as read
   ServerSettings server;
   std::vector<Endpoint> listen;
   dns::PolicySettings policy;
@@ -99,6 +100,9 @@ inline constexpr std::size_t kIncludedFilesMax = 1000;
 /// What the configuration depends on besides its files.
 struct ConfigSurroundings {
   std::string resolv_conf = "/etc/resolv.conf";  ///< for "." when no forward names it
+  /// For "." when that one has none: systemd-resolved puts only its own stub there, and what it
+  /// asks here.
+  std::string resolved_conf = "/run/systemd/resolve/resolv.conf";
   bool start = false;  ///< look for what only a start depends on: server.user
 };
 

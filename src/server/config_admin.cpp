@@ -36,6 +36,7 @@ void check_admin_token(Reader& reader, Document& document) {
   }
   const Place place = document.admin_token->place;
   server.admin_token_file = beside(reader.file_of(place), server.admin_token_file);
+  document.config.other_files.push_back(server.admin_token_file);
   const std::string why = why_not_readable(server.admin_token_file);
   if (!why.empty()) {
     reader.error(place, fmt::format("server.admin_token_file: cannot read '{}': {}; a path is "

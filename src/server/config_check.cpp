@@ -388,7 +388,7 @@ void finish_document(Reader& reader, Document& document, const ConfigSurrounding
   check_user(reader, document, surroundings);
   warn_of_open_resolver(reader, document);
   check_cache(reader, document);
-  check_query_logs(reader, document);
+  check_query_logs(reader, document, surroundings);
   check_views(reader, document);
   check_overrides(reader, document);
   check_zones(reader, document);

@@ -8,6 +8,7 @@
 #include <sys/un.h>
 
 #include "server/config_help.h"
+#include "server/system.h"
 
 namespace postern::server {
 namespace {
@@ -76,6 +77,32 @@ void check_path(Reader& reader, const Node& table, std::string_view key, std::st
   }
 }
 
+// Where a start or a reload is refused though all is well here: the service may not write into its
+// configuration's folder, whoever owns it.
+void warn_of_folder(Reader& reader, const Node* table, std::string_view name,
+                    const std::string& path, const std::string& user) {
+  namespace fs = std::filesystem;
+  const Node* const node = table == nullptr || path.empty() ? nullptr : table->find("file");
+  if (node == nullptr) return;
+  std::error_code error;
+  const fs::path folder = fs::absolute(path, error).parent_path();
+  const fs::path own = fs::absolute(reader.files().front(), error).parent_path();
+  if (!fs::is_directory(folder, error) || (fs::exists(path, error) && !fs::is_regular_file(path))) {
+    return;
+  }
+  if (fs::equivalent(folder, own, error)) {
+    reader.warning(node->place,
+                   fmt::format("{}.file: '{}' is in the configuration's own folder, which the "
+                               "system's service may not write to; better: \"/var/log/postern/{}\"",
+                               name, path, fs::path(path).filename().string()));
+  } else if (!may_make_files(user, folder.string())) {
+    reader.warning(node->place,
+                   fmt::format("{}.file: user '{}' may not write into '{}', so a start would fail; "
+                               "choose another directory, or: chown {} {}",
+                               name, user, folder.string(), user, folder.string()));
+  }
+}
+
 void check_dnstap(Reader& reader, const Node& node, DnstapSettings* dnstap) {
   check_path(reader, node, "file", "dns.dnstap", &dnstap->file);
   const Node* const socket = node.find("socket");
@@ -103,7 +130,7 @@ void read_dnstap(Reader& reader, const Node& node, Document& document) {
   read_table(reader, node, kDnstapKeys, document.config.dnstap);
 }
 
-void check_query_logs(Reader& reader, Document& document) {
+void check_query_logs(Reader& reader, Document& document, const ConfigSurroundings& surroundings) {
   if (document.query_log != nullptr) {
     check_path(reader, *document.query_log, "file", "dns.query_log",
                &document.config.query_log.file);
@@ -111,6 +138,11 @@ void check_query_logs(Reader& reader, Document& document) {
   if (document.dnstap != nullptr) {
     check_dnstap(reader, *document.dnstap, &document.config.dnstap);
   }
+  if (!surroundings.start) return;
+  const Config& config = document.config;
+  const std::string& user = config.server.user;
+  warn_of_folder(reader, document.query_log, "dns.query_log", config.query_log.file, user);
+  warn_of_folder(reader, document.dnstap, "dns.dnstap", config.dnstap.file, user);
 }
 
 }  // namespace postern::server

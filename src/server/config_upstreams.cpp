@@ -14,7 +14,6 @@ namespace postern::server {
 namespace {
 
 constexpr std::size_t kForwardsMax = std::numeric_limits<std::uint16_t>::max();
-constexpr const char* kResolvedConf = "/run/systemd/resolve/resolv.conf";
 
 bool is_address_of_this_host(const IpAddress& ip) {
   if (ip.is_loopback()) return true;
@@ -100,10 +99,14 @@ nameserver::ForwardSettings system_forward(const std::string& file,
   return forward;
 }
 
+// Both files count, whichever is used: DHCP fills them later, and one takes the other's place.
 void add_system_forward(Reader& reader, Config& config, const ConfigSurroundings& surroundings) {
+  config.other_files.push_back(surroundings.resolv_conf);
+  config.other_files.push_back(surroundings.resolved_conf);
   nameserver::ForwardSettings forward = system_forward(surroundings.resolv_conf, config.listen);
-  // systemd-resolved puts only its own stub into resolv.conf; what it asks is in this file.
-  if (forward.upstreams.empty()) forward = system_forward(kResolvedConf, config.listen);
+  if (forward.upstreams.empty()) {
+    forward = system_forward(surroundings.resolved_conf, config.listen);
+  }
   if (forward.upstreams.empty()) {
     reader.warning({},
                    fmt::format("no [[dns.forward]] for \".\", and {} has no server but this one: "

@@ -5,11 +5,29 @@
 #include "server/fingerprint.h"
 
 namespace postern::server {
+namespace {
+
+std::string config_line(const Drift& drift, const Config& config) {
+  const std::string_view outcome = drift.config_has_errors
+                                       ? "was edited and has errors"
+                                       : "was edited; a reload would take it over";
+  if (!drift.config_is_same) return fmt::format("{} is not what runs: it {}", config.file, outcome);
+  std::vector<std::string> others = config.include_directories;
+  others.insert(others.end(), config.other_files.begin(), config.other_files.end());
+  return fmt::format("what {} depends on is not what runs: {} {}", config.file,
+                     fmt::join(others, " or "), outcome);
+}
+
+}  // namespace
 
 Drift drift_of(const Snapshot& served) {
   Drift drift;
   drift.config = content_fingerprint(config_files_of(served.config)) != served.config_fingerprint;
-  drift.config_has_errors = drift.config && !load_config(served.config.file).ok();
+  if (drift.config) {
+    const ConfigResult now = load_config(served.config.file);
+    drift.config_has_errors = !now.ok();
+    drift.config_is_same = now.config.fingerprint == served.config.fingerprint;
+  }
   for (std::size_t i = 0; i < served.zones.size(); ++i) {
     if (content_fingerprint(served.zones[i].files) != served.zones[i].fingerprint) {
       drift.zones.push_back(i);
@@ -26,12 +44,7 @@ Drift drift_of(const Snapshot& served) {
 std::vector<std::string> drift_lines(const Drift& drift, const Snapshot& served) {
   std::vector<std::string> lines;
   const Config& config = served.config;
-  if (drift.config) {
-    lines.push_back(fmt::format("{} is not what runs: {}", config.file,
-                                drift.config_has_errors
-                                    ? "it was edited and has errors"
-                                    : "it was edited; a reload would take it over"));
-  }
+  if (drift.config) lines.push_back(config_line(drift, config));
   for (const std::size_t index : drift.zones) {
     lines.push_back(fmt::format("{} is not what is served of {}: it was edited",
                                 config.policy.zones[index].file,

@@ -9,7 +9,8 @@
 namespace postern::server {
 
 struct Drift {
-  bool config = false;                    ///< the configuration or a file that it includes
+  bool config = false;                    ///< the configuration or a file that it depends on
+  bool config_is_same = false;            ///< and its own text is what runs: it is another file
   bool config_has_errors = false;         ///< as it is in the files
   std::vector<std::size_t> zones;         ///< by index of config.policy.zones
   std::vector<std::size_t> certificates;  ///< by index of config.certificates

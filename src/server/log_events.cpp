@@ -78,6 +78,8 @@ constexpr auto kEvents = std::to_array<LogEvent>({
      "Run postern check and correct the lines."},
     {"reloaded", "info", "The new configuration is served.", ""},
     {"request", "info", "One request to the gateway, with server.log.requests.", ""},
+    {"start_failed", "error", "Nothing is served: the process ends at once.",
+     "The line says why; lines of config_rejected before it say where."},
     {"started", "info", "Everything is served.", ""},
     {"stopped", "info or warning", "The process ends; a warning: before all was finished.", ""},
     {"stopping", "info", "What is under way is finished first.", ""},

@@ -18,6 +18,8 @@ namespace {
 constexpr std::size_t kProblemsLogged = 20;
 constexpr std::size_t kHostsLogged = 20;  // in one line
 
+bool is_read_by_people() { return ::isatty(STDERR_FILENO) != 0; }
+
 void log_zones(const Snapshot& snapshot) {
   for (std::size_t i = 0; i < snapshot.zones.size(); ++i) {
     const LoadedZone& zone = snapshot.zones[i];
@@ -47,6 +49,8 @@ std::vector<std::string> files_read(const Snapshot& snapshot) {
     files.push_back(certificate.cert);
     files.push_back(certificate.key);
   }
+  const std::string& token = snapshot.config.server.admin_token_file;
+  if (!token.empty()) files.push_back(token);
   std::sort(files.begin(), files.end());
   files.erase(std::unique(files.begin(), files.end()), files.end());
   return files;
@@ -56,6 +60,21 @@ std::vector<std::string> files_read(const Snapshot& snapshot) {
 
 void print_problems(const std::vector<ConfigProblem>& problems) {
   for (const ConfigProblem& problem : problems) fmt::print(stderr, "{}\n", problem.to_string());
+}
+
+void tell_problems(const SnapshotResult& read) {
+  if (!is_read_by_people()) {
+    return log_problems(read.snapshot == nullptr ? "config_rejected" : "config", read.problems);
+  }
+  print_problems(read.problems);
+}
+
+void tell_failure(std::string_view why) {
+  if (is_read_by_people()) {
+    fmt::print(stderr, "postern: {}\n", why);
+  } else {
+    log_error("start_failed", "{}", why);
+  }
 }
 
 void log_problems(std::string_view event, const std::vector<ConfigProblem>& problems) {

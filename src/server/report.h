@@ -13,6 +13,10 @@ namespace postern::server {
 
 /// To standard error, one line each.
 void print_problems(const std::vector<ConfigProblem>& problems);
+/// At start: to the log, and as plain lines to people who look at standard error themselves.
+void tell_problems(const SnapshotResult& read);
+/// Why it ends before anything was served; the same.
+void tell_failure(std::string_view why);
 /// To the log; after the first 20 only how many there are.
 void log_problems(std::string_view event, const std::vector<ConfigProblem>& problems);
 

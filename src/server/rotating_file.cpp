@@ -99,6 +99,8 @@ bool RotatingFile::write(std::string_view text) {
   const bool is_full = settings_.rotate_bytes != 0 && size_ > settings_.begin.size() &&
                        size_ + text.size() > rotate_at_;
   if (is_full) rotate();
+  // Without its beginning, which the disk had no room for, nobody could read the file.
+  if (settings_.is_framed() && size_ == 0 && !append(settings_.begin)) return false;
   return append(text);
 }
 

@@ -256,16 +256,16 @@ int run(const RunOptions& options) {
   mask_signals(SIG_BLOCK, {SIGHUP});
   const LogThread log_thread;
   SnapshotResult read = load_snapshot(options.config_file, nullptr);
-  print_problems(read.problems);
+  configure_log(read.log);
+  tell_problems(read);
   if (read.snapshot == nullptr) {
-    fmt::print(stderr, "postern: {} in the configuration; nothing is served\n",
-               counted(read.error_count, "error"));
+    tell_failure(fmt::format("{} in the configuration; nothing is served",
+                             counted(read.error_count, "error")));
     return 1;
   }
-  configure_log(read.snapshot->config.server.log);
   Server server(options, PassedSockets::take(), std::move(read.snapshot));
   if (auto opened = server.open(); !opened) {
-    fmt::print(stderr, "postern: {}\n", opened.error().detail);
+    tell_failure(opened.error().detail);
     return 1;
   }
   if (!options.greeting.empty()) {

@@ -304,25 +304,29 @@ void Server::finish_certificates(CertificateRefresh refresh) {
   });
 }
 
+// What is written to any of them may be part of one change.
 void Server::watch_files() {
-  std::vector<std::string> files;
+  std::vector<std::string> zones;
   for (const LoadedZone& zone : snapshot_->zones) {
-    files.insert(files.end(), zone.files.begin(), zone.files.end());
+    zones.insert(zones.end(), zone.files.begin(), zone.files.end());
   }
   for (const ZoneRejection& rejected : zone_rejections_) {
-    files.insert(files.end(), rejected.files.begin(), rejected.files.end());
+    zones.insert(zones.end(), rejected.files.begin(), rejected.files.end());
   }
-  zone_watcher_.watch(files);
   std::vector<std::string> changing = config_files_of(config());
   const std::vector<std::string> refused = files_of(refused_);
   changing.insert(changing.end(), refused.begin(), refused.end());
-  config_watcher_.watch(changing);
   std::vector<std::string> pairs;
   for (const CertificateSettings& settings : config().certificates) {
     pairs.push_back(settings.cert);
     pairs.push_back(settings.key);
   }
-  certificate_watcher_.watch(pairs);
+  std::vector<std::string> all = changing;
+  all.insert(all.end(), zones.begin(), zones.end());
+  all.insert(all.end(), pairs.begin(), pairs.end());
+  zone_watcher_.watch(zones, all);
+  config_watcher_.watch(changing, all);
+  certificate_watcher_.watch(pairs, all);
 }
 
 // Large zones are freed here rather than by the worker that happens to be last.

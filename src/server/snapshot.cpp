@@ -164,6 +164,7 @@ std::vector<ReadFiles> parts_of(const Snapshot& snapshot,
 std::vector<std::string> config_files_of(const Config& config) {
   std::vector<std::string> files = config.files;
   files.insert(files.end(), config.include_directories.begin(), config.include_directories.end());
+  files.insert(files.end(), config.other_files.begin(), config.other_files.end());
   return files;
 }
 
@@ -177,6 +178,7 @@ SnapshotResult load_snapshot(const std::string& path, const Snapshot* previous,
   Snapshot next;
   next.config = std::move(read.result.config);
   next.config_fingerprint = read.fingerprint;
+  result.log = next.config.server.log;
   next.zones = read_zones(next.config, previous, &result);
   CertificatesRead pairs = read_certificates(
       next.config.certificates, before.config.certificates,

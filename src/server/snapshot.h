@@ -44,11 +44,12 @@ struct SnapshotResult {
   std::shared_ptr<const Snapshot> snapshot;  ///< nullptr when there is an error
   std::vector<ConfigProblem> problems;       ///< of the configuration, zones, certificates
   std::size_t error_count = 0;
+  LogSettings log;               ///< server.log, as far as it could be read
   std::vector<ReadFiles> parts;  ///< all that was read or looked for, also with an error
 };
 
-/// The files of the configuration and the directories that it includes from, for
-/// content_fingerprint() and for watching.
+/// The files of the configuration, the directories that it includes from, and the other files that
+/// it depends on, for content_fingerprint() and for watching.
 std::vector<std::string> config_files_of(const Config& config);
 
 /// Reads the configuration, all zones and certificates. What did not change since `previous` is

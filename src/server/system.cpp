@@ -16,6 +16,7 @@
 #include <sys/fsuid.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -96,6 +97,14 @@ std::optional<UserIds> ids_of(const std::string& user) {
   return UserIds{entry.pw_uid, entry.pw_gid};
 }
 
+bool is_in_group(const std::string& user, gid_t own, gid_t wanted) {
+  std::vector<gid_t> groups(1024);
+  int count = static_cast<int>(groups.size());
+  if (::getgrouplist(user.c_str(), own, groups.data(), &count) < 0) return own == wanted;
+  const auto end = groups.begin() + count;
+  return std::find(groups.begin(), end, wanted) != end;
+}
+
 Result<void> keep_bind_capability() {
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   std::array<__user_cap_data_struct, 2> had{};
@@ -155,6 +164,18 @@ std::string no_user_text(const std::string& user) {
       "there is no user '{}'; create it with: useradd --system --no-create-home --shell "
       "/usr/sbin/nologin {}",
       user, user);
+}
+
+bool may_make_files(const std::string& user, const std::string& directory) {
+  const auto ids = user.empty() ? std::nullopt : ids_of(user);
+  if (!ids && !user.empty() && !is_root()) return true;  // nobody knows
+  if (!ids || ids->user == ::geteuid()) return ::access(directory.c_str(), W_OK | X_OK) == 0;
+  struct stat status {};
+  if (::stat(directory.c_str(), &status) != 0) return false;
+  const auto has = [&](mode_t bits) { return (status.st_mode & bits) == bits; };
+  if (ids->user == status.st_uid) return has(S_IWUSR | S_IXUSR);
+  return is_in_group(user, ids->group, status.st_gid) ? has(S_IWGRP | S_IXGRP)
+                                                      : has(S_IWOTH | S_IXOTH);
 }
 
 SocketsOf::SocketsOf(const std::string& user) {

@@ -26,6 +26,10 @@ bool has_user(const std::string& user);
 /// "there is no user 'x'; create it with ..."
 std::string no_user_text(const std::string& user);
 
+/// May the process, once it is `user`, make files in this directory? By its mode; when there is no
+/// such user, or it is this one, as it is for this process.
+bool may_make_files(const std::string& user, const std::string& directory);
+
 /// While it lives, sockets that this thread makes belong to `user` already, as they will after
 /// become_user(): SO_REUSEPORT shares a port only among sockets of one user, so a reload could not
 /// add a wildcard to the addresses that are listened on. Does nothing for a user that is not there.

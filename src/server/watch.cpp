@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <set>
 #include <utility>
 
 #include <sys/stat.h>
@@ -36,19 +35,31 @@ FileSignature look_at(const std::string& path) {
   return signature;
 }
 
-std::vector<std::string> directories_to_watch(const std::string& path) {
-  std::set<std::string> directories;
+void WatchedNames::add(const WatchedNames& more) {
+  names.insert(more.names.begin(), more.names.end());
+  entries = entries || more.entries;
+}
+
+std::map<std::string, WatchedNames> directories_to_watch(const std::string& path) {
+  std::map<std::string, WatchedNames> directories;
+  const auto add = [&](const fs::path& directory, const fs::path& name) {
+    directories[directory.string()].add({{directory.filename(), name}, false});
+  };
   std::error_code error;
   fs::path todo = fs::absolute(path, error).lexically_normal();
+  if (!todo.has_filename()) todo = todo.parent_path();
   for (int links = 0; links < kSymlinksMax; ++links) {
     fs::path walked;
     bool is_link = false;
-    for (auto part = todo.begin(); part != todo.end() && !is_link; ++part) {
+    for (auto part = todo.begin(); part != todo.end(); ++part) {
       const fs::path parent = walked;
       walked /= *part;
-      if (!fs::is_symlink(walked, error)) continue;
+      const fs::file_type type = fs::symlink_status(walked, error).type();
+      if (type == fs::file_type::not_found) add(parent, *part);
+      if (type == fs::file_type::not_found) break;
+      if (type != fs::file_type::symlink) continue;
       is_link = true;
-      directories.insert(parent.string());
+      add(parent, *part);
       fs::path next = parent / fs::read_symlink(walked, error);
       while (++part != todo.end()) next /= *part;
       todo = next.lexically_normal();
@@ -56,19 +67,21 @@ std::vector<std::string> directories_to_watch(const std::string& path) {
     }
     if (!is_link) break;
   }
-  directories.insert(todo.parent_path().string());
-  return {directories.begin(), directories.end()};
+  if (todo.has_relative_path()) add(todo.parent_path(), todo.filename());
+  if (fs::is_directory(todo, error)) directories[todo.string()].add({{todo.filename()}, true});
+  return directories;
 }
 
 struct Watcher::Directory {
-  Directory(Watcher& watcher, const std::string& path) : event(new uv_fs_event_t) {
-    event->data = &watcher;
+  Directory(Watcher& watcher, const std::string& path) : owner(watcher), event(new uv_fs_event_t) {
+    event->data = this;
     uv_fs_event_init(watcher.loop_.raw(), event);
-    const auto notify = [](uv_fs_event_t* handle, const char*, int, int) {
-      if (handle->data != nullptr) static_cast<Watcher*>(handle->data)->note_event();
+    const auto notify = [](uv_fs_event_t* handle, const char* name, int events, int) {
+      const auto* self = static_cast<Directory*>(handle->data);
+      if (self != nullptr && self->counts(name, events)) self->owner.note_event();
     };
     // Without events (no inotify watch left, no such directory) looking again has to do.
-    uv_fs_event_start(event, notify, path.c_str(), 0);
+    is_watched = uv_fs_event_start(event, notify, path.c_str(), 0) == 0;
   }
   ~Directory() {
     event->data = nullptr;
@@ -78,7 +91,15 @@ struct Watcher::Directory {
   Directory(const Directory&) = delete;
   Directory& operator=(const Directory&) = delete;
 
+  bool counts(const char* name, int events) const {
+    if (name == nullptr || watched.names.count(name) != 0) return true;
+    return watched.entries && (static_cast<unsigned>(events) & UV_RENAME) != 0;
+  }
+
+  Watcher& owner;
   uv_fs_event_t* event;  // owned, freed in the close callback
+  WatchedNames watched;
+  bool is_watched = false;
 };
 
 Watcher::Watcher(net::Loop& loop, std::function<void()> changed, const Settings& settings)
@@ -92,7 +113,7 @@ Watcher::Watcher(net::Loop& loop, std::function<void()> changed, const Settings&
 
 Watcher::~Watcher() = default;
 
-void Watcher::watch(const std::vector<std::string>& files) {
+void Watcher::watch(const std::vector<std::string>& files, const std::vector<std::string>& beside) {
   std::map<std::string, FileSignature> next;
   for (const std::string& file : files) {
     // Between the reading of a new file and this look at it there may have been an edit.
@@ -101,21 +122,39 @@ void Watcher::watch(const std::vector<std::string>& files) {
     next.emplace(file, known == files_.end() ? look_at(file) : known->second);
   }
   files_ = std::move(next);
+  beside_ = beside;
   watch_directories();
   if (unsure_) note_event();
 }
 
 void Watcher::watch_directories() {
+  std::map<std::string, WatchedNames> wanted;
+  const auto want = [&](const std::string& file) {
+    for (const auto& [path, names] : directories_to_watch(file)) wanted[path].add(names);
+  };
+  for (const auto& [file, signature] : files_) want(file);
+  std::for_each(beside_.begin(), beside_.end(), want);
   std::map<std::string, std::unique_ptr<Directory>> next;
-  for (const auto& [file, signature] : files_) {
-    for (const std::string& path : directories_to_watch(file)) {
-      if (next.count(path) != 0) continue;
-      const auto known = directories_.find(path);
-      next.emplace(path, known == directories_.end() ? std::make_unique<Directory>(*this, path)
-                                                     : std::move(known->second));
-    }
+  for (auto& [path, names] : wanted) {
+    const auto known = directories_.find(path);
+    const bool goes_on = known != directories_.end() && known->second->is_watched;
+    auto& directory = next[path];
+    directory = goes_on ? std::move(known->second) : std::make_unique<Directory>(*this, path);
+    directory->watched = std::move(names);
   }
   directories_ = std::move(next);
+}
+
+// One that was missing may be there.
+void Watcher::look_for_directories() {
+  const auto is_missing = [](const auto& one) { return !one.second->is_watched; };
+  if (std::any_of(directories_.begin(), directories_.end(), is_missing)) watch_directories();
+}
+
+// Symlinks may lead elsewhere now, a directory may be another.
+void Watcher::renew_directories() {
+  directories_.clear();
+  watch_directories();
 }
 
 void Watcher::note_event() {
@@ -154,9 +193,8 @@ void Watcher::look() {
     changed = changed || !(now == signature);
     signature = now;
   }
-  if (!changed) return;
-  directories_.clear();  // symlinks may lead elsewhere now, a directory may be another
-  watch_directories();
+  if (!changed) return look_for_directories();
+  renew_directories();
   changed_();
 }
 

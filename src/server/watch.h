@@ -1,12 +1,14 @@
 // Watches files for edits of any kind: written in place, replaced by rename, swapped by symlink
 // (also of a directory above, as Kubernetes mounts do). Events of the directories make it quick,
-// looking again every few seconds makes it sure. Loop thread only.
+// looking again every few seconds makes it sure. What else goes on in these directories, a log that
+// grows there, is no event. Loop thread only.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -26,9 +28,17 @@ struct FileSignature {
 
 FileSignature look_at(const std::string& path);
 
-/// The directories in which an edit of `path` can show: its own, and those of every symlink on the
-/// way and what it leads to.
-std::vector<std::string> directories_to_watch(const std::string& path);
+/// Of a directory, what counts when it changes.
+struct WatchedNames {
+  std::set<std::string> names;  ///< the directory's own among them: it may be moved away
+  bool entries = false;         ///< any entry that comes or goes: the directory itself is watched
+
+  void add(const WatchedNames& more);
+};
+
+/// By directory, where an edit of `path` can show: its own, and those of every symlink on the way
+/// and what it leads to, or of what is not there yet.
+std::map<std::string, WatchedNames> directories_to_watch(const std::string& path);
 
 struct WatchSettings {
   std::uint64_t look_again_ms = 3000;
@@ -47,12 +57,15 @@ class Watcher {
   Watcher& operator=(const Watcher&) = delete;
 
   /// From now on these files. A file that was watched before keeps its signature, so that no edit
-  /// is missed in between.
-  void watch(const std::vector<std::string>& files);
+  /// is missed in between. What is written to `beside` is part of the same change: it is waited for
+  /// as well.
+  void watch(const std::vector<std::string>& files, const std::vector<std::string>& beside = {});
 
  private:
   struct Directory;
   void note_event();
+  void look_for_directories();
+  void renew_directories();
   std::map<std::string, FileSignature> look_at_all() const;
   void look_again();
   void look();
@@ -62,6 +75,7 @@ class Watcher {
   std::function<void()> changed_;
   Settings settings_;
   std::map<std::string, FileSignature> files_;
+  std::vector<std::string> beside_;
   std::map<std::string, FileSignature> polled_;  // as they were when looking again saw a change
   std::map<std::string, std::unique_ptr<Directory>> directories_;
   net::Timer settle_, look_again_;

@@ -343,6 +343,24 @@ class AccessTest(Case):
             self.assertEqual(run("status", "-c", postern.config_path)[0], 0)
             self.assertEqual(run("status", "--url", f"http://127.0.0.1:{port}")[0], 1)
 
+    def test_a_token_that_is_written_anew_takes_the_place_of_the_old_one(self):
+        port = free_port()
+        with Postern(server=f'admin = "127.0.0.1:{port}"\nadmin_token_file = "admin.token"',
+                     files={"admin.token": TOKEN + "\n"}) as postern:
+            def status_of(token):
+                return ask(port, "/api/v1/status", Authorization=f"Bearer {token}").status
+
+            self.assertEqual((status_of(TOKEN), status_of("a-new-token-for-all")), (200, 401))
+            postern.write("admin.token", "a-new-token-for-all\n")
+            wait_until("the new token", lambda: (status_of(TOKEN), status_of("a-new-token-for-all")) == (401, 200))
+            status, out, err = run("reload", "-c", postern.config_path)  # which reads the file, too
+            self.assertEqual(status, 0, out + err)
+            # One that is no token is refused, and the one before goes on.
+            mark = len(postern.log)
+            postern.write("admin.token", "short\n")
+            postern.wait_log("reload_refused", mark)
+            self.assertEqual(status_of("a-new-token-for-all"), 200)
+
     def test_a_token_file_that_is_none_is_an_error(self):
         for content, word in ((None, "cannot read"), ("short\n", "no token"), ("two words are no token\n", "no token")):
             postern = Postern(server='admin_token_file = "t"', files={"t": content} if content else {})

@@ -116,6 +116,12 @@ def squeeze(text):
     return re.sub(r"\s+", " ", text).strip()
 
 
+def with_logs_in(directory, text):
+    """What goes to /var/log/postern goes below this directory."""
+    (directory / "log").mkdir(exist_ok=True)
+    return text.replace('"/var/log/postern/', f'"{directory}/log/')
+
+
 class Pages(Case):
     def setUp(self):
         directory = tempfile.TemporaryDirectory()
@@ -175,6 +181,7 @@ class Pages(Case):
     def complete(self, text):
         """The text with all that it speaks of, and a user that is there."""
         text = re.sub(r'^(user\s*=\s*)"postern"', r'\1""', text, flags=re.M)
+        text = with_logs_in(self.directory, text)
         for view in sorted(named("views", text) - declared("dns.view", text)):
             text += f'\n[[dns.view]]\nname = "{view}"\nclients = ["127.0.0.0/8"]\n'
         for listener in sorted(named("listeners", text) - declared("gateway.listener", text)):
@@ -258,6 +265,7 @@ class Pages(Case):
         text = re.sub(r"^listen\s*=.*$", 'listen = ["127.0.0.1:@PORT@"]', self.whole, flags=re.M)
         text = re.sub(r"^upstreams\s*=.*$", f'upstreams = ["{up.url()}"]', text, flags=re.M)
         postern = Postern(files=self.zones)
+        text = with_logs_in(postern.directory, text)
         text = f'[server]\nadmin = "127.0.0.1:{postern.admin_port}"\n{text}'.replace("@PORT@", str(postern.port))
         postern.whole = text
         return postern

@@ -3,17 +3,21 @@
 import contextlib
 import json
 import os
+import pathlib
+import pty
 import re
 import select
+import shutil
 import socket
 import subprocess
+import tempfile
 import time
 import unittest
 
 import dns.message
 
 from gateway_lab import Gateway, route
-from lab import SLOW, Case, Postern, wait_until
+from lab import BINARY, SLOW, Case, Postern, free_port, wait_until
 
 OVERRIDE = """
     [[dns.override]]
@@ -41,7 +45,8 @@ class Piped(Postern):
         self.process = subprocess.Popen([self.binary, "run", "-c", str(self.config_path)], stderr=writer,
                                         stdout=subprocess.DEVNULL, cwd=self.directory, env=environment)
         os.close(writer)
-        wait_until("the first answer", self._answers)
+        if self.ready:
+            wait_until("the first answer", self._answers)
 
     def __exit__(self, *error):
         super().__exit__(*error)
@@ -106,6 +111,83 @@ class Json(Case):
             self.assertLessEqual({"time", "level", "event"}, set(one))
         self.assertTrue(any("request" == one["event"] for one in said))
         self.assertGreaterEqual(len([one for one in said if one["event"] == "query"]), 3 * len(names))
+
+
+class Start(Case):
+    """What is said before anything is served reaches whoever reads the log: programs, and journalctl -p."""
+
+    def said(self, journal, port=None, config=OVERRIDE, **log):
+        """All lines of a start that ends at once, or of one with a warning: up to the first that is served."""
+        ready = config == OVERRIDE and port is None
+        admin = "0.0.0.0" if ready else "127.0.0.1"  # the former without a token is the warning
+        settings = ", ".join(f'{key} = "{value}"' for key, value in log.items())
+        postern = Piped(config, journal=journal, ready=ready,
+                        server=f'log = {{ {settings} }}\nadmin = "{admin}:{free_port()}"\n')
+        postern.port = port or postern.port
+        postern.listen = [f"127.0.0.1:{postern.port}"]
+        if ready:
+            with postern:
+                return postern.text(b"started").splitlines()
+        postern.start()
+        self.assertEqual(postern.process.wait(20 * SLOW), 1)
+        text = postern.text(b"start_failed")
+        os.close(postern.reader)
+        shutil.rmtree(postern.directory)
+        return text.splitlines()
+
+    def one(self, lines, event):
+        found = [line for line in lines if re.search(rf'(^|\W){event}(: |")', line)]
+        self.assertEqual(len(found), 1, lines)
+        return found[0]
+
+    def test_a_warning_of_the_configuration(self):
+        line = self.one(self.said("this"), "config")
+        self.assertRegex(line, r"^<4>config: \S+postern\.toml:\d+:\d+: warning: server\.admin: ")
+        line = self.one(self.said(None), "config")
+        self.assertRegex(line, r"^\d{4}-\S+Z warning config: ")
+        for journal, head in (("this", "<4>"), (None, "")):
+            lines = self.said(journal, format="json")
+            said = [json.loads(line[len(head):]) for line in lines]
+            self.assertEqual([one["level"] for one in said if one["event"] == "config"], ["warning"])
+            self.assertTrue(self.one(lines, "config").startswith(head + "{"))
+
+    def test_an_error_of_the_configuration(self):
+        wrong = OVERRIDE + '[dns.cahce]\nsize = "1MiB"\n'
+        lines = self.said("this", config=wrong)
+        self.assertRegex(self.one(lines, "config_rejected"), r"^<3>config_rejected: \S+:\d+:\d+: .*did you mean 'cache'")
+        self.assertEqual(self.one(lines, "start_failed"), "<3>start_failed: 1 error in the configuration; nothing is served")
+        said = [json.loads(line) for line in self.said(None, config=wrong, format="json")]
+        self.assertEqual([(one["level"], one["event"]) for one in said],
+                         [("error", "config_rejected"), ("error", "start_failed")])
+        # Of what is not even TOML the format is not known; the priority is.
+        lines = self.said("this", config=OVERRIDE + "nonsense\n", format="json")
+        self.assertEqual({line[:3] for line in lines}, {"<3>"}, lines)
+
+    def test_an_address_that_is_taken(self):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+            taken.bind(("127.0.0.1", free_port()))
+            port = taken.getsockname()[1]
+            self.assertRegex(self.one(self.said("this", port=port), "start_failed"), rf"^<3>start_failed: .*127\.0\.0\.1:{port}")
+            said = [json.loads(line) for line in self.said(None, port=port, format="json")]
+            self.assertIn(("error", "start_failed"), [(one["level"], one["event"]) for one in said])
+
+    def test_people_at_a_terminal_get_plain_lines(self):
+        with tempfile.TemporaryDirectory(prefix="postern-log-") as directory:
+            path = pathlib.Path(directory) / "postern.toml"
+            path.write_text('[server]\nlog = { format = "json" }\n[dns.cahce]\n')
+            ours, theirs = pty.openpty()
+            with open(ours, "rb", buffering=0) as screen:
+                process = subprocess.Popen([BINARY, "run", "-c", path], stderr=theirs, stdout=subprocess.DEVNULL)
+                os.close(theirs)
+                text = b""
+                with contextlib.suppress(OSError):  # that is how a terminal ends
+                    while part := screen.read(4096):
+                        text += part
+                self.assertEqual(process.wait(20 * SLOW), 1)
+        lines = text.decode().splitlines()
+        self.assertEqual(len(lines), 2, lines)
+        self.assertTrue(lines[0].startswith(f"{path}:3:6: "), lines)
+        self.assertEqual(lines[1], "postern: 1 error in the configuration; nothing is served")
 
 
 class Burst(Case):

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import pwd
 import re
 import signal
 import socket
@@ -227,6 +228,49 @@ class Checked(Case):
                 status, out, err = run("check", "-c", path)
                 self.assertEqual(status, 1, out + err)
                 self.assert_says(out + err, f"{path}:3:", said)
+
+    def check(self, folder, file, server=""):
+        """What `check` says of a query log and a dnstap file at this path; both have to be good."""
+        path = folder / "postern.toml"
+        path.write_text(f'[server]\n{server}\n[dns]\nlisten = ["127.0.0.1:5353"]\n'
+                        f'query_log = {{ file = "{file}" }}\ndnstap = {{ file = "{file}.fstrm" }}\n')
+        status, out, err = run("check", "-c", path)
+        self.assertEqual(status, 0, out + err)
+        return [line for line in out.splitlines() if "dns.query_log" in line or "dns.dnstap" in line]
+
+    def test_a_log_in_the_folder_of_the_configuration_is_warned_of(self):
+        with tempfile.TemporaryDirectory(prefix="postern-check-") as directory:
+            folder = pathlib.Path(directory)
+            (folder / "log").mkdir()
+            for file in ("queries.log", folder / "queries.log", "log/../queries.log"):
+                found = self.check(folder, file, server='user = ""')
+                self.assertEqual(len(found), 2, found)
+                self.assert_says(found[0], "postern.toml:5:", "dns.query_log.file", "own folder",
+                                 '"/var/log/postern/queries.log"')
+                self.assert_says(found[1], "postern.toml:6:", "dns.dnstap.file",
+                                 '"/var/log/postern/queries.log.fstrm"')
+            self.assertEqual(self.check(folder, "log/queries.log", server='user = ""'), [])
+
+    @unittest.skipUnless(os.geteuid() == 0, "another user takes root")
+    def test_a_folder_that_the_user_may_not_write_to_is_warned_of(self):
+        with tempfile.TemporaryDirectory(prefix="postern-check-") as directory:
+            folder = pathlib.Path(directory)
+            (folder / "log").mkdir()
+            user = pwd.getpwnam("nobody")
+            for owner, group, mode, good in ((0, 0, 0o755, False), (0, 0, 0o777, True), (0, user.pw_gid, 0o775, True),
+                                             (0, user.pw_gid, 0o705, False), (user.pw_uid, 0, 0o700, True),
+                                             (user.pw_uid, 0, 0o577, False)):
+                os.chown(folder / "log", owner, group)
+                os.chmod(folder / "log", mode)
+                found = self.check(folder, "log/q", server='user = "nobody"')
+                self.assertEqual(len(found), 0 if good else 2, (owner, group, oct(mode), found))
+                for line in found:
+                    self.assert_says(line, "user 'nobody' may not write into", f"chown nobody {folder}/log")
+                # What the system says itself. The folder above is this test's alone.
+                os.chmod(folder, 0o711)
+                done = subprocess.run(["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups",
+                                       "test", "-w", folder / "log", "-a", "-x", folder / "log"], check=False)
+                self.assertEqual(done.returncode == 0, good, (owner, group, oct(mode)))
 
     def test_a_file_that_cannot_be_written_is_no_start_and_no_reload(self):
         with Postern(OVERRIDE) as postern:

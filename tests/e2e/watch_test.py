@@ -2,10 +2,13 @@
 swap them, half written, broken, and many under load."""
 
 import os
+import pathlib
 import shutil
 import threading
 import time
 import unittest
+
+import dns.rcode
 
 from lab import Case, Postern, wait_until
 
@@ -81,6 +84,31 @@ class GitSync(Mounted):
 
     def configure(self, **parts):
         pass
+
+
+class WithEtc(Postern):
+    """It sees the folder `etc` at /etc. There is a forward, but none for all names."""
+
+    def __init__(self, **parts):
+        super().__init__(config=config("10.0.0.1", ()) + """
+[[dns.forward]]
+name = "elsewhere.example"
+upstreams = ["udp://127.0.0.1:9"]
+""", **parts)
+        for name in ("passwd", "group", "nsswitch.conf"):
+            self.write(f"etc/{name}", pathlib.Path("/etc", name).read_bytes())
+        script = ('#!/bin/sh\nexec unshare --mount --propagation private sh -c '
+                  f"""'mount --bind "$0" /etc && exec "$@"' {self.directory}/etc {self.binary} "$@"\n""")
+        self.binary = self.write("in-namespace", script)
+        self.binary.chmod(0o755)
+
+    def resolvers(self, *addresses):
+        """In the place of what was there, as DHCP clients do it."""
+        self.write("etc/resolv.conf.new", "".join(f"nameserver {address}\n" for address in addresses))
+        os.rename(self.directory / "etc/resolv.conf.new", self.directory / "etc/resolv.conf")
+
+    def rcode(self):
+        return dns.rcode.to_text(self.ask("www.vanillax.net").rcode())
 
 
 class Load:
@@ -206,6 +234,26 @@ class Watched(Case):
             self.assertFalse([line for line in postern.log[mark:] if "refused" in line],
                              postern.log[mark:])
 
+    def test_a_log_that_grows_in_the_same_folder_delays_no_edit(self):
+        postern = Postern(config=config("10.0.0.1", ()))
+        with postern:
+            stop = threading.Event()
+
+            def grow():
+                with open(postern.directory / "queries.log", "a", encoding="utf-8") as log:
+                    while not stop.wait(0.05):
+                        log.write("time=2026-01-01T00:00:00Z name=a.example.\n")
+                        log.flush()
+
+            writer = threading.Thread(target=grow)
+            writer.start()
+            try:
+                postern.configure(config=config("10.0.0.2", ()))
+                wait_until("the edit", lambda: postern.answer("llama.vanillax.me") == ["10.0.0.2"], 2)
+            finally:
+                stop.set()
+                writer.join()
+
     def test_files_that_come_into_an_included_directory(self):
         postern = Postern(files={"conf.d/10.toml": config("10.0.0.1", ())})
         postern.whole = (f'include = ["conf.d/*.toml"]\n[server]\nadmin = ""\nworkers = 1\n'
@@ -233,6 +281,28 @@ class Watched(Case):
             self.assertEqual(load.lost, [])
             self.assertGreater(len(load.answers), 50)
             self.assertNotIn((), load.answers)
+
+    @unittest.skipUnless(os.geteuid() == 0, "mounting takes root")
+    def test_resolvers_of_the_system_that_come_after_the_start(self):
+        with WithEtc() as postern:
+            postern.wait_log("has no server but this one")
+            self.assertEqual(postern.rcode(), "REFUSED")
+            # One more file in the folder is nothing, however often.
+            mark = len(postern.log)
+            for i in range(20):
+                postern.write("etc/mtab", str(i))
+                time.sleep(0.02)
+            for addresses in (("127.7.7.1",), ("127.7.7.2", "127.7.7.3")):
+                postern.resolvers(*addresses)
+                postern.wait_log(r"forward: \. to" + "".join(rf" udp://{one}:53" for one in addresses), mark)
+                postern.wait_log("reloaded", mark)
+                self.assertNotEqual(postern.rcode(), "REFUSED")
+                self.assertEqual(len([line for line in postern.log[mark:] if "reloaded" in line]), 1)
+                self.assertEqual(postern.metrics()['postern_drift{of="config"}'], 0)
+                mark = len(postern.log)
+            os.unlink(postern.directory / "etc/resolv.conf")
+            postern.wait_log("has no server but this one", mark)
+            wait_until("refusals", lambda: postern.rcode() == "REFUSED")
 
     def test_with_watch_off_the_configuration_waits_for_the_signal(self):
         postern = Postern(config=config("10.0.0.1", ()), server="watch = false\n")

@@ -1,5 +1,7 @@
 #include "server/drift.h"
 
+#include <algorithm>
+
 #include <doctest/doctest.h>
 
 #include "certificate_files.h"
@@ -17,6 +19,10 @@ constexpr std::string_view kConfig =
     "include = [\"conf.d/*.toml\"]\n[dns]\nlisten = [\"127.0.0.1:5353\"]\n[[dns.forward]]\n"
     "name = \".\"\nupstreams = [\"udp://192.0.2.53\"]\n[[dns.zone]]\nname = \"a.example\"\n"
     "file = \"a.zone\"\n";
+
+constexpr std::string_view kForwarding =
+    "[dns]\nlisten = [\"127.0.0.1:5353\"]\n[[dns.forward]]\nname = \".\"\n"
+    "upstreams = [\"udp://192.0.2.53\"]\n";
 
 struct Served {
   std::vector<std::string> drift() const { return drift_lines(drift_of(*snapshot), *snapshot); }
@@ -79,6 +85,52 @@ TEST_CASE("a change that was refused is no news until one of its files is anothe
   const SnapshotResult mended = load_snapshot(served.config, served.snapshot.get());
   REQUIRE(mended.snapshot != nullptr);
   CHECK_FALSE(drift_of(*mended.snapshot).any());
+}
+
+TEST_CASE("resolvers of the system that come, change or go are drift and news") {
+  const Folder folder;
+  ConfigSurroundings surroundings;
+  surroundings.resolv_conf = folder.path("etc/resolv.conf");  // neither is there yet
+  surroundings.resolved_conf = folder.path("run/resolv.conf");
+  const std::string config = folder.write("postern.toml", "[dns]\nlisten = [\"127.0.0.1:5353\"]\n");
+  auto served = load_snapshot(config, nullptr, surroundings).snapshot;
+  REQUIRE(served != nullptr);
+  CHECK(served->config.forwards.empty());
+  CHECK_FALSE(drift_of(*served).any());
+  for (const std::string& path : {surroundings.resolv_conf, surroundings.resolved_conf}) {
+    const auto watched = config_files_of(served->config);
+    CHECK(std::count(watched.begin(), watched.end(), path) == 1);
+  }
+
+  folder.write("run/resolv.conf", "nameserver 192.0.2.1\n");
+  CHECK(is_news(*served, {}));
+  REQUIRE(drift_lines(drift_of(*served), *served).size() == 1);
+  CHECK(drift_lines(drift_of(*served), *served)[0] ==
+        "what " + config + " depends on is not what runs: " + surroundings.resolv_conf + " or " +
+            surroundings.resolved_conf + " was edited; a reload would take it over");
+  served = load_snapshot(config, served.get(), surroundings).snapshot;
+  REQUIRE(served->config.forwards.size() == 1);
+  CHECK(served->config.forwards[0].upstreams[0].text == "udp://192.0.2.1:53");
+  CHECK_FALSE(drift_of(*served).any());
+
+  folder.write("etc/resolv.conf", "nameserver 192.0.2.2\n");
+  CHECK(is_news(*served, {}));
+  served = load_snapshot(config, served.get(), surroundings).snapshot;
+  REQUIRE(served->config.forwards.size() == 1);
+  CHECK(served->config.forwards[0].upstreams[0].text == "udp://192.0.2.2:53");
+  CHECK_FALSE(is_news(*served, {}));
+}
+
+TEST_CASE("with an upstream for all names the system's resolvers are nobody's business") {
+  const Folder folder;
+  ConfigSurroundings surroundings;
+  surroundings.resolv_conf = folder.write("resolv.conf", "nameserver 192.0.2.1\n");
+  const std::string config = folder.write("postern.toml", kForwarding);
+  const auto served = load_snapshot(config, nullptr, surroundings).snapshot;
+  REQUIRE(served != nullptr);
+  folder.write("resolv.conf", "nameserver 192.0.2.2\n");
+  CHECK_FALSE(drift_of(*served).any());
+  CHECK_FALSE(is_news(*served, {}));
 }
 
 }  // namespace postern::server

@@ -1,12 +1,14 @@
 #include "server/rotating_file.h"
 
 #include <cerrno>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <optional>
 
 #include <doctest/doctest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "folder.h"
@@ -28,6 +30,23 @@ std::unique_ptr<RotatingFile> opened(const RotatingFileSettings& settings) {
   REQUIRE(file);
   return std::move(*file);
 }
+
+// No file of this process gets a byte longer.
+class FullDisk {
+ public:
+  FullDisk() {
+    std::signal(SIGXFSZ, SIG_IGN);
+    REQUIRE(::getrlimit(RLIMIT_FSIZE, &before_) == 0);
+    const rlimit none{0, before_.rlim_max};
+    REQUIRE(::setrlimit(RLIMIT_FSIZE, &none) == 0);
+  }
+  ~FullDisk() { ::setrlimit(RLIMIT_FSIZE, &before_); }
+  FullDisk(const FullDisk&) = delete;
+  FullDisk& operator=(const FullDisk&) = delete;
+
+ private:
+  rlimit before_{};
+};
 
 }  // namespace
 
@@ -164,6 +183,22 @@ TEST_CASE("a full disk loses the line, not part of it, and says so") {
   errno = 0;
   CHECK_FALSE(file->write("lost\n"));
   CHECK(errno == ENOSPC);
+}
+
+TEST_CASE("a framed file that was begun on a full disk gets its beginning when there is room") {
+  const Folder folder;
+  const std::string path = folder.path("queries.fstrm");
+  {
+    std::optional<FullDisk> full(std::in_place);
+    auto file = opened({path, 1000, 2, "[", "]"});
+    CHECK_FALSE(file->write("one"));
+    CHECK(errno == EFBIG);
+    full.reset();
+    CHECK(file->write("two"));
+    CHECK(file->write("three"));
+  }
+  CHECK(content(path) == "[twothree]");
+  CHECK_FALSE(fs::exists(path + ".1"));
 }
 
 }  // namespace postern::server
