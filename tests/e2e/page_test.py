@@ -207,6 +207,24 @@ class Page(Case):
                          "document.querySelector('#explain button').click()")
         wait_until("what is wrong", lambda: self.browser.run("document.querySelector('#explanation .bad') !== null"))
 
+    def test_a_refresh_leaves_a_person_where_they_are(self):
+        """On a phone: the place scrolled to, the focus of the keyboard, and the selected text."""
+        self.as_seen("light", 390)
+        self.addCleanup(self.as_seen, "light", 1280)
+        self.wait_text("#upstreams", self.up.url())
+        where = ("(() => { const box = document.querySelector('#upstreams .scroll'); return JSON.stringify(["
+                 "box.scrollLeft, document.activeElement === box, String(getSelection())]); })()")
+        self.browser.run("""(() => { const box = document.querySelector('#upstreams .scroll');
+            box.scrollLeft = 60; box.focus({preventScroll: true});
+            getSelection().selectAllChildren(box.querySelector('.mono')); })()""")
+        before = self.browser.run(where)
+        self.assertEqual(json.loads(before), [60, True, self.up.url()])
+        for i in range(2):
+            shown = self.text("#upstreams")
+            self.gateway.ask(f"refresh-{i}.example.com")
+            wait_until("the page to count the query", lambda: self.text("#upstreams") != shown, 15)
+            self.assertEqual(self.browser.run(where), before)
+
     def test_accessible_and_readable_in_light_and_dark_and_on_a_phone(self):
         for name, scheme, width in (("light", "light", 1280), ("dark", "dark", 1280),
                                     ("phone-light", "light", 390), ("phone-dark", "dark", 390)):

@@ -16,7 +16,30 @@ function element(tag, attributes, ...children) {
   return made;
 }
 
-function fill(id, ...children) { $(id).replaceChildren(...children); }
+function fill(id, ...children) { renew($(id), children); }
+
+// What is shown already stays as it is: a new element would lose the place that one has scrolled to, the focus,
+// and the selected text.
+function renew(shown, children) {
+  const wanted = children.map(child => typeof child === "string" ? document.createTextNode(child) : child);
+  while (shown.childNodes.length > wanted.length) shown.lastChild.remove();
+  for (const [i, node] of wanted.entries()) {
+    const old = shown.childNodes[i];
+    if (old === undefined) {
+      shown.append(node);
+    } else if (!old.isEqualNode(node)) {
+      if (old.nodeName === node.nodeName && node.nodeType === Node.ELEMENT_NODE && same_attributes(old, node)) {
+        renew(old, [...node.childNodes]);
+      } else {
+        old.replaceWith(node);
+      }
+    }
+  }
+}
+
+function same_attributes(one, other) {
+  return one.cloneNode(false).isEqualNode(other.cloneNode(false));
+}
 
 function table(label, heads, rows) {
   if (rows.length === 0) return element("p", {class: "note"}, "none");
