@@ -7,7 +7,7 @@ const $ = id => document.getElementById(id);
 const SVG = "http://www.w3.org/2000/svg";
 const SHOWN_MAX = 200;
 const LOG_ROWS_MAX = 200;
-const OFTEN_MS = 2000, SELDOM_MS = 5000, FILTER_WAIT_MS = 300;
+const OFTEN_MS = 2000, SELDOM_MS = 5000, FILTER_WAIT_MS = 300, ANSWER_MS = 10000;
 
 function element(tag, attributes, ...children) {
   const made = document.createElement(tag);
@@ -246,31 +246,34 @@ function show_clients(clients) {
 
 // Asking
 
-let lost = false;
+const lost = new Map();  // by path, why its answer did not come
 
 async function get(path) {
-  const answer = await fetch(`/api/v1/${path}`, {cache: "no-store"});
+  const answer = await fetch(`/api/v1/${path}`, {cache: "no-store", signal: AbortSignal.timeout(ANSWER_MS)});
   const body = await answer.json();
   if (!answer.ok) throw new Error(body.error || `status ${answer.status}`);
   return body;
 }
 
-function say_lost(error) {
-  lost = error !== null;
-  $("lost").hidden = !lost;
-  if (lost) $("lost").textContent = `Not up to date: ${error.message}`;
+function say_lost() {
+  const said = [...lost].map(([path, reason]) => `${path} (${reason})`).sort();
+  $("lost").hidden = said.length === 0;
+  fill("lost", said.length === 0 ? "" : `Not up to date: ${said.join(", ")}`);  // read out when it changes
+}
+
+async function show_answer(path, show) {
+  try {
+    show(await get(path));
+    lost.delete(path);
+  } catch (error) {
+    lost.set(path, error.message);
+  }
+  say_lost();
 }
 
 function every(interval, views) {
   const turn = async () => {
-    if (!document.hidden) {
-      try {
-        for (const [path, show] of views) show(await get(path));
-        say_lost(null);
-      } catch (error) {
-        say_lost(error);
-      }
-    }
+    if (!document.hidden) await Promise.all(views.map(([path, show]) => show_answer(path, show)));
     setTimeout(turn, interval);
   };
   turn();
