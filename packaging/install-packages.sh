@@ -12,7 +12,7 @@ test="doctest-dev clang-14 libclang-rt-14-dev llvm-14 clang-tidy-14 clang-format
   python3-h11 nginx-light haproxy openssl nghttp2-client sslscan python3-h2 python3-hpack python3-hyperframe
   python3-websockets postgresql postgresql-client chromium firefox-esr caddy nftables libnss3-tools
   iproute2 prometheus systemd dnsperf strace debhelper dpkg-dev build-essential lintian dnsmasq-base
-  keepalived mandoc python3-kubernetes zsh fish shellcheck dnstap-ldns fstrm-bin"
+  keepalived kea-dhcp4-server mandoc python3-kubernetes zsh fish shellcheck dnstap-ldns fstrm-bin"
 # Node.js that is here from elsewhere does as well, and Debian's would not go beside it.
 command -v node >/dev/null || test="$test nodejs"
 command -v npm >/dev/null || test="$test npm"

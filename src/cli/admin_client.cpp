@@ -189,6 +189,7 @@ Result<void> AdminClient::follow(std::string_view path, const Parameters& parame
     return text.size() <= kLineBytesMax;
   });
   if (!received || in_body) return received;
+  if (text.empty()) return fail(Code::kIo, server_.to_string() + " ended without an answer");
   return fail(Code::kInvalid, text.substr(std::min(text.size(), text.find("\r\n\r\n") + 4)));
 }
 

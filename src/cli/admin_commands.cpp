@@ -1,7 +1,10 @@
 #include "cli/admin_commands.h"
 
+#include <chrono>
 #include <cstdio>
 #include <ctime>
+#include <thread>
+#include <utility>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -13,6 +16,8 @@ namespace postern::cli {
 namespace {
 
 using Json = nlohmann::ordered_json;
+
+constexpr std::chrono::seconds kTryAgain{1};
 
 int wrong(std::string_view command, std::string_view text) {
   fmt::print(stderr, "postern {}: {}\n", command, one_line(text));
@@ -85,26 +90,50 @@ void print_line(const LogOptions& options, std::string_view data) {
   std::fflush(stdout);
 }
 
-}  // namespace
+void say(std::string_view text) { fmt::print(stderr, "postern log: {}\n", text); }
 
-int follow_log(const LogOptions& options) {
-  const auto client = AdminClient::find(options.where);
-  if (!client) return wrong("log", client.error().detail);
+struct Following {
   std::uint64_t printed = 0;
+  bool began = false;  ///< the server has answered once
+  bool lost = false;
+};
+
+/// Until the server ends, or enough is printed.
+Result<void> follow_once(const AdminClient& client, const LogOptions& options, Following* state) {
   bool missed = false;
-  const auto done = client->follow("/api/v1/log", filters(options), [&](std::string_view line) {
+  return client.follow("/api/v1/log", filters(options), [&](std::string_view line) {
+    state->began = true;
+    if (std::exchange(state->lost, false)) say("the server is here again");
     if (line == "event: missed") missed = true;
     if (!line.starts_with("data: ")) return true;
     line.remove_prefix(6);
     if (std::exchange(missed, false)) {
-      fmt::print(stderr, "postern log: {} lines were left out: too many at a time\n", line);
+      say(fmt::format("{} lines were left out: too many at a time", line));
       return true;
     }
     print_line(options, line);
-    return options.lines == 0 || ++printed < options.lines;
+    return ++state->printed != options.lines;
   });
-  if (!done) return wrong("log", done.error().detail);
-  return options.lines == 0 || printed == options.lines ? 0 : 1;
+}
+
+}  // namespace
+
+int follow_log(const LogOptions& options) {
+  auto client = AdminClient::find(options.where);
+  if (!client) return wrong("log", client.error().detail);
+  Following state;
+  for (;;) {
+    const auto done = follow_once(*client, options, &state);
+    if (options.lines != 0 && state.printed == options.lines) return 0;
+    if (!done && (!state.began || done.error().code != Code::kIo)) {
+      return wrong("log", done.error().detail);
+    }
+    if (options.lines != 0) return wrong("log", "the server ended the log");
+    if (!std::exchange(state.lost, true)) say("the server ended the log; trying again each second");
+    std::this_thread::sleep_for(kTryAgain);
+    auto found = AdminClient::find(options.where);  // its address may be another one now
+    if (found) client = std::move(found);
+  }
 }
 
 int reload(const AdminOptions& where) {

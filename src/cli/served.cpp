@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <array>
 #include <iterator>
+#include <span>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include "cli/check_format.h"
 #include "cli/record_text.h"
+#include "http/route_order.h"
 #include "server/config_values.h"
 
 namespace postern::cli {
@@ -209,19 +211,36 @@ std::string target_of(const http::RouteSettings& route) {
          });
 }
 
-void add_route(const http::RouteSettings& route, Lines* lines) {
+std::string text_of(const http::RouteMatchSettings& match, const std::string& ranks) {
   constexpr std::array<std::string_view, 3> kKinds{"path_exact", "path_regex", "path_prefix"};
-  const std::string matches = joined(route.matches, [&](const http::RouteMatchSettings& match) {
-    return fmt::format("[{} {}{}{}{}]", kKinds.at(static_cast<std::size_t>(match.kind)), match.path,
-                       match.method.empty() ? "" : " method " + match.method,
-                       match.headers.empty() ? "" : " headers " + joined(match.headers),
-                       match.query.empty() ? "" : " query " + joined(match.query));
-  });
+  return fmt::format("[{} {}{}{}{}{}]", kKinds.at(static_cast<std::size_t>(match.kind)), match.path,
+                     match.method.empty() ? "" : " method " + match.method,
+                     match.headers.empty() ? "" : " headers " + joined(match.headers),
+                     match.query.empty() ? "" : " query " + joined(match.query), ranks);
+}
+
+/// Where only the order in the file puts another route before it, with its rank.
+std::string matches_of(const http::RouteSettings& route, std::span<const http::RouteRank> ranks) {
+  std::vector<http::RouteMatchSettings> matches = route.matches;
+  if (matches.empty()) matches.emplace_back();
+  std::vector<std::string> texts;
+  for (std::size_t i = 0; i < matches.size(); ++i) {
+    std::string places;
+    for (const http::RouteRank& one : ranks) {
+      if (one.match == i) places += fmt::format(" rank {} on {}", one.rank, one.host);
+    }
+    texts.push_back(text_of(matches[i], places));
+  }
+  return fmt::format("{}", fmt::join(texts, " "));
+}
+
+void add_route(const http::RouteSettings& route, std::span<const http::RouteRank> ranks,
+               Lines* lines) {
   const http::RewriteSettings& rewrite = route.filters.rewrite;
   const std::string rewritten = rewrite.host + rewrite.prefix + rewrite.path;
   lines->add("route", "{} {} on {} {}{}{}{} timeouts {} {} {} body {} health {} {}",
              route.hostnames.empty() ? "*" : fmt::format("{}", fmt::join(route.hostnames, " ")),
-             matches.empty() ? "[path_prefix /]" : matches,
+             matches_of(route, ranks),
              route.listeners.empty() ? "all" : fmt::format("{}", fmt::join(route.listeners, " ")),
              target_of(route), text_of_edits("request", route.filters.request),
              text_of_edits("response", route.filters.response),
@@ -242,7 +261,14 @@ void add_gateway(const server::Snapshot& snapshot, Lines* lines) {
                fmt::join(identity.names(), " "), identity.fingerprint());
   }
   for (const auto& listener : config.listeners) add_listener(listener, lines);
-  for (const auto& route : config.routes) add_route(route, lines);
+  const std::vector<http::RouteRank> ranks = http::route_ranks(config.routes);
+  auto rank = ranks.begin();
+  for (std::size_t i = 0; i < config.routes.size(); ++i) {
+    const auto end =
+        std::find_if(rank, ranks.end(), [&](const auto& one) { return one.route != i; });
+    add_route(config.routes[i], {rank, end}, lines);
+    rank = end;
+  }
   const gateway::GatewayLimits& limits = config.gateway_limits;
   lines->add(
       "setting",

@@ -10,7 +10,8 @@
 
 namespace postern::cli {
 
-/// One thing that is served. Lines are equal when they answer alike, wherever they stand in a file.
+/// One thing that is served. Lines are equal when they answer alike; they hold their place in the
+/// file where that decides (views, routes that meet).
 struct ServedLine {
   std::string kind;  ///< listen, view, override, zone, record, forward, certificate, ...
   std::string text;

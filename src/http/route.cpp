@@ -12,6 +12,8 @@ namespace {
 
 /// Paths are bytes: in UTF-8 mode a path that is none would slip past "/admin/.*", and without
 /// dot_nl one with "%0A" would.
+constexpr int kRangeBytesMax = 64;
+
 RE2::Options regex_options() {
   RE2::Options options;
   options.set_encoding(RE2::Options::EncodingLatin1);
@@ -308,12 +310,18 @@ void check_action(const RouteSettings& route, Problems& problems) {
 
 }  // namespace
 
-bool may_match_path(const std::string& pattern) {
+PathRange path_range(const std::string& pattern) {
   const RE2 regex("^(?:" + pattern + ")$", regex_options());
-  std::string least;
-  std::string most;
-  if (!regex.ok() || !regex.PossibleMatchRange(&least, &most, 8)) return true;
-  return least.compare(0, 1, "/") <= 0 && most.compare(0, 1, "/") >= 0;
+  PathRange range;
+  if (!regex.ok() || !regex.PossibleMatchRange(&range.least, &range.most, kRangeBytesMax)) {
+    return {};
+  }
+  return range;
+}
+
+bool may_match_path(const std::string& pattern) {
+  const PathRange range = path_range(pattern);
+  return range.least.compare(0, 1, "/") <= 0 && range.most.compare(0, 1, "/") >= 0;
 }
 
 std::vector<RouteProblem> check_route(const RouteSettings& route) {

@@ -111,6 +111,13 @@ struct RouteProblem {
 /// Memory of one regular expression; a pattern that needs more is a problem.
 constexpr std::int64_t kRegexBytesMax = std::int64_t{1} << 20;
 
+/// All that a path_regex matches is in here; more may be.
+struct PathRange {
+  std::string least;
+  std::string most = "\xff";
+};
+PathRange path_range(const std::string& pattern);
+
 /// Could the pattern of a path_regex fit a path, which begins with "/"? True when in doubt.
 bool may_match_path(const std::string& pattern);
 

@@ -453,6 +453,43 @@ class CommandTest(ApiCase):
         self.assertRegex(lines[1], rf"request 127\.0\.0\.1 GET {HOST}/logged 200 .* {re.escape(self.backend.url)}$")
         self.assertEqual(run("log", "--client", "x", "-c", self.gateway.config_path)[0], 1)
 
+    def test_log_goes_on_after_a_restart(self):
+        def followers():
+            return self.call("/api/v1/status")["live_log"]["followers"]
+
+        def restart(process):
+            """Once it is asked in vain, by one who only hangs up."""
+            self.assertEqual(self.gateway.stop(), 0)
+            if "--lines" not in words:
+                with socket.create_server(("127.0.0.1", self.port)) as server:
+                    server.settimeout(20 * SLOW)
+                    server.accept()[0].close()
+                self.assertIsNone(process.poll())
+            self.gateway.start()
+        words = ["log", "--follow", "--kind", "query", "-c", str(self.gateway.config_path)]
+        with subprocess.Popen([BINARY, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            self.addCleanup(process.kill)
+            for name in ("before", "after", "later"):
+                wait_until("a follower", lambda: followers() == 1)
+                self.gateway.ask(f"{name}.home.arpa")
+                line = process.stdout.readline()
+                while f" {name}.home.arpa " not in line:
+                    self.assertNotEqual(line, "")
+                    line = process.stdout.readline()
+                if name != "later":
+                    restart(process)
+            process.terminate()
+            said = process.stderr.read().splitlines()
+        self.assertEqual(said, ["postern log: the server ended the log; trying again each second",
+                                "postern log: the server is here again"] * 2)
+        words += ["--lines", "1", "--text", "nothing-like-this"]
+        with subprocess.Popen([BINARY, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            self.addCleanup(process.kill)
+            wait_until("a follower", lambda: followers() == 1)
+            restart(process)
+            self.assertEqual(process.communicate(), ("", "postern log: the server ended the log\n"))
+        self.assertEqual(process.returncode, 1)
+
     def test_the_cache_by_command(self):
         self.gateway.ask("www.example.com")
         self.assertRegex(self.command("cache", "show", "www.example.com"),

@@ -125,6 +125,48 @@ class Diff(Case):
                 self.assertEqual(len(lines), 2, lines)
                 self.assertTrue(lines[0].startswith(minus) and lines[1].startswith(plus), lines)
 
+    def routes(self, *texts):
+        return OLD[:OLD.index("[[gateway.route]]")] + "".join(
+            f"[[gateway.route]]\n{text}\nrespond = {{ status = 200, body = \"{i}\" }}\n"
+            for i, text in sorted(texts, key=texts.index))
+
+    def swapped(self, one, two, status):
+        self.write("old", self.routes((1, one), (2, two)))
+        self.write("new", self.routes((2, two), (1, one)))
+        return [line.split(" on all ")[0] for line in self.diff(status=status)]
+
+    def test_the_order_of_routes_where_it_decides(self):
+        """Whose request is /ab? Both fit, and the first in the file takes it."""
+        begins, ends = ('hostnames = ["a.example"]\nmatches = [{ path_regex = "%s" }]' % path
+                        for path in ("/a.*", "/.*b"))
+        self.assertEqual(self.swapped(begins, ends, 1), [
+            "- route a.example [path_regex /.*b rank 2 on a.example]",
+            "- route a.example [path_regex /a.*]", "+ route a.example [path_regex /.*b]",
+            "+ route a.example [path_regex /a.* rank 2 on a.example]"])
+        for one, two in (
+                ("", ""), ('hostnames = ["a.example", "b.example"]', 'hostnames = ["B.example"]'),
+                ('matches = [{ path_prefix = "/a/" }]', 'matches = [{ path_prefix = "/a" }]'),
+                ('matches = [{ headers = { a = "1" } }]', 'matches = [{ headers = { b = "1" } }]'),
+                ('matches = [{ path_exact = "/a" }]',
+                 'matches = [{ path_prefix = "/" }, { path_exact = "/%61" }]')):
+            with self.subTest(one=one, two=two):
+                lines = self.swapped(one, two, 1)
+                self.assertEqual(len(lines), 4, lines)
+                self.assertEqual(sum(" rank 2 on " in line for line in lines), 2, lines)
+
+    def test_the_order_of_routes_that_never_meet(self):
+        for one, two in (
+                ('hostnames = ["a.example"]', 'hostnames = ["*.example"]'), ('hostnames = ["a.example"]', ""),
+                ('matches = [{ path_prefix = "/a" }]', 'matches = [{ path_prefix = "/b" }]'),
+                ('matches = [{ path_prefix = "/a" }]', 'matches = [{ path_prefix = "/a/b" }]'),
+                ('matches = [{ path_exact = "/a" }]', 'matches = [{ path_regex = "/a" }]'),
+                ('matches = [{ path_regex = "/a/.*" }]', 'matches = [{ path_regex = "/b/.*" }]'),
+                ('matches = [{ method = "GET" }]', 'matches = [{ method = "PUT" }]'),
+                ('matches = [{ headers = { a = "1" } }]', 'matches = [{ headers = { a = "2" } }]'),
+                ('matches = [{ headers = { a = "1" } }]', 'matches = [{ query = { a = "1" } }]')):
+            with self.subTest(one=one, two=two):
+                self.assertEqual(self.swapped(one, two, 0), [])
+
     def test_who_may_read_along_shows(self):
         """What would log every query, or open the admin address, is a change."""
         for more in ('[dns.query_log]\nfile = "q.log"\n', '[dns.dnstap]\nfile = "q.tap"\n'):

@@ -30,6 +30,7 @@ import unittest.mock as mock
 
 import yaml
 
+from custom_resources import resource_problems
 from lab import BINARY, SLOW, Case, Postern, Upstream, run
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -344,13 +345,13 @@ class Pages(Case):
             self.assertEqual([(one["location"]["path"], one["location"]["lines"]["begin"])
                               for one in json.loads(report)], [("postern.toml", 2)], self.where)
 
-    def passes(self, *words, content):
+    def passes(self, *words, content, status=0, **environment):
         """The command, which reads the last word as a file with this content."""
         path = self.directory / words[-1]
         path.write_text(content, encoding="utf-8")
         done = subprocess.run([*words[:-1], path], capture_output=True, text=True, check=False,
-                              timeout=30 * SLOW)
-        self.assertEqual(done.returncode, 0, f"{self.where}\n{done.stdout}{done.stderr}")
+                              timeout=30 * SLOW, env={**os.environ, **environment})
+        self.assertEqual(done.returncode, status, f"{self.where}\n{done.stdout}{done.stderr}")
         return done.stdout + done.stderr
 
     def script(self, text):
@@ -374,10 +375,8 @@ class Pages(Case):
                 self.tunnel(document)
             elif "apiVersion" not in document:
                 self.gitlab(document)
-            elif document["apiVersion"].startswith("cert-manager.io/"):
-                self.assertIn(document["kind"], ("ClusterIssuer", "Certificate"), self.where)
             else:
-                self.fail(f"{self.where}: a kind that this test does not know: {document['kind']}")
+                self.assertEqual(resource_problems(document), [], self.where)
 
     def tunnel(self, document):
         """What cloudflared wants of its file: known keys, and a last rule for every host."""
@@ -390,7 +389,14 @@ class Pages(Case):
             self.assertTrue(address and f'"{address[1]}"' in self.whole, f"{self.where}: no such listener")
 
     def json(self, text):
-        json.loads(text)
+        """Kea's, as Kea itself reads it; the interface is of another machine."""
+        self.assertIn("Dhcp4", json.loads(text), f"{self.where}: of a program that this test does not know")
+        text = text.replace('"eth0"', '"lo"')
+        for content, complaint in ((text, None), (text.replace('"pools"', '"pool"'), "unexpected keyword"),
+                                   (text.replace("-name-servers", "-name-server"), "does not exist")):
+            said = self.passes("kea-dhcp4", "-t", "kea.json", content=content, status=1 if complaint else 0,
+                               KEA_LOCKFILE_DIR=str(self.directory))
+            self.assertIn(complaint or "listening on interface lo", said, self.where)
 
     def dnsmasq(self, text):
         self.passes("dnsmasq", "--test", "-C", "dnsmasq.conf", content=text)

@@ -1,5 +1,5 @@
 """packaging/kubernetes against the API's own models (python3-kubernetes), which know every field and its
-type, and against what the files say to each other. Custom resources have their fields written here."""
+type, and against what the files say to each other. Custom resources have their fields in custom_resources.py."""
 
 import copy
 import ipaddress
@@ -13,6 +13,7 @@ import yaml
 from kubernetes import client
 
 import docs_test
+from custom_resources import CUSTOM, resource_problems
 from lab import Case, run
 
 FOLDER = pathlib.Path(__file__).parents[2] / "packaging" / "kubernetes"
@@ -23,71 +24,9 @@ PORTS = {
     "192.168.10.50": {(80, "TCP"), (443, "TCP"), (5432, "TCP"), (443, "UDP"), (53, "UDP"), (53, "TCP")},
 }
 
-# {"key": schema}, "key!" is required, EITHER: one of these keys is; [schema]; (allowed values); a pattern; a type.
-# Required is what the kind requires, and that without which it is of no use.
-EITHER = object()
-LABELS = {"matchLabels!": {str: str}}
-NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
-DURATION = re.compile(r"([0-9]+(ms|[smhdwy]))+")
-CUSTOM = {
-    ("kustomize.config.k8s.io/v1beta1", "Kustomization"): {
-        "namespace": NAME, "resources!": [str], "configMapGenerator": [{"name!": NAME, "files!": [str]}],
-        "images": [{"name!": str, "newName": str, "newTag": str, EITHER: ("newName", "newTag")}]},
-    ("cilium.io/v2alpha1", "CiliumLoadBalancerIPPool"): {
-        "metadata!": {"name!": NAME},
-        "spec!": {"blocks!": [{"start": str, "stop": str, "cidr": str, EITHER: ("start", "cidr")}],
-                  "serviceSelector": LABELS, "disabled": bool, "allowFirstLastIPs": ("Yes", "No")}},
-    ("cilium.io/v2alpha1", "CiliumL2AnnouncementPolicy"): {
-        "metadata!": {"name!": NAME},
-        "spec!": {"serviceSelector": LABELS, "nodeSelector": LABELS, "interfaces": [str],
-                  "externalIPs": bool, "loadBalancerIPs": bool, EITHER: ("externalIPs", "loadBalancerIPs")}},
-    ("monitoring.coreos.com/v1", "ServiceMonitor"): {
-        "metadata!": {"name!": NAME},
-        "spec!": {"jobLabel": str, "selector!": LABELS,
-                  "endpoints!": [{"port!": str, "path": str, "interval": DURATION, "scheme": ("http", "https")}]}},
-    ("argoproj.io/v1alpha1", "Application"): {
-        "metadata!": {"name!": NAME, "namespace": NAME},
-        "spec!": {"project!": str, "source!": {"repoURL!": str, "targetRevision": str, "path!": str},
-                  "destination!": {"server": str, "name": str, "namespace": NAME, EITHER: ("server", "name")},
-                  "syncPolicy": {"automated": {"prune": bool, "selfHeal": bool},
-                                 "syncOptions": [re.compile(r"[A-Z]\w+=\w+")]}}},
-}
-
 
 def documents(path):
     return [one for one in yaml.safe_load_all(path.read_text(encoding="utf-8")) if one]
-
-
-def custom_problems(value, schema, where):
-    """What does not fit into a schema as CUSTOM has them."""
-    if isinstance(schema, list):
-        if not isinstance(value, list) or not value:
-            return [f"{where}: a list is wanted"]
-        return [found for i, one in enumerate(value)
-                for found in custom_problems(one, schema[0], f"{where}[{i}]")]
-    if isinstance(schema, dict):
-        return mapping_problems(value, schema, where)
-    if isinstance(schema, tuple):
-        return [] if value in schema else [f"{where}: {value!r} is none of {schema}"]
-    if isinstance(schema, re.Pattern):
-        fits = isinstance(value, str) and schema.fullmatch(value)
-        return [] if fits else [f"{where}: {value!r} is not like {schema.pattern}"]
-    return [] if type(value) is schema else [f"{where}: {value!r} is no {schema.__name__}"]
-
-
-def mapping_problems(value, schema, where):
-    if not isinstance(value, dict):
-        return [f"{where}: a mapping is wanted"]
-    if str in schema:
-        return [found for key in value for found in custom_problems(value[key], schema[str], f"{where}.{key}")]
-    fields = {key.rstrip("!"): one for key, one in schema.items() if key is not EITHER}
-    found = [f"{where}.{key}: no such field" for key in value if key not in fields]
-    found += [f"{where}.{key[:-1]}: is required" for key in schema
-              if key is not EITHER and key.endswith("!") and key[:-1] not in value]
-    if EITHER in schema and not any(value.get(key) for key in schema[EITHER]):
-        found.append(f"{where}: one of {schema[EITHER]} is required")
-    return found + [one for key in value if key in fields
-                    for one in custom_problems(value[key], fields[key], f"{where}.{key}")]
 
 
 SIMPLE = {"str": str, "bool": bool, "int": int, "float": (int, float)}
@@ -129,11 +68,10 @@ def model_of(document):
 
 def validate(document):
     where = document["kind"]
-    schema = CUSTOM.get((document["apiVersion"], document["kind"]))
-    if schema is None:
-        kind = model_of(document)
-        return problems(document, kind, where) if hasattr(client, kind) else [f"{where}: no such apiVersion"]
-    return custom_problems(document, {"apiVersion!": str, "kind!": str, **schema}, where)
+    if (document["apiVersion"], document["kind"]) in CUSTOM:
+        return resource_problems(document)
+    kind = model_of(document)
+    return problems(document, kind, where) if hasattr(client, kind) else [f"{where}: no such apiVersion"]
 
 
 class Kubernetes(Case):
@@ -214,6 +152,28 @@ class Kubernetes(Case):
                 at = at[key]
             at[place[-1]] = value
             self.assertEqual(len(validate(wrong)), 1, (document["kind"], place, value))
+
+    def test_mistakes_on_a_page_would_be_seen(self):
+        page = next(path for path in docs_test.PAGES if path.name == "cert-manager.md")
+        documented = {one["kind"]: one for _, language, text in docs_test.blocks(page)
+                      if language == "yaml" for one in yaml.safe_load_all(text)}
+        self.assertEqual({kind: resource_problems(one) for kind, one in documented.items()},
+                         {"ClusterIssuer": [], "Certificate": []})
+
+        def wrong(kind, before, after):
+            text = yaml.safe_dump(documented[kind])
+            self.assertIn(before, text)
+            return resource_problems(yaml.safe_load(text.replace(before, after)))
+        self.assertEqual(wrong("Certificate", "dnsNames:", "dnsName:"), [
+            "Certificate.spec.dnsName: no such field",
+            "Certificate.spec: one of ('dnsNames', 'commonName', 'ipAddresses') is required"])
+        for kind, before, after in (
+                ("Certificate", "secretName:", "secret:"), ("Certificate", "ClusterIssuer", "ClusterIsuer"),
+                ("Certificate", "ECDSA", "ECSDA"), ("Certificate", "cert-manager.io/v1", "cert-manager.io/v1alpha2"),
+                ("ClusterIssuer", "privateKeySecretRef", "privateKeySecret"), ("ClusterIssuer", "https:", "htps:"),
+                ("ClusterIssuer", "dns01", "dns"), ("ClusterIssuer", "key: api", "keys: api"),
+                ("ClusterIssuer", "dnsZones", "dnsZone")):
+            self.assertNotEqual(wrong(kind, before, after), [], after)
 
     def test_the_kustomization_names_every_file(self):
         named = {*self.kustomization["resources"], "kustomization.yaml"}

@@ -35,6 +35,7 @@ echo "$0 $*" >>/root/told
 case "$*" in
   *is-active*postern.service) test -e /root/active ;;
   *is-active*) exit 3 ;;
+  *show*--property\\ SupplementaryGroups*) cat /root/groups ;;
   *preset*) exec /bin/systemctl "$@" ;;
 esac
 """
@@ -267,7 +268,8 @@ class Life(Machine):
     def with_systemd(self):
         """As if it ran: units are found by deb-systemd-invoke, and systemctl is ours."""
         (self.root / "run/systemd/system").mkdir(parents=True)
-        (self.root / "root/told").touch()
+        for name in ("told", "groups"):
+            (self.root / "root" / name).touch()
         for name in ("usr/local/bin/systemctl", "usr/local/bin/deb-systemd-invoke"):
             path = self.root / name
             path.write_text(SYSTEMCTL)
@@ -344,11 +346,36 @@ class Life(Machine):
         told = self.told()
         self.assertIn("deb-systemd-invoke restart postern.service", told)
         self.assertEqual([line for line in told if " stop " in line or ".socket" in line and "restart" in line], [])
+        self.upgrade_with_a_group_of_the_unit()
         self.upgrade_with_a_mistake()
         self.dpkg("--purge", "postern")
         told = self.told()
         self.assertTrue(told[0].startswith("deb-systemd-invoke stop postern-gateway.socket"), told)
         self.assertTrue(any("stop" in line and "postern.service" in line for line in told), told)
+
+    def upgrade_with_a_group_of_the_unit(self):
+        """What only a group may read that the unit adds, by name or number, and one that it has anyway."""
+        self.edit()
+        for name in ("of-unit", "of-user"):
+            self.inside("groupadd", name)
+        self.inside("usermod", "--append", "--groups", "of-user", "postern")
+        number = self.inside("getent", "group", "of-unit").split(":")[2]
+        zone = self.root / ZONE
+        for version, group, groups in (("9.9.1", "of-unit", "of-unit adm"), ("9.9.2", "of-unit", number),
+                                       ("9.9.3", "of-user", "of-unit"), ("9.9.4", "of-user", "")):
+            self.inside("chgrp", group, "/" + ZONE)
+            zone.chmod(0o640)
+            (self.root / "root/groups").write_text(groups + "\n")
+            said = self.install(self.newer(self.first, version, {}))
+            self.assertNotIn("has mistakes", said)
+            self.assertIn("deb-systemd-invoke restart postern.service", self.told(), said)
+        self.inside("chgrp", "of-unit", "/" + ZONE)
+        for version, groups, why in (("9.9.5", "", "Permission denied"), ("9.9.6", "gone", "group gone does not exist")):
+            (self.root / "root/groups").write_text(groups + "\n")
+            self.assert_says(self.install(self.newer(self.first, version, {})), "has mistakes", why)
+            self.assertEqual([line for line in self.told() if "restart" in line], [])
+        (self.root / "root/groups").write_text("")
+        zone.chmod(0o644)
 
     def upgrade_with_a_mistake(self):
         """The service is left alone, and the mistake is named."""

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import pathlib
+import signal
 import socket
 import subprocess
 import sys
@@ -237,6 +238,58 @@ class Page(Case):
         self.wait_text("#explanation", "AAAA")
         self.choose("explain-client", "who?")
         wait_until("what is wrong", lambda: self.browser.run("document.querySelector('#explanation .bad') !== null"))
+
+    def test_a_refresh_leaves_a_person_where_they_are(self):
+        """On a phone: the place scrolled to, the focus of the keyboard, and the selected text."""
+        self.as_seen("light", 390)
+        self.addCleanup(self.as_seen, "light", 1280)
+        self.wait_text("#upstreams", self.up.url())
+        where = ("(() => { const box = document.querySelector('#upstreams .scroll'); return JSON.stringify(["
+                 "box.scrollLeft, document.activeElement === box, String(getSelection())]); })()")
+        self.browser.run("""(() => { const box = document.querySelector('#upstreams .scroll');
+            box.scrollLeft = 60; box.focus({preventScroll: true});
+            getSelection().selectAllChildren(box.querySelector('.mono')); })()""")
+        before = self.browser.run(where)
+        self.assertEqual(json.loads(before), [60, True, self.up.url()])
+        for i in range(2):
+            shown = self.text("#upstreams")
+            self.gateway.ask(f"refresh-{i}.example.com")
+            wait_until("the page to count the query", lambda: self.text("#upstreams") != shown, 15)
+            self.assertEqual(self.browser.run(where), before)
+
+    def test_it_says_that_it_is_stale_until_all_of_it_is_not(self):
+        asked = ("performance.getEntriesByType('resource').filter(one => one.responseStatus === 200 && "
+                 "one.name.endsWith('/api/v1/%s')).length")
+
+        def answered(path, times=1):
+            before = self.browser.run(asked % path)
+            wait_until(f"answers of {path}", lambda: self.browser.run(asked % path) >= before + times, 20)
+        hidden = "document.getElementById('lost').hidden"
+        self.browser.run("performance.setResourceTimingBufferSize(100000)")
+        self.assertTrue(self.browser.run(hidden))
+        self.addCleanup(self.browser.call, "Network.setBlockedURLs", urls=[])
+        self.browser.call("Network.setBlockedURLs", urls=["*/api/v1/dns", "*/api/v1/traffic"])
+        self.wait_text("#lost", "dns")
+        self.wait_text("#lost", "traffic")
+        answered("status", 2)
+        answered("gateway")  # goes on, whatever the others do
+        self.assertIn("dns", self.text("#lost"))
+        self.browser.call("Network.setBlockedURLs", urls=["*/api/v1/dns"])
+        answered("traffic")
+        wait_until("only one to be lost", lambda: "traffic" not in self.text("#lost"))
+        self.assertIn("dns", self.text("#lost"))
+        self.assertEqual(self.axe(), [])
+        self.browser.call("Network.setBlockedURLs", urls=[])
+        wait_until("all of it", lambda: self.browser.run(hidden), 20)
+
+    def test_an_answer_that_never_comes_is_said(self):
+        """The server is stopped, as by a machine that hangs: connections stay, and nothing comes."""
+        self.gateway.process.send_signal(signal.SIGSTOP)
+        try:
+            wait_until("the page to say so", lambda: "status" in self.text("#lost"), 30)
+        finally:
+            self.gateway.process.send_signal(signal.SIGCONT)
+        wait_until("all of it", lambda: self.browser.run("document.getElementById('lost').hidden"), 20)
 
     def test_accessible_and_readable_in_light_and_dark_and_on_a_phone(self):
         for name, scheme, width in (("light", "light", 1280), ("dark", "dark", 1280),

@@ -7,7 +7,7 @@ const $ = id => document.getElementById(id);
 const SVG = "http://www.w3.org/2000/svg";
 const SHOWN_MAX = 200;
 const LOG_ROWS_MAX = 200;
-const OFTEN_MS = 2000, SELDOM_MS = 5000, FILTER_WAIT_MS = 300;
+const OFTEN_MS = 2000, SELDOM_MS = 5000, FILTER_WAIT_MS = 300, ANSWER_MS = 10000;
 
 function element(tag, attributes, ...children) {
   const made = document.createElement(tag);
@@ -16,7 +16,30 @@ function element(tag, attributes, ...children) {
   return made;
 }
 
-function fill(id, ...children) { $(id).replaceChildren(...children); }
+function fill(id, ...children) { renew($(id), children); }
+
+// What is shown already stays as it is: a new element would lose the place that one has scrolled to, the focus,
+// and the selected text.
+function renew(shown, children) {
+  const wanted = children.map(child => typeof child === "string" ? document.createTextNode(child) : child);
+  while (shown.childNodes.length > wanted.length) shown.lastChild.remove();
+  for (const [i, node] of wanted.entries()) {
+    const old = shown.childNodes[i];
+    if (old === undefined) {
+      shown.append(node);
+    } else if (!old.isEqualNode(node)) {
+      if (old.nodeName === node.nodeName && node.nodeType === Node.ELEMENT_NODE && same_attributes(old, node)) {
+        renew(old, [...node.childNodes]);
+      } else {
+        old.replaceWith(node);
+      }
+    }
+  }
+}
+
+function same_attributes(one, other) {
+  return one.cloneNode(false).isEqualNode(other.cloneNode(false));
+}
 
 function table(label, heads, rows) {
   if (rows.length === 0) return element("p", {class: "note"}, "none");
@@ -230,31 +253,34 @@ function show_clients(clients) {
 
 // Asking
 
-let lost = false;
+const lost = new Map();  // by path, why its answer did not come
 
 async function get(path) {
-  const answer = await fetch(`/api/v1/${path}`, {cache: "no-store"});
+  const answer = await fetch(`/api/v1/${path}`, {cache: "no-store", signal: AbortSignal.timeout(ANSWER_MS)});
   const body = await answer.json();
   if (!answer.ok) throw new Error(body.error || `status ${answer.status}`);
   return body;
 }
 
-function say_lost(error) {
-  lost = error !== null;
-  $("lost").hidden = !lost;
-  if (lost) $("lost").textContent = `Not up to date: ${error.message}`;
+function say_lost() {
+  const said = [...lost].map(([path, reason]) => `${path} (${reason})`).sort();
+  $("lost").hidden = said.length === 0;
+  fill("lost", said.length === 0 ? "" : `Not up to date: ${said.join(", ")}`);  // read out when it changes
+}
+
+async function show_answer(path, show) {
+  try {
+    show(await get(path));
+    lost.delete(path);
+  } catch (error) {
+    lost.set(path, error.message);
+  }
+  say_lost();
 }
 
 function every(interval, views) {
   const turn = async () => {
-    if (!document.hidden) {
-      try {
-        for (const [path, show] of views) show(await get(path));
-        say_lost(null);
-      } catch (error) {
-        say_lost(error);
-      }
-    }
+    if (!document.hidden) await Promise.all(views.map(([path, show]) => show_answer(path, show)));
     setTimeout(turn, interval);
   };
   turn();
