@@ -89,18 +89,20 @@ TEST_CASE("what is written beside what is watched is waited for when it is part 
   folder.write("zones/a.zone", "0");
   net::Loop loop;
   int changes = 0;
+  WatchSettings settings = kEvents;
+  settings.settle_ms = 600;  // longer than a busy machine stops this one
   Watcher watcher(
-      loop, [&] { ++changes; }, kEvents);
+      loop, [&] { ++changes; }, settings);
   watcher.watch({folder.path("zones/a.zone")}, {folder.path("postern.toml")});
   REQUIRE(comes(loop, changes, 1));
   folder.write("zones/a.zone", "1");
-  for (int i = 0; i < 10; ++i) {
+  for (int i = 0; i < 20; ++i) {
     folder.write("postern.toml", std::string(static_cast<std::size_t>(i), 'x'));
     CHECK_FALSE(comes(loop, changes, 2, 40));
   }
   CHECK(comes(loop, changes, 2));
   folder.write("postern.toml", "by itself");
-  CHECK_FALSE(comes(loop, changes, 3, 500));
+  CHECK_FALSE(comes(loop, changes, 3, 900));
 }
 
 TEST_CASE(
