@@ -45,8 +45,10 @@ std::size_t QuicRejecter::received(const net::UdpDatagram& datagram, MutableByte
     return 0;
   }
   ++shared_.counts.refused;
-  shared_.clients.add(datagram.peer.ip, loop_.now_ms());
-  log(datagram);
+  if (!made.probe) {
+    shared_.clients.add(datagram.peer.ip, loop_.now_ms());
+    log(datagram);
+  }
   return made.size;
 }
 

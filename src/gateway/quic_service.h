@@ -31,7 +31,7 @@ struct QuicShared {
   QuicLimits limits;
   QuicCounts counts;
   ClientNotes* notes = nullptr;  ///< who is told which clients still try
-  StrayClients clients{};        ///< that were refused
+  StrayClients clients{};        ///< that were refused, probes left out
 };
 
 class QuicRejecter final : public net::UdpReader {

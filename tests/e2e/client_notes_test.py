@@ -11,9 +11,9 @@ import struct
 import unittest
 
 import quic_client
-from gateway_backends import Backend
+from gateway_backends import Backend, authority
 from gateway_lab import HOST, Gateway, route
-from lab import SLOW, Case, Shared, wait_until
+from lab import SLOW, Case, Shared, run, wait_until
 
 WORKERS = 3
 TIMES = 24  # from as many source ports: no worker gets none of them
@@ -214,6 +214,24 @@ class Quic(Case):
                 found = [line for line in lines(gateway, "quic_refused", source) if f"client {source} " in line]
                 self.assertEqual(len(found), 1, found)
                 self.assertIn(f" for {HOST}; refused", found[0])
+
+    def test_a_look_by_the_doctor_is_no_client_that_still_tries(self):
+        with Gateway(route(respond={"status": 200, "body": "x"}), server=f"workers = {WORKERS}\n") as gateway:
+            _, out, err = run("doctor", "-c", gateway.config_path, "--timeout", "1", "--cacert",
+                              authority().certificate, HOST)
+            self.assertRegex(out, r"(?m)^  ok +quic +.*refuses it at once", err)
+            self.assertEqual(lines(gateway, "quic_refused", "127.0.0.1"), [])
+            key = 'postern_gateway_quic_datagrams_total{outcome="refused"}'
+            self.assertGreater(gateway.metrics()[key], 0)
+            for number in (1, 2):
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+                    client.settimeout(6 * SLOW)
+                    frames = quic_client.crypto(0, quic_client.client_hello(HOST))
+                    client.sendto(quic_client.initial(frames, number=number), ("127.0.0.1", gateway.https_port))
+                    self.assertTrue(client.recv(2000))
+            found = lines(gateway, "quic_refused", "127.0.0.1")
+            self.assertEqual(len(found), 1, found)
+            self.assertIn(f" for {HOST}; refused", found[0])
 
 
 def anyone():

@@ -104,6 +104,18 @@ TEST_CASE("the name is in the second datagram, or in both") {
   CHECK(bench.names.size() == 2);
 }
 
+TEST_CASE("a probe with a reserved version is answered and counted, but takes no line of the log") {
+  Bench bench;
+  bench.send("127.0.0.1", {"c01a2a3a5a", "c00a0a0a0a", "c0fafafafa"});
+  CHECK(bench.clients.empty());
+  CHECK(bench.shared.clients.entries(bench.loop.now_ms()).empty());
+  bench.send("127.0.0.1", {test::kHead, "c01a2a3a5a", test::kRestWithName});
+  CHECK(bench.names == Names{"llama.vanillax.me"});
+  CHECK(bench.shared.clients.entries(bench.loop.now_ms()).size() == 1);
+  bench.send("127.0.0.2", {"c01a2a3a5b"});
+  CHECK(bench.clients == Names{"127.0.0.1", "127.0.0.2"});
+}
+
 TEST_CASE("each device of an IPv6 network is named, though one limit holds for all of them") {
   Bench bench;
   for (const char* address : {"2001:db8::1", "2001:db8::2", "2001:db8::1", "2001:db8:0:1::1"}) {
