@@ -175,6 +175,22 @@ class AltSvc(Case):
             self.assertEqual(lines(gateway, "alt_svc_removed", "127.0.0.1"), [])
             self.assertEqual(gateway.metrics()["postern_gateway_alt_svc_cleared_total"], 0)
 
+    def test_an_offer_in_an_interim_answer(self):
+        early = f"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nAlt-Svc: {self.OFFER}\r\n\r\n"
+        for policy, passed in (("clear", []), ("strip", []), ("pass", [self.OFFER])):
+            with Backend() as backend, self.gateway(backend, alt_svc=policy) as gateway:
+                backend.on("/early", lambda e: (e.send(early), e.reply(body=b"page")))
+                for http in ("--http1.1", "--http2"):
+                    reply = gateway.curl(f"https://{HOST}/early", http=http)
+                    self.assertEqual([head[0] for head in reply.heads], [103, 200], (policy, http))
+                    fields = [(key.lower(), value) for key, value in reply.heads[0][1]]
+                    self.assertIn(("link", "</a>"), fields)
+                    self.assertEqual([value for key, value in fields if key == "alt-svc"], passed, (policy, http))
+                removed = 0 if passed else 2
+                self.assertEqual(gateway.metrics()["postern_gateway_alt_svc_cleared_total"], removed)
+                found = lines(gateway, "alt_svc_removed", "127.0.0.1")
+                self.assertEqual(len(found), min(removed, 1), found)
+
     def test_the_client_that_a_trusted_proxy_names(self):
         with Backend() as backend, self.gateway(backend, trusted_proxies=["127.0.0.2"]) as gateway:
             for _ in range(3):
