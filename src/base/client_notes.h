@@ -28,12 +28,11 @@ inline constexpr std::size_t kClientEvents = 4;
 struct ClientNote {
   ClientEvent event{};
   IpAddress client;
-  std::string name;      ///< the host, as the client asked for it
-  std::string type;      ///< of the DNS question
-  std::string why;       ///< a word
-  std::string removed;   ///< what the client did not get
-  std::string where;     ///< the backend, or the address of this server
-  bool is_last = false;  ///< no more clients are named today
+  std::string name;     ///< the host, as the client asked for it
+  std::string type;     ///< of the DNS question
+  std::string why;      ///< a word
+  std::string removed;  ///< what the client did not get
+  std::string where;    ///< the backend, or the address of this server
 };
 
 class ClientNotes {

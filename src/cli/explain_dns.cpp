@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <string>
 #include <vector>
 
 #include <fmt/format.h>
@@ -84,26 +85,38 @@ void say_forward(Lines& lines, const Question& question, const dns::ForwardQuest
                         policy_text(forward.policy), server::duration_text(forward.timeout_ms)));
 }
 
-void say_edits(Lines& lines, const Question& question, const dns::ForwardQuestion& asked) {
-  const dns::ViewPolicy& view = *question.view;
-  const bool svcb = question.type == dns::RrType::kHttps || question.type == dns::RrType::kSvcb;
-  const bool address = question.type == dns::RrType::kA || question.type == dns::RrType::kAaaa;
-  if (svcb && view.svcb_except->contains(asked.name)) {
-    lines.say("edits", "none: dns.svcb.except");
-  } else if (svcb) {
+bool is_svcb(dns::RrType type) { return type == dns::RrType::kHttps || type == dns::RrType::kSvcb; }
+
+// What the resolver does with such a record (dns/accept_edit.h), in words.
+std::string svcb_text(const dns::ViewPolicy& view, const dns::ForwardQuestion& asked) {
+  const bool excepted = !asked.owned && view.svcb_except->contains(asked.name);
+  std::vector<std::string> parts;
+  if (!excepted) {
+    const auto& strip = view.svcb->strip_alpn;
+    if (!strip.empty()) parts.push_back(fmt::format("without alpn {}", fmt::join(strip, ", ")));
     std::vector<std::string> keys;
     for (const std::uint16_t key : view.svcb->drop_keys) keys.push_back(dns::svc_key_text(key));
-    if (asked.owned) {
-      for (const char* key : {"ech", "ipv4hint", "ipv6hint"}) {
-        if (std::find(keys.begin(), keys.end(), key) == keys.end()) keys.emplace_back(key);
+    for (const char* key : {"ech", "ipv4hint", "ipv6hint"}) {
+      if (asked.owned && std::find(keys.begin(), keys.end(), key) == keys.end()) {
+        keys.emplace_back(key);
       }
     }
-    lines.say("edits", fmt::format("alpn without {}{}{}", fmt::join(view.svcb->strip_alpn, ", "),
-                                   keys.empty() ? "" : "; dropped: ", fmt::join(keys, ", ")));
+    if (!keys.empty()) parts.push_back(fmt::format("without {}", fmt::join(keys, ", ")));
   }
-  if ((address || svcb) && view.guards(asked.name)) {
-    lines.say("edits", fmt::format("private {} are taken out (dns.limits.rebind_protection)",
-                                   address ? "addresses" : "address hints"));
+  if (parts.empty()) parts.emplace_back(excepted ? "as it is (dns.svcb.except)" : "as it is");
+  if (asked.owned) {
+    parts.emplace_back("withheld if it leads to a name that is not overridden");
+  } else if (view.guards(asked.name)) {
+    parts.emplace_back("without private address hints (dns.limits.rebind_protection)");
+  }
+  return fmt::format("upstream's record {}", fmt::join(parts, "; "));
+}
+
+void say_edits(Lines& lines, const Question& question, const dns::ForwardQuestion& asked) {
+  const bool address = question.type == dns::RrType::kA || question.type == dns::RrType::kAaaa;
+  if (is_svcb(question.type)) lines.say("edits", svcb_text(*question.view, asked));
+  if (address && question.view->guards(asked.name)) {
+    lines.say("edits", "private addresses are taken out (dns.limits.rebind_protection)");
   }
 }
 
@@ -186,6 +199,13 @@ std::vector<std::uint8_t> reply_from_here(const Question& question) {
   std::vector<std::uint8_t> reply = decide(question, &decision);
   if (decision.verdict != dns::Decision::Verdict::kReply) reply.clear();
   return reply;
+}
+
+std::string edits_of_https(const Question& question) {
+  dns::Decision decision;
+  decide(question, &decision);
+  if (decision.verdict != dns::Decision::Verdict::kForward) return {};
+  return svcb_text(*question.view, decision.question);
 }
 
 }  // namespace postern::cli

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -44,5 +45,8 @@ void say_dns(Lines& lines, const Question& question);
 
 /// The reply when it is made here, empty when somebody else has to be asked.
 std::vector<std::uint8_t> reply_from_here(const Question& question);
+
+/// What becomes of upstream's HTTPS record; empty when upstream is not asked.
+std::string edits_of_https(const Question& question);
 
 }  // namespace postern::cli

@@ -68,23 +68,13 @@ bool parse_url(const std::string& url, Target* out) {
 // DNS
 
 /// What a browser cannot learn from the HTTPS record.
-void say_https(Lines& lines, const Config& config, dns::NameView name, Bytes reply) {
-  if (!reply.empty()) {
-    if (answer_lines(reply).empty()) {
-      lines.say("https", "a query for HTTPS gets no data: nobody learns of HTTP/3 or ECH");
-    }
-    return;
+void say_https(Lines& lines, const Question& asked, Bytes reply) {
+  if (reply.empty()) {
+    const std::string edits = edits_of_https(asked);
+    if (!edits.empty()) lines.say("https", edits);
+  } else if (answer_lines(reply).empty()) {
+    lines.say("https", "a query for HTTPS gets no data: nobody learns of HTTP/3 or ECH");
   }
-  const dns::SvcbSettings& svcb = config.policy.svcb;
-  const bool excepted =
-      std::any_of(svcb.except.begin(), svcb.except.end(),
-                  [&](const dns::Name& one) { return dns::is_at_or_below(name, one.view()); });
-  if (excepted) return lines.say("https", "upstream's record as it is (dns.svcb.except)");
-  lines.say("https",
-            fmt::format("upstream's record without alpn {}{}", fmt::join(svcb.strip_alpn, ", "),
-                        svcb.drop_keys.empty()
-                            ? ""
-                            : fmt::format(" and the keys {}", fmt::join(svcb.drop_keys, ", "))));
 }
 
 /// What browsers ask: A, AAAA and HTTPS. Returns the addresses they get from here.
@@ -112,7 +102,7 @@ std::vector<IpAddress> say_addresses(Lines& lines, const Target& target,
     } else if (!reply.empty()) {
       for (const std::string& line : answer_lines(reply)) lines.say("", line);
     }
-    if (type == dns::RrType::kHttps) say_https(lines, snapshot.config, of->view(), reply);
+    if (type == dns::RrType::kHttps) say_https(lines, asked, reply);
     for (const IpAddress& ip : answer_addresses(reply)) addresses.push_back(ip);
   }
   return addresses;

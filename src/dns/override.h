@@ -40,6 +40,7 @@ struct OverrideSettings {
   OverrideOther other = OverrideOther::kForward;
   std::optional<ServiceBinding> service;  ///< of kGateway; made from the listeners, not a key
   std::vector<std::string> views;         ///< empty: everywhere
+  std::vector<std::string> not_in_views;  ///< of publish_dns; made from the zones, not a key
   std::string source;                     ///< "FILE:LINE" of its first line, for `explain`
 };
 

@@ -12,6 +12,12 @@ bool holds_in(const std::vector<std::string>& views, const std::string& view) {
   return views.empty() || std::find(views.begin(), views.end(), view) != views.end();
 }
 
+bool holds_in(const OverrideSettings& rule, const std::string& view) {
+  const auto& not_in = rule.not_in_views;
+  return holds_in(rule.views, view) &&
+         std::find(not_in.begin(), not_in.end(), view) == not_in.end();
+}
+
 SuffixTable<bool> name_set(const std::vector<Name>& names) {
   SuffixTable<bool> table;
   for (const Name& name : names) table.insert(name.view(), true);
@@ -68,7 +74,7 @@ void compile_view(const PolicySettings& settings,
                   const Policy& storage, ViewPolicy* view) {
   std::vector<const OverrideSettings*> overrides;
   for (const OverrideSettings& o : settings.overrides) {
-    if (holds_in(o.views, name)) overrides.push_back(&o);
+    if (holds_in(o, name)) overrides.push_back(&o);
   }
   view->name = name;
   view->overrides = OverrideTable::compile(overrides);

@@ -423,6 +423,10 @@ void Exchange::interim_response() {
   touch();
   response_begun_ = true;
   if (!http::remove_hop_by_hop(response_.fields, false)) response_.fields.clear();
+  if (listener_->settings.alt_svc != http::AltSvc::kPass) {
+    note_alt_svc();
+    response_.fields.remove("alt-svc");
+  }
   if (response_.status != 101 && !over()) client_->send_interim(response_);
   response_.clear();
 }

@@ -56,7 +56,7 @@ QuicLimits::Client& QuicLimits::client_of(const IpAddress& client, std::uint64_t
     if (at->tag == tag) return *at;
     if (at->bucket.refilled_ms < oldest->bucket.refilled_ms) oldest = at;
   }
-  *oldest = {tag, 0, {now_ms, settings_.per_client * 1000}, false};
+  *oldest = {tag, {now_ms, settings_.per_client * 1000}};
   return *oldest;
 }
 
@@ -64,19 +64,6 @@ bool QuicLimits::allow(const IpAddress& client, std::uint64_t now_ms) {
   // The client first: one who is over his own limit takes nothing from the others.
   return client_of(client, now_ms).bucket.take(settings_.per_client, now_ms) &&
          all_.take(settings_.in_all, now_ms);
-}
-
-QuicLimits::Log QuicLimits::log(const IpAddress& client, std::uint64_t now_ms) {
-  Client& known = client_of(client, now_ms);
-  if (known.logged && now_ms - known.logged_ms < kDayMs) return Log::kNo;
-  if (now_ms - log_day_began_ms_ >= kDayMs) {
-    log_day_began_ms_ = now_ms;
-    logged_ = 0;
-  }
-  if (logged_ >= settings_.logged_max) return Log::kNo;
-  known.logged = true;
-  known.logged_ms = now_ms;
-  return ++logged_ == settings_.logged_max ? Log::kLast : Log::kYes;
 }
 
 }  // namespace postern::gateway

@@ -1,5 +1,5 @@
-// How often QUIC is refused: for each client and in all, and who was logged today. One table of
-// fixed size per worker, made when the first datagram comes. Pure: time comes in as an argument.
+// How often QUIC is refused: for each client and in all. One table of fixed size per worker, made
+// when the first datagram comes. Pure: time comes in as an argument.
 #pragma once
 
 #include <cstddef>
@@ -13,22 +13,15 @@ namespace postern::gateway {
 struct QuicLimitSettings {
   std::uint32_t per_client = 50;   ///< replies per second and IPv4 address or IPv6 /64
   std::uint32_t in_all = 5000;     ///< replies per second of this worker
-  std::uint32_t logged_max = 200;  ///< clients named in the log per day
   std::size_t clients_max = 4096;  ///< remembered; the one heard longest ago makes room
 };
 
 class QuicLimits {
  public:
-  static constexpr std::uint64_t kDayMs = 24ULL * 3600 * 1000;
-
   explicit QuicLimits(const QuicLimitSettings& settings = {});
 
   /// False: over a limit, say nothing.
   bool allow(const IpAddress& client, std::uint64_t now_ms);
-
-  enum class Log : std::uint8_t { kNo, kYes, kLast };  ///< kLast: no more clients after this one
-  /// Is this client to be named in the log now? REQUIRES: allow() let it pass just now.
-  Log log(const IpAddress& client, std::uint64_t now_ms);
 
  private:
   struct Bucket {
@@ -39,9 +32,7 @@ class QuicLimits {
   };
   struct Client {
     std::uint64_t tag = 0;  // 0: nobody
-    std::uint64_t logged_ms = 0;
     Bucket bucket;
-    bool logged = false;
   };
   static constexpr std::size_t kWays = 4;
 
@@ -52,8 +43,6 @@ class QuicLimits {
   std::uint64_t seed_;
   Bucket all_;
   std::vector<Client> clients_;
-  std::uint64_t log_day_began_ms_ = 0;
-  std::uint32_t logged_ = 0;
 };
 
 }  // namespace postern::gateway

@@ -37,6 +37,8 @@ bool is_valid(const LongHeader& header, std::uint8_t first_byte) {
          header.source.size() <= kVersion1IdBytesMax;
 }
 
+bool is_reserved(std::uint32_t version) { return (version & 0x0f0f0f0fU) == 0x0a0a0a0aU; }
+
 // One that nobody speaks, and not what the client offered: it would ignore that.
 std::uint32_t reserved_version(std::uint32_t random, std::uint32_t offered) {
   const std::uint32_t version = (random & 0xf0f0f0f0U) | 0x0a0a0a0aU;
@@ -62,7 +64,7 @@ QuicReply refuse_quic(Bytes datagram, std::uint64_t random, MutableBytes out) {
   std::size_t size = put_id(header.source, out, 5);
   size = put_id(header.destination, out, size);
   store_u32(&out[size], reserved_version(static_cast<std::uint32_t>(random >> 32), header.version));
-  return {QuicVerdict::kRefuse, size + 4};
+  return {QuicVerdict::kRefuse, size + 4, is_reserved(header.version)};
 }
 
 }  // namespace postern::gateway

@@ -19,6 +19,9 @@ enum class QuicVerdict : std::uint8_t {
 struct QuicReply {
   QuicVerdict verdict = QuicVerdict::kIgnore;
   std::size_t size = 0;
+  /// It offered a version that nobody speaks (RFC 9000 section 15): a probe. Browsers begin with
+  /// one that they speak.
+  bool probe = false;
 };
 
 constexpr std::size_t kQuicDatagramMin = 1200;  ///< RFC 9000 section 14.1

@@ -49,8 +49,10 @@ std::size_t QuicRejecter::received(const net::UdpDatagram& datagram, MutableByte
     return 0;
   }
   ++shared_.counts.refused;
-  shared_.clients.add(datagram.peer.ip, loop_.now_ms());
-  log(datagram);
+  if (!made.probe) {
+    shared_.clients.add(datagram.peer.ip, loop_.now_ms());
+    log(datagram);
+  }
   return made.size;
 }
 
@@ -59,18 +61,18 @@ void QuicRejecter::log(const net::UdpDatagram& datagram) {
   const auto waiting = std::find_if(waiting_.begin(), waiting_.end(),
                                     [&](const Waiting& one) { return one.note.client == client; });
   if (waiting != waiting_.end()) return go_on(waiting, datagram.data);
-  const auto log = shared_.limits.log(client, loop_.now_ms());
-  if (log == QuicLimits::Log::kNo || shared_.notes == nullptr) return;
-  begin_note(datagram, log == QuicLimits::Log::kLast);
+  if (shared_.notes == nullptr) return;
+  if (shared_.notes->is_first(ClientEvent::kQuicRefused, client, loop_.now_ms())) {
+    begin_note(datagram);
+  }
 }
 
 // What cannot be read is no part of anything: there is nothing to wait for.
-void QuicRejecter::begin_note(const net::UdpDatagram& datagram, bool is_last) {
+void QuicRejecter::begin_note(const net::UdpDatagram& datagram) {
   Waiting one;
   one.note.event = ClientEvent::kQuicRefused;
   one.note.client = datagram.peer.ip;
   one.note.where = local_.to_string();
-  one.note.is_last = is_last;
   const bool is_read = one.hello.add(datagram.data);
   one.note.name = one.hello.server_name();
   const bool waits = one.note.name.empty() && is_read && !one.hello.complete();

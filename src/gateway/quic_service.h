@@ -31,7 +31,7 @@ struct QuicShared {
   QuicLimits limits;
   QuicCounts counts;
   ClientNotes* notes = nullptr;  ///< who is told which clients still try
-  StrayClients clients{};        ///< that were refused
+  StrayClients clients{};        ///< that were refused, probes left out
 };
 
 class QuicRejecter final : public net::UdpReader {
@@ -64,7 +64,7 @@ class QuicRejecter final : public net::UdpReader {
   QuicRejecter(net::Loop& loop, QuicShared& shared);
   std::uint64_t random();
   void log(const net::UdpDatagram& datagram);
-  void begin_note(const net::UdpDatagram& datagram, bool is_last);
+  void begin_note(const net::UdpDatagram& datagram);
   void go_on(std::vector<Waiting>::iterator waiting, Bytes datagram);
   void tell_overdue();
 

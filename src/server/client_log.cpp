@@ -30,7 +30,7 @@ void write_fields(std::string_view event, const ClientNote& note, bool last) {
 void ClientLog::write(const ClientNote& note, std::uint64_t now_ms) {
   DailyClients& named = named_[static_cast<std::size_t>(note.event)];
   if (!named.first_today(note.client, now_ms)) return;
-  const bool is_last = note.is_last || named.full();
+  const bool is_last = named.full();
   const std::string_view last = is_last ? "; no more clients are named today" : "";
   switch (note.event) {
     case ClientEvent::kHttpsRecordEdited:

@@ -223,13 +223,31 @@ bool goes_in_circles(const dns::OverrideTable& table, dns::Name target) {
   return true;
 }
 
-// An override with forward = true is an exception: from an override above it, or from a zone.
+// Of publish_dns, for the name itself or for all below it.
+bool is_of_route(const Document& document, const dns::Name& name) {
+  for (const auto& route : document.routes) {
+    const Node* hostnames = route.node->find("hostnames");
+    if (hostnames == nullptr) continue;
+    for (const Node& item : hostnames->items) {
+      const auto host = parse_override_name(item.text);
+      if (!host) continue;
+      if (dns::equal_names(host->view(), name.view())) return true;
+      if (host->view().is_wildcard() && dns::is_at_or_below(name.view(), host->view().parent())) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
+// An override with forward = true is an exception: from an override above it, from a zone, or from
+// what the routes publish.
 bool is_exception(const Document& document, const dns::OverrideTable& table,
                   const dns::Name& name) {
   const bool in_zone = std::any_of(
       document.zones.begin(), document.zones.end(),
       [&](const auto& zone) { return dns::is_at_or_below(name.view(), zone.value.name.view()); });
-  if (in_zone) return true;
+  if (in_zone || is_of_route(document, name)) return true;
   for (dns::NameView up = name.view(); !up.is_root();) {
     up = up.parent();
     const auto match =

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
+#include <tuple>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "server/config_help.h"
@@ -38,10 +41,17 @@ class Publisher {
  public:
   Publisher(Reader& reader, Document& document)
       : reader_(reader), document_(document), config_(document.config) {
+    // One that holds in some views only goes before a published one there by standing before it.
     for (const auto& rule : config_.policy.overrides) {
+      if (!rule.views.empty()) continue;
       for (const dns::Name& name : rule.names) explicit_.insert(name.lower_wire());
     }
-    for (const auto& zone : config_.policy.zones) explicit_.insert(zone.name.lower_wire());
+    // Zones stand behind all overrides.
+    for (const auto& zone : config_.policy.zones) {
+      if (zone.views.empty()) explicit_.insert(zone.name.lower_wire());
+      auto& views = views_of_zones_[zone.name.lower_wire()];
+      views.insert(zone.views.begin(), zone.views.end());
+    }
   }
 
   void run() {
@@ -50,11 +60,18 @@ class Publisher {
       auto& listeners = publication.listeners;
       std::sort(listeners.begin(), listeners.end());
       warn_of_others(publication);
-      override_for(publication.route, listeners.front()).names.push_back(publication.name);
+      const auto zones = views_of_zones_.find(publication.name.lower_wire());
+      override_for({publication.route, listeners.front(),
+                    zones == views_of_zones_.end() ? Views{} : zones->second})
+          .names.push_back(publication.name);
     }
   }
 
  private:
+  using Views = std::set<std::string>;
+  /// Route, listener, and the views in which a zone has the name.
+  using RuleKey = std::tuple<std::size_t, std::size_t, Views>;
+
   void add_route(std::size_t index) {
     const RouteSettings& route = config_.routes[index];
     std::vector<std::size_t> listeners;
@@ -96,12 +113,13 @@ class Publisher {
     }
   }
 
-  dns::OverrideSettings& override_for(std::size_t route, std::size_t listener) {
-    const auto key = std::pair(route, listener);
+  dns::OverrideSettings& override_for(const RuleKey& key) {
     const auto [at, added] = rules_.try_emplace(key, config_.policy.overrides.size());
     if (added) {
+      const auto& [route, listener, not_in_views] = key;
       dns::OverrideSettings& rule = config_.policy.overrides.emplace_back();
       rule.addresses = published_addresses(config_.listeners[listener]);
+      rule.not_in_views.assign(not_in_views.begin(), not_in_views.end());
       rule.source = config_.routes[route].source + ", publish_dns";
     }
     return config_.policy.overrides[at->second];
@@ -112,8 +130,9 @@ class Publisher {
   Config& config_;
   std::unordered_set<std::string> explicit_;
   std::vector<Publication> all_;
-  std::map<std::string, std::size_t> index_;                          // into all_
-  std::map<std::pair<std::size_t, std::size_t>, std::size_t> rules_;  // into the overrides
+  std::unordered_map<std::string, Views> views_of_zones_;
+  std::map<std::string, std::size_t> index_;  // into all_
+  std::map<RuleKey, std::size_t> rules_;      // into the overrides
 };
 
 const ListenerSettings* find_https(const std::vector<ListenerSettings>& listeners,

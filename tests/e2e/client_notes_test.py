@@ -11,9 +11,9 @@ import struct
 import unittest
 
 import quic_client
-from gateway_backends import Backend
+from gateway_backends import Backend, authority
 from gateway_lab import HOST, Gateway, route
-from lab import SLOW, Case, Shared, wait_until
+from lab import SLOW, Case, Shared, run, wait_until
 
 WORKERS = 3
 TIMES = 24  # from as many source ports: no worker gets none of them
@@ -175,6 +175,22 @@ class AltSvc(Case):
             self.assertEqual(lines(gateway, "alt_svc_removed", "127.0.0.1"), [])
             self.assertEqual(gateway.metrics()["postern_gateway_alt_svc_cleared_total"], 0)
 
+    def test_an_offer_in_an_interim_answer(self):
+        early = f"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nAlt-Svc: {self.OFFER}\r\n\r\n"
+        for policy, passed in (("clear", []), ("strip", []), ("pass", [self.OFFER])):
+            with Backend() as backend, self.gateway(backend, alt_svc=policy) as gateway:
+                backend.on("/early", lambda e: (e.send(early), e.reply(body=b"page")))
+                for http in ("--http1.1", "--http2"):
+                    reply = gateway.curl(f"https://{HOST}/early", http=http)
+                    self.assertEqual([head[0] for head in reply.heads], [103, 200], (policy, http))
+                    fields = [(key.lower(), value) for key, value in reply.heads[0][1]]
+                    self.assertIn(("link", "</a>"), fields)
+                    self.assertEqual([value for key, value in fields if key == "alt-svc"], passed, (policy, http))
+                removed = 0 if passed else 2
+                self.assertEqual(gateway.metrics()["postern_gateway_alt_svc_cleared_total"], removed)
+                found = lines(gateway, "alt_svc_removed", "127.0.0.1")
+                self.assertEqual(len(found), min(removed, 1), found)
+
     def test_the_client_that_a_trusted_proxy_names(self):
         with Backend() as backend, self.gateway(backend, trusted_proxies=["127.0.0.2"]) as gateway:
             for _ in range(3):
@@ -240,6 +256,24 @@ class Quic(Case):
             found = wait_until("the last line", lambda: [line for line in gateway.log if "stopped" in line] and [
                 line for line in gateway.log if f"client 127.0.0.2 still tries QUIC {said}" in line])
             self.assertEqual(len(found), 1)
+
+    def test_a_look_by_the_doctor_is_no_client_that_still_tries(self):
+        with Gateway(route(respond={"status": 200, "body": "x"}), server=f"workers = {WORKERS}\n") as gateway:
+            _, out, err = run("doctor", "-c", gateway.config_path, "--timeout", "1", "--cacert",
+                              authority().certificate, HOST)
+            self.assertRegex(out, r"(?m)^  ok +quic +.*refuses it at once", err)
+            self.assertEqual(lines(gateway, "quic_refused", "127.0.0.1"), [])
+            key = 'postern_gateway_quic_datagrams_total{outcome="refused"}'
+            self.assertGreater(gateway.metrics()[key], 0)
+            for number in (1, 2):
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+                    client.settimeout(6 * SLOW)
+                    frames = quic_client.crypto(0, quic_client.client_hello(HOST))
+                    client.sendto(quic_client.initial(frames, number=number), ("127.0.0.1", gateway.https_port))
+                    self.assertTrue(client.recv(2000))
+            found = lines(gateway, "quic_refused", "127.0.0.1")
+            self.assertEqual(len(found), 1, found)
+            self.assertIn(f" for {HOST}; refused", found[0])
 
 
 def anyone():

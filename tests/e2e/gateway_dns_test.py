@@ -181,6 +181,60 @@ class Published(Shared):
                          "200, text/plain, 3 bytes")
 
 
+class Views(Shared):
+    """What is written for one view takes a published name from nobody else."""
+    RECORDS = PUBLIC + """
+    zone.vanillax.me.  300 A     203.0.113.4
+    zone.vanillax.me.  300 HTTPS 1 . alpn="h3,h2" ech="AEX+DQBB"
+    """
+    FILES = {**FILES, "guests.zone": """
+        $TTL 60
+        @ SOA ns.example. admin.zone.vanillax.me. 1 3600 600 86400 60
+        @ NS ns.example.
+        @ A 192.168.77.1
+        """}
+    CONFIG = CONFIG.replace('"app.vanillax.me", ', '"app.vanillax.me", "zone.vanillax.me", "led.vanillax.me", ') + """
+    [[dns.view]]
+    name = "guests"
+    clients = ["127.0.0.8/32"]
+
+    [[dns.view]]
+    name = "lan"
+    clients = ["127.0.0.7/32"]
+
+    [[dns.override]]
+    names = ["app.vanillax.me"]
+    address = ["192.168.77.2"]
+    views = ["guests"]
+
+    [[dns.override]]
+    names = ["led.vanillax.me"]
+    forward = true
+    views = ["guests"]
+
+    [[dns.zone]]
+    name = "zone.vanillax.me"
+    file = "guests.zone"
+    views = ["guests"]
+    """
+
+    def test_in_the_view_what_is_written_for_it(self):
+        for name, address in (("app", "192.168.77.2"), ("zone", "192.168.77.1")):
+            reply = self.ask(f"{name}.vanillax.me", source="127.0.0.8")
+            self.assertEqual(data(reply.answer, "A"), [address])
+            self.assert_nodata(self.ask(f"{name}.vanillax.me", "HTTPS", source="127.0.0.8"))
+        self.assert_rcode(self.ask("led.vanillax.me", source="127.0.0.8"), "NXDOMAIN")
+
+    def test_elsewhere_the_address_of_the_listener_and_no_record_from_outside(self):
+        for source in ("127.0.0.1", "127.0.0.7"):
+            for name in ("app.vanillax.me", "zone.vanillax.me", "led.vanillax.me"):
+                with self.subTest(name, source=source):
+                    self.assertEqual(data(self.ask(name, source=source).answer, "A"), ["127.0.0.2"])
+                    record = self.ask(name, "HTTPS", source=source).answer[0][0]
+                    self.assertEqual(params(record)[svcb.ParamKey.ALPN].ids, (b"h2", b"http/1.1"))
+                    self.assertNotIn(svcb.ParamKey.ECH, params(record))
+
+
 class ExplainCertificate(Case):
     CONFIG = """
     [[tls.certificate]]

@@ -6,7 +6,7 @@ import dns.flags
 import dns.message
 import dns.rrset
 
-from lab import Shared, data, ede, ede_codes, records
+from lab import Case, Postern, Shared, Upstream, data, ede, ede_codes, records, run
 
 RRSIG = "HTTPS 13 2 300 20300101000000 20200101000000 1234 example.com. c2lnbmF0dXJl"
 
@@ -215,6 +215,55 @@ class Settings(Shared):
         self.assertEqual(data(signed.answer, "HTTPS"), ['1 . ech="AEX+DQBB"'])
         self.assertEqual(len(data(signed.answer, "RRSIG")), 1)
         self.assertEqual(self.answer("signed.example.com", "HTTPS"), ["1 ."])
+
+
+class Explained(Case):
+    """What `explain` says is taken out is what a client does not get."""
+
+    OVERRIDE = """
+        [[dns.override]]
+        names   = ["edit.vanillax.me"]
+        address = ["127.0.0.1"]
+        https   = "edit"
+        """
+    RECORD = 'HTTPS 1 . alpn="h3,h2" port="8443" ipv4hint="203.0.113.9" ech="AEX+DQBB" ipv6hint="2001:db8::9"'
+    KEYS = {"ech": "ech=", "ipv4hint": "ipv4hint=", "ipv6hint": "ipv6hint=", "port": "port=", "alpn h3": "h3"}
+
+    def check(self, svcb, name, *gone):
+        """Both forms of explain, and a client, name just these as gone."""
+        with Upstream(f"{name}. 300 {self.RECORD}\n") as up, \
+                Postern(f"[dns.svcb]\n{svcb}\n" + self.OVERRIDE + up.forward()) as postern:
+            record, = postern.answer(name, "HTTPS")
+            self.assertEqual({what for what, text in self.KEYS.items() if text not in record}, set(gone), record)
+            said = []
+            for question, word in (([name, "HTTPS"], "edits"), ([f"https://{name}/"], "https")):
+                status, out, err = run("explain", *question, "-c", postern.config_path)
+                self.assertEqual(status, 0, err)
+                line, = [one.split(None, 1)[1] for one in out.splitlines() if one.split()[:1] == [word]]
+                said.append(line)
+        self.assertEqual(said[0], said[1])
+        taken = [part for part in said[0].removeprefix("upstream's record ").split("; ")
+                 if part.startswith("without ") and "private" not in part]
+        words = {word for part in taken for word in part.removeprefix("without ").split(", ")} - {"h3-*"}
+        self.assertEqual(words, set(gone), said[0])
+        self.assertEqual("as it is" in said[0], not gone, said[0])
+
+    def test_an_override_with_edit(self):
+        self.check("", "edit.vanillax.me", "alpn h3", "ech", "ipv4hint", "ipv6hint")
+
+    def test_it_is_edited_whatever_except_says(self):
+        self.check('except = ["vanillax.me"]\ndrop_keys = ["port"]', "edit.vanillax.me",
+                   "alpn h3", "port", "ech", "ipv4hint", "ipv6hint")
+
+    def test_an_override_with_edit_and_nothing_in_strip_alpn(self):
+        self.check("strip_alpn = []", "edit.vanillax.me", "ech", "ipv4hint", "ipv6hint")
+
+    def test_public_names(self):
+        self.check("", "www.example.com", "alpn h3")
+        self.check('drop_keys = ["ech", "port"]', "www.example.com", "alpn h3", "ech", "port")
+        self.check('strip_alpn = []\ndrop_keys = ["ipv4hint"]', "www.example.com", "ipv4hint")
+        self.check("strip_alpn = []", "www.example.com")
+        self.check('except = ["example.com"]\ndrop_keys = ["port"]', "www.example.com")
 
 
 if __name__ == "__main__":

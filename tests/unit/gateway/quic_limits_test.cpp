@@ -53,26 +53,4 @@ TEST_CASE("a client over its own limit takes nothing from the others") {
   CHECK(allowed(limits, ip("192.0.2.2"), kNow, 50) == 50);
 }
 
-TEST_CASE("a client is named once a day") {
-  QuicLimits limits;
-  using Log = QuicLimits::Log;
-  CHECK(limits.log(ip("192.0.2.1"), kNow) == Log::kYes);
-  CHECK(limits.log(ip("192.0.2.1"), kNow + 5000) == Log::kNo);
-  CHECK(limits.log(ip("192.0.2.2"), kNow) == Log::kYes);
-  CHECK(limits.log(ip("192.0.2.1"), kNow + QuicLimits::kDayMs) == Log::kYes);
-}
-
-TEST_CASE("made-up addresses do not fill the log") {
-  QuicLimits limits;
-  int lines = 0;
-  int last = 0;
-  for (std::uint32_t i = 0; i < 20'000; ++i) {
-    const auto log = limits.log(numbered(i), kNow);
-    lines += log == QuicLimits::Log::kNo ? 0 : 1;
-    last += log == QuicLimits::Log::kLast ? 1 : 0;
-  }
-  CHECK(lines == 200);
-  CHECK(last == 1);
-}
-
 }  // namespace postern::gateway

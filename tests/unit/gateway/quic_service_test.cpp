@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include "../sockets.h"
 #include "quic_bytes.h"
@@ -21,8 +22,12 @@ using test::TestSocket;
 /// A rejecter, and what it says for the log.
 struct Bench {
   net::Loop loop;
+  std::vector<std::string> clients;
   std::vector<std::string> names;
-  ClientNotes notes{[this](const ClientNote& note) { names.push_back(note.name); }};
+  ClientNotes notes{[this](const ClientNote& note) {
+    clients.push_back(note.client.to_string());
+    names.push_back(note.name);
+  }};
   QuicShared shared;
   std::unique_ptr<QuicRejecter> rejecter;
 
@@ -43,6 +48,15 @@ struct Bench {
 };
 
 using Names = std::vector<std::string>;
+
+/// What the rejecter does with this datagram as if it came from there.
+void receive_from(Bench* bench, std::string_view address, const std::string& datagram) {
+  std::vector<std::uint8_t> reply(2048);
+  net::UdpDatagram received;
+  received.data = as_bytes(datagram);
+  received.peer = endpoint(address, 4433);
+  bench->rejecter->received(received, reply);
+}
 
 }  // namespace
 
@@ -90,6 +104,37 @@ TEST_CASE("the name is in the second datagram, or in both") {
   CHECK(bench.names.size() == 2);
 }
 
+TEST_CASE("a probe with a reserved version is answered and counted, but takes no line of the log") {
+  Bench bench;
+  bench.send("127.0.0.1", {"c01a2a3a5a", "c00a0a0a0a", "c0fafafafa"});
+  CHECK(bench.clients.empty());
+  CHECK(bench.shared.clients.entries(bench.loop.now_ms()).empty());
+  bench.send("127.0.0.1", {test::kHead, "c01a2a3a5a", test::kRestWithName});
+  CHECK(bench.names == Names{"llama.vanillax.me"});
+  CHECK(bench.shared.clients.entries(bench.loop.now_ms()).size() == 1);
+  bench.send("127.0.0.2", {"c01a2a3a5b"});
+  CHECK(bench.clients == Names{"127.0.0.1", "127.0.0.2"});
+}
+
+TEST_CASE("each device of an IPv6 network is named, though one limit holds for all of them") {
+  Bench bench;
+  for (const char* address : {"2001:db8::1", "2001:db8::2", "2001:db8::1", "2001:db8:0:1::1"}) {
+    receive_from(&bench, address, test::padded(test::from_hex("c000000001")));
+  }
+  CHECK(bench.clients == Names{"2001:db8::1", "2001:db8::2", "2001:db8:0:1::1"});
+}
+
+TEST_CASE("made-up addresses do not fill the log") {
+  Bench bench;
+  bench.shared.limits = QuicLimits({50, 5'000'000, 4096});
+  const std::string datagram = test::padded(test::from_hex("c000000001"));
+  for (unsigned i = 0; i < 3 * DailyClients::kClientsMax; ++i) {
+    receive_from(&bench, fmt::format("10.0.{}.{}", i / 256, i % 256), datagram);
+  }
+  CHECK(bench.shared.counts.refused == 3 * DailyClients::kClientsMax);
+  CHECK(bench.names.size() == DailyClients::kClientsMax);
+}
+
 TEST_CASE("a name that never comes is waited for a short while") {
   Bench bench;
   bench.send("127.0.0.1", {test::kHead});
@@ -131,7 +176,7 @@ TEST_CASE("clients beyond those that wait are named at once") {
 
 TEST_CASE("a client over the limit is not answered") {
   net::Loop loop;
-  QuicShared shared{QuicLimits({3, 5000, 200, 4096}), {}};
+  QuicShared shared{QuicLimits({3, 5000, 4096}), {}};
   auto rejecter =
       QuicRejecter::open(loop, net::bind_udp(endpoint("127.0.0.1")).value(), shared).value();
   TestSocket client(SOCK_DGRAM, "127.0.0.1");

@@ -1,5 +1,8 @@
+#include <algorithm>
+
 #include <doctest/doctest.h>
 
+#include "dns/policy.h"
 #include "folder.h"
 #include "server/coverage.h"
 
@@ -57,6 +60,26 @@ std::string overrides(const ConfigResult& result) {
   return text;
 }
 
+/// What overrides say for a client of this view ("" is none), from the policy that is served.
+std::string addresses_in(const ConfigResult& result, std::string_view view, const char* name) {
+  dns::PolicySettings settings = result.config.policy;
+  settings.zones.clear();  // their files are not what this is about
+  const auto policy = dns::compile_policy(settings, {});
+  const auto& all = settings.views;
+  const auto at =
+      std::find_if(all.begin(), all.end(), [&](const auto& one) { return one.name == view; });
+  const dns::ViewPolicy& of =
+      at == all.end() ? policy->everyone
+                      : policy->views[static_cast<std::size_t>(at - all.begin())].policy;
+  const dns::Name asked = dns::Name::parse(name).value();
+  const auto match = of.overrides.find(dns::LookupName(asked.view()), dns::RrType::kA);
+  std::string text;
+  for (std::size_t i = 0; match && i < match.rule->a.bytes().size(); ++i) {
+    text += fmt::format("{}{}", i == 0 ? "" : ".", match.rule->a.bytes()[i]);
+  }
+  return text;
+}
+
 std::string problems(const ConfigResult& result) {
   std::string text;
   for (const ConfigProblem& p : result.problems) text += p.to_string() + "\n";
@@ -99,6 +122,37 @@ TEST_CASE("a name that an override or a zone has is left to it") {
   CHECK(overrides(result) ==
         "one.me. -> 10.9.9.9\n"
         "x.zone.me. -> 10.0.0.1 alpn=h2,http/1.1 port=443\n");
+}
+
+TEST_CASE("an override of one view takes a published name from nobody else") {
+  const std::string views =
+      "[[dns.view]]\nname = \"guests\"\nclients = [\"10.9.0.0/16\"]\n"
+      "[[dns.view]]\nname = \"lan\"\nclients = [\"10.0.0.0/8\"]\n";
+  const auto result = load(views + override_of("\"one.me\"", "10.9.9.9", "views = [\"guests\"]") +
+                           listener("a", "10.0.0.1") + route("\"a\"", "\"one.me\", \"two.me\""));
+  CHECK(overrides(result) ==
+        "one.me. -> 10.9.9.9\n"
+        "one.me. two.me. -> 10.0.0.1 alpn=h2,http/1.1 port=443\n");
+  CHECK(addresses_in(result, "guests", "one.me") == "10.9.9.9");
+  CHECK(addresses_in(result, "lan", "one.me") == "10.0.0.1");
+  CHECK(addresses_in(result, "", "one.me") == "10.0.0.1");
+  CHECK(addresses_in(result, "guests", "two.me") == "10.0.0.1");
+}
+
+TEST_CASE("a zone of one view keeps its own name there, and a published one elsewhere") {
+  const std::string views =
+      "[[dns.view]]\nname = \"guests\"\nclients = [\"10.9.0.0/16\"]\n"
+      "[[dns.view]]\nname = \"lan\"\nclients = [\"10.0.0.0/8\"]\n";
+  const auto result = load(views +
+                           "[[dns.zone]]\nname = \"one.me\"\nfile = \"lan.zone\"\nviews = "
+                           "[\"guests\"]\n" +
+                           listener("a", "10.0.0.1") + route("\"a\"", "\"ONE.me\", \"x.one.me\""));
+  CHECK(addresses_in(result, "guests", "one.me") == "");
+  CHECK(addresses_in(result, "guests", "x.one.me") == "10.0.0.1");
+  for (const char* view : {"lan", ""}) {
+    CHECK(addresses_in(result, view, "one.me") == "10.0.0.1");
+    CHECK(addresses_in(result, view, "x.one.me") == "10.0.0.1");
+  }
 }
 
 TEST_CASE(
