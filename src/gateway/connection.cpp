@@ -209,12 +209,12 @@ void Connection::close() {
   owner_.closed(*this);
 }
 
-void Connection::close_gently() {
+void Connection::close_gently(bool uploads) {
   if (closing()) return;
   lingering_ = true;
   context_.output.flush(*stream_);
   deadline_ms_ = context_.loop.now_ms() + (stream_->unsent() > 0 ? kUnreadMs : kLingerMs);
-  lingering_max_ms_ = context_.loop.now_ms() + kLingerMaxMs;
+  lingering_max_ms_ = uploads ? context_.loop.now_ms() + kLingerMaxMs : 0;
   stream_->finish();
   if (input_ended_ && stream_->unsent() == 0) {
     close();

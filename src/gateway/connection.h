@@ -60,7 +60,8 @@ class Connection final : public net::StreamReader {
   void close();
   /// Sends what is left and waits a moment for the client to read it and to close (RFC 9112
   /// section 9.6); what still comes is dropped.
-  void close_gently();
+  /// `uploads`: for longer, as long as the rest of a request's body comes.
+  void close_gently(bool uploads = false);
   bool closing() const { return closed_ || lingering_; }
 
   // StreamReader

@@ -326,7 +326,7 @@ void H1Session::finished(bool cut) {
     return;
   }
   if (tunnel_ || !keep_alive_ || !request_read || client_ended_) {
-    connection_.close_gently();
+    connection_.close_gently(!request_read);
     return;
   }
   served_ = true;
