@@ -154,6 +154,7 @@ class Watched(Case):
                     postern.put(f"10.0.0.{i}")
                     postern.wait_log("reloaded.*is served", mark)
                     self.assertEqual(self.answers(postern), ([f"10.0.0.{i}"], [f"10.0.0.{i}"]))
+                    wait_until("the others to ask", lambda i=i: (f"10.0.0.{i}",) in load.answers)
                     # The zone came with the configuration, not by itself.
                     self.assertFalse([line for line in postern.log[mark:] if "zone_reloaded" in line])
             self.assertEqual(load.lost, [])
