@@ -203,8 +203,8 @@ void AdminSite::answer_get(const AdminRequest& request, const AdminServer::Respo
   }
   if (path == "/api/v1/clients") {
     return host_.gather_counts([this, respond](const WorkerCounts& counts) {
-      host_.gather_tops([respond, counts](const WorkerTops& tops) {
-        respond(json_reply(clients_json(counts, tops)));
+      host_.gather_tops([this, respond, counts](const WorkerTops& tops) {
+        respond(json_reply(clients_json(counts, tops, host_.client_log())));
       });
     });
   }

@@ -30,6 +30,17 @@ Json tops_json(const std::vector<TopEntry>& all, std::string_view key, Text text
   return list;
 }
 
+Json strays_json(const std::vector<TopEntry>& all, ClientEvent event, const ClientLog& log) {
+  Json list = Json::array();
+  for (const TopEntry& entry : merged_tops(all, kApiTopMax)) {
+    list.push_back({{"client", address_text(entry.key)},
+                    {"host", log.host(event, entry.key)},
+                    {"count", entry.count},
+                    {"excess", entry.excess}});
+  }
+  return list;
+}
+
 Json places_json(const ListenPlan& plan) {
   Json list = Json::array();
   const auto add = [&](std::string_view kind, const std::vector<ListenPlace>& places) {
@@ -112,11 +123,11 @@ Json status_json(const ServerState& server, const ListenPlan& listening, const A
           {"live_log", {{"followers", api.followers}, {"dropped", api.follow_dropped}}}};
 }
 
-Json clients_json(const WorkerCounts& counts, const WorkerTops& tops) {
+Json clients_json(const WorkerCounts& counts, const WorkerTops& tops, const ClientLog& log) {
   return {{"names", tops_json(tops.names, "name", name_of)},
           {"clients", tops_json(tops.clients, "client", address_text)},
-          {"quic", tops_json(tops.quic_clients, "client", address_text)},
-          {"ech", tops_json(tops.ech_clients, "client", address_text)},
+          {"quic", strays_json(tops.quic_clients, ClientEvent::kQuicRefused, log)},
+          {"ech", strays_json(tops.ech_clients, ClientEvent::kEchSeen, log)},
           {"quic_refused", counts.gateway.quic_refused},
           {"ech_seen", counts.gateway.ech_outer_sni}};
 }

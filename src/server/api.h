@@ -38,7 +38,7 @@ Json status_json(const ServerState& server, const ListenPlan& listening, const A
 Json reload_json(const ReloadRecord& reload);
 Json dns_json(const ServerState& server, const WorkerCounts& counts);
 Json gateway_json(const ServerState& server, const WorkerCounts& counts);
-Json clients_json(const WorkerCounts& counts, const WorkerTops& tops);
+Json clients_json(const WorkerCounts& counts, const WorkerTops& tops, const ClientLog& log);
 Json traffic_json(const TrafficHistory& history, std::uint64_t unix_s);
 Json explanation_json(const Explanation& explanation);
 /// `lines`: each answer's records as text.

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "server/client_log.h"
 #include "server/follow.h"
 #include "server/listen.h"
 #include "server/metrics.h"
@@ -25,6 +26,7 @@ class ApiHost {
   virtual void gather_tops(std::function<void(const WorkerTops&)> take) = 0;
   virtual void want_reload() = 0;
   virtual void follow(const std::shared_ptr<const FollowFilters>& filters) = 0;
+  virtual const ClientLog& client_log() const = 0;
   virtual dns::Cache& cache() = 0;
   virtual std::uint32_t now_s() const = 0;  ///< the clock of the cache
 };

@@ -27,7 +27,22 @@ void write_fields(std::string_view event, const ClientNote& note, bool last) {
 
 }  // namespace
 
+void ClientLog::keep_host(const ClientNote& note) {
+  if (note.name.empty()) return;
+  Hosts& hosts = hosts_[static_cast<std::size_t>(note.event)];
+  const std::string client(reinterpret_cast<const char*>(note.client.data()), note.client.size());
+  if (hosts.size() >= kHostsMax && !hosts.contains(client)) hosts.clear();
+  hosts[client] = note.name;
+}
+
+std::string_view ClientLog::host(ClientEvent event, std::string_view client) const {
+  const Hosts& hosts = hosts_[static_cast<std::size_t>(event)];
+  const auto found = hosts.find(client);
+  return found == hosts.end() ? std::string_view() : found->second;
+}
+
 void ClientLog::write(const ClientNote& note, std::uint64_t now_ms) {
+  keep_host(note);
   DailyClients& named = named_[static_cast<std::size_t>(note.event)];
   if (!named.first_today(note.client, now_ms)) return;
   const bool is_last = named.full();

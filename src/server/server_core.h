@@ -71,6 +71,7 @@ class Server final : public ApiHost {
   void gather_tops(std::function<void(const WorkerTops&)> take) override;
   void want_reload() override;
   void follow(const std::shared_ptr<const FollowFilters>& filters) override;
+  const ClientLog& client_log() const override { return client_log_; }
   dns::Cache& cache() override { return *cache_; }
   std::uint32_t now_s() const override { return static_cast<std::uint32_t>(loop_.now_ms() / 1000); }
 

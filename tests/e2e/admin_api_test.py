@@ -17,6 +17,7 @@ import urllib.parse
 
 import jsonschema
 
+import quic_client
 from gateway_backends import Backend, new_port
 from gateway_lab import HOST, Gateway, route
 from lab import BINARY, SLOW, Case, Postern, Upstream, free_port, run, wait_until
@@ -160,6 +161,20 @@ class ApiTest(ApiCase):
         said = self.call("/api/v1/clients")
         self.assertIn({"name": "counted.home.arpa", "count": 5, "excess": 0}, said["names"])
         self.assertIn({"client": "127.0.0.7", "count": 5, "excess": 0}, said["clients"])
+
+    def test_who_tries_quic_is_there_with_the_host_that_it_wanted(self):
+        hello = quic_client.crypto(0, quic_client.client_hello(HOST))
+        unreadable = quic_client.initial(hello)[:-1] + b"x"
+        for packets, client, host in (([quic_client.initial(hello), unreadable], "127.0.0.40", HOST),
+                                      ([unreadable], "127.0.0.41", "")):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as channel:
+                channel.bind((client, 0))
+                channel.settimeout(10 * SLOW)
+                for packet in packets:
+                    channel.sendto(packet, ("127.0.0.1", self.gateway.https_port))
+                    self.assertTrue(channel.recv(2000))
+            wanted = {"client": client, "host": host, "count": len(packets), "excess": 0}
+            wait_until(f"{wanted}", lambda: wanted in self.call("/api/v1/clients")["quic"])
 
     def test_traffic_of_the_last_seconds(self):
         before = self.call("/api/v1/traffic")

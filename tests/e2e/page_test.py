@@ -145,7 +145,7 @@ class Page(Case):
     def test_every_part_shows_what_is_served(self):
         for selector, word in (("#summary", "2 workers"), ("#state", "as in the files"),
                                ("#configuration-body", str(self.gateway.config_path)),
-                               ("#names", "nas.home.arpa"), ("#clients", "127.0.0.3"), ("#stray", "QUIC"),
+                               ("#names", "nas.home.arpa"), ("#clients", "127.0.0.3"), ("#stray", "QUIC"), ("#stray", HOST),
                                ("#upstreams", self.up.url()), ("#overrides", "nas.home.arpa"),
                                ("#overrides", f"127.0.0.1 → internal"), ("#overrides", "upstream (exception)"),
                                ("#zones", "as in the file"), ("#zones", "guests"),

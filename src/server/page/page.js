@@ -244,9 +244,9 @@ function show_clients(clients) {
     rows.slice(0, 10).map(row => [element("span", {class: "mono"}, row[key]), number(row.count)]));
   fill("names", top("Name", clients.names, "name"));
   fill("clients", top("Client", clients.clients, "client"));
-  const stray = [...clients.quic.map(row => [row.client, "QUIC", number(row.count)]),
-                 ...clients.ech.map(row => [row.client, "ECH", number(row.count)])];
-  fill("stray", table("Devices", [["Client"], ["Tries", "c"], ["Times", "n"]], stray));
+  const tries = (rows, kind) => rows.map(row => [row.client, kind, row.host || "–", number(row.count)]);
+  fill("stray", table("Devices", [["Client"], ["Tries", "c"], ["For"], ["Times", "n"]],
+    [...tries(clients.quic, "QUIC"), ...tries(clients.ech, "ECH")]));
   const known = new Set(clients.clients.map(row => row.client));
   fill("known-clients", ...[...known].map(client => element("option", {value: client})));
 }
