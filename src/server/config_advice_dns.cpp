@@ -60,6 +60,55 @@ void warn_of_hosts_led_away(Reader& reader, const Document& document) {
   }
 }
 
+const OverrideSettings* settings_of(const Config& config, const dns::Override& rule) {
+  const auto& all = config.policy.overrides;
+  const auto at = std::find_if(all.begin(), all.end(),
+                               [&](const auto& one) { return one.source == rule.source; });
+  return at == all.end() ? nullptr : &*at;
+}
+
+/// May a client that comes to these addresses reach the route? A listener on all addresses may
+/// have them.
+bool is_reached(const Config& config, const http::RouteSettings& route,
+                const OverrideSettings& rule) {
+  return std::any_of(config.listeners.begin(), config.listeners.end(),
+                     [&](const gateway::ListenerSettings& one) {
+                       const auto& own = one.addresses;
+                       return is_on(route, one) && one.tcp == 0 &&
+                              (shares_address(one, rule) ||
+                               std::any_of(own.begin(), own.end(),
+                                           [](const auto& ip) { return ip.is_unspecified(); }));
+                     });
+}
+
+// Of what holds in all views; a view's own address is for clients that are somewhere else.
+void warn_of_hosts_at_other_addresses(Reader& reader, const Document& document) {
+  const Config& config = document.config;
+  if (config.listen.empty()) return;
+  std::vector<const OverrideSettings*> rules;
+  for (const OverrideSettings& rule : config.policy.overrides) {
+    if (rule.views.empty()) rules.push_back(&rule);
+  }
+  const dns::OverrideTable table = dns::OverrideTable::compile(rules);
+  for (std::size_t i = 0; i < document.routes.size(); ++i) {
+    const Node* hostnames = document.routes[i].node->find("hostnames");
+    if (hostnames == nullptr) continue;
+    for (const Node& item : hostnames->items) {
+      const auto name = parse_override_name(item.text);
+      if (!name || name->view().is_wildcard()) continue;
+      const auto match = table.find(LookupName(name->view()), RrType::kA);
+      const OverrideSettings* rule = match ? settings_of(config, *match.rule) : nullptr;
+      if (rule == nullptr || rule->addresses.empty()) continue;
+      if (is_reached(config, config.routes[i], *rule)) continue;
+      reader.warning(item.place,
+                     fmt::format("gateway.route.hostnames: '{}' is served here, but the "
+                                 "dns.override at {} leads to {}, where no listener of this route "
+                                 "is; write the listener's address there",
+                                 item.text, rule->source, rule->addresses.front().to_string()));
+    }
+  }
+}
+
 bool has_ipv6(const std::vector<Network>& networks) {
   return std::any_of(networks.begin(), networks.end(),
                      [](const Network& network) { return !network.base().is_v4(); });
@@ -166,6 +215,7 @@ class Hosts {
 void advise_on_dns(Reader& reader, const Document& document) {
   warn_of_h3_in_edited_records(reader, document);
   warn_of_hosts_led_away(reader, document);
+  warn_of_hosts_at_other_addresses(reader, document);
   warn_of_views_without_ipv6(reader, document);
   warn_of_forwards_without_addresses(reader, document);
 }

