@@ -9,9 +9,9 @@
 namespace postern::gateway {
 namespace {
 
-constexpr std::uint64_t kLingerMs = 2000;     // a client that sends nothing more
-constexpr std::uint64_t kLingerMaxMs = 8000;  // one that goes on with its upload
-constexpr std::uint64_t kUnreadMs = 60'000;   // a client that reads nothing of what was sent
+constexpr std::uint64_t kLingerMs = 2000;       // a client that sends nothing more
+constexpr std::uint64_t kLingerMaxMs = 30'000;  // one that goes on with its upload
+constexpr std::uint64_t kUnreadMs = 60'000;     // a client that reads nothing of what was sent
 
 bool contains_name(const std::vector<std::string>& names, std::string_view name) {
   return std::any_of(names.begin(), names.end(),
