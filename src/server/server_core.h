@@ -53,6 +53,7 @@ class Server final : public ApiHost {
         certificate_watcher_(
             loop_, [this] { want_certificates(); }, kCertificateWatch),
         certificate_look_(loop_, [this] { look_at_certificates(); }),
+        rest_look_(loop_, [this] { begin_next(); }),
         retire_(loop_, [this] { drop_retired(); }),
         stop_report_(loop_, [this] { report_stopping(); }),
         manager_(loop_, [this](ServiceManager::Alive alive) {
@@ -130,7 +131,7 @@ class Server final : public ApiHost {
   net::Mailbox mailbox_;
   Background background_;
   Watcher config_watcher_, zone_watcher_, certificate_watcher_;
-  net::Timer certificate_look_;
+  net::Timer certificate_look_, rest_look_;
   net::Timer retire_, stop_report_;
   ServiceManager manager_;
   std::vector<std::unique_ptr<Signal>> signals_;

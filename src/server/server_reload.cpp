@@ -15,6 +15,7 @@ namespace postern::server {
 namespace {
 
 constexpr std::uint64_t kRetireMs = 5000;
+constexpr std::uint64_t kRestLookMs = 50;  // whether what is being written rests
 constexpr std::uint64_t kDayMs = 86'400'000;
 
 bool same_settings(const dns::CacheSettings& a, const dns::CacheSettings& b) {
@@ -67,6 +68,8 @@ void Server::begin_next() {
     // A zone edit that is waiting goes on waiting: the reload may be refused.
     reload_wanted_ = change_wanted_ = false;
     begin_reload();
+  } else if (change_wanted_ && config_watcher_.is_settling()) {
+    rest_look_.start_once(kRestLookMs);
   } else if (change_wanted_) {
     change_wanted_ = false;
     background_.run([this, current = snapshot_, refused = refused_] {

@@ -60,6 +60,8 @@ class Watcher {
   /// is missed in between. What is written to `beside` is part of the same change: it is waited for
   /// as well.
   void watch(const std::vector<std::string>& files, const std::vector<std::string>& beside = {});
+  /// Something was written, and is waited for until it rests.
+  bool is_settling() const { return first_event_ms_ != 0; }
 
  private:
   struct Directory;
