@@ -28,6 +28,7 @@
 namespace postern::cli {
 namespace {
 
+constexpr std::uint16_t kDnsPort = 53;
 constexpr std::size_t kNamesMax = 100;
 constexpr unsigned kServFail = 2, kRefused = 5;
 constexpr const char* kResolvedConf = "/run/systemd/resolve/resolv.conf";
@@ -116,14 +117,20 @@ class Doctor {
                  "systemctl start postern, then systemctl status postern");
     }
     inside_ = answer_addresses(look.reply);
-    inside6_ = addresses(own_, *name, dns::RrType::kAaaa);
+    const auto six = addresses6("dns", own_, *name, !inside_.empty());
+    inside6_ = six.value_or(Addresses());
     // Whoever says otherwise, or fails at the other types, is not to blame.
     if (inside_.empty() && inside6_.empty()) return say_no_address(look.rcode());
     Addresses all = inside_;
     all.insert(all.end(), inside6_.begin(), inside6_.end());
     ok("dns", fmt::format("{}{} from Postern at {}{}", texts_of(all), by_chain(look.chain),
                           own_.to_string(), house_.has_views() ? ": " + whose_view() : ""));
+    if (home_name_.empty() && leads_inside(inside_)) {
+      home_name_ = name_;
+      home_ = inside_;
+    }
     look_at_views();
+    look_at_route();
     look_at_aaaa();
     look_at_https("dns", own_, *name, inside_, inside6_);
     for (const Endpoint& resolver : resolvers_) look_at_resolver(resolver, *name);
@@ -159,9 +166,25 @@ class Doctor {
     }
     for (const auto& [text, ip] : asked) {
       if (ip.is_loopback() || ip == own_.ip || house_.has_nameserver_at(ip)) continue;
-      add(Verdict::kWarning, "bypass", fmt::format("this machine also asks {}", text),
+      const std::string otherwise = said_otherwise({ip, kDnsPort});
+      add(otherwise.empty() ? Verdict::kWarning : Verdict::kBad, "bypass",
+          fmt::format("this machine also asks {}{}", text, otherwise),
           "some queries go round Postern",
           fmt::format("nameserver {} alone, by DHCP too", own_.ip.to_string()));
+    }
+  }
+
+  /// Without names to look at, whether anybody answers.
+  void look_at_servers() {
+    const auto root = dns::Name::parse(".");
+    std::vector<Endpoint> servers{own_};
+    servers.insert(servers.end(), resolvers_.begin(), resolvers_.end());
+    for (const Endpoint& server : servers) {
+      name_ = server.to_string();
+      if (look_up(server, *root, dns::RrType::kNs, timeout_ms_).came()) continue;
+      bad(server == own_ ? "dns" : "resolver", "does not answer", "no page opens",
+          server == own_ ? "systemctl start postern, then systemctl status postern"
+                         : "is it the address that devices really use?");
     }
   }
 
@@ -206,6 +229,19 @@ class Doctor {
         others.views.front(), others.what);
   }
 
+  /// ", which leads ..." when this server has other addresses for a name of this house, the first
+  /// that was looked at.
+  std::string said_otherwise(const Endpoint& server) const {
+    const auto name = dns::Name::parse(home_name_);
+    if (home_name_.empty() || !name) return "";
+    const DnsLook look = look_up(server, *name, dns::RrType::kA, timeout_ms_);
+    if (!look.came()) return "";
+    const Addresses theirs = answer_addresses(look.reply);
+    if (look.rcode() == 0 && same(theirs, home_)) return "";
+    return fmt::format(", which leads {} to {}", home_name_,
+                       theirs.empty() ? std::string(text_of(look.rcode())) : texts_of(theirs));
+  }
+
   // What is meant to be known in another view alone is no mistake there.
   void look_at_views() {
     if (leads_inside(inside_) || leads_inside(inside6_)) return;
@@ -213,6 +249,21 @@ class Doctor {
     if (!others) return;
     add(Verdict::kWarning, "dns", fmt::format("{}, and {}", whose_view(), holders(*others)),
         "on this device the page is that of outside", remedy_of(*others));
+  }
+
+  // Outside it may work, by QUIC and Cloudflare; here it was to be of this house.
+  void look_at_route() {
+    bool published = false;
+    if (leads_inside(inside_) || leads_inside(inside6_) || house_.of_other_views(name_, client_) ||
+        !house_.is_served(name_, &published)) {
+      return;
+    }
+    add(published ? Verdict::kBad : Verdict::kWarning, "dns",
+        "a [[gateway.route]] serves it, and its addresses lead outside",
+        "devices here go outside and come back in, or do not reach it",
+        fmt::format("[[dns.override]] names = [\"{}\"] address = [\"the gateway's\"], without "
+                    "forward = true; or publish_dns = true in the listener",
+                    name_));
   }
 
   void say_no_address(unsigned rcode) {
@@ -236,8 +287,18 @@ class Doctor {
         fmt::format("[[dns.override]] names = [\"{}\"] address = [\"...\"]", name_));
   }
 
-  Addresses addresses(const Endpoint& server, const dns::Name& name, dns::RrType type) const {
-    return answer_addresses(look_up(server, name, type, timeout_ms_).reply);
+  /// The IPv6 addresses; nullopt: no answer to this type, which is said, since there are others.
+  std::optional<Addresses> addresses6(std::string_view layer, const Endpoint& server,
+                                      const dns::Name& name, bool has_others) {
+    const DnsLook look = look_up(server, name, dns::RrType::kAaaa, timeout_ms_);
+    if (look.came() && look.rcode() == 0) return answer_addresses(look.reply);
+    if (!has_others) return Addresses();
+    bad(layer,
+        look.came() ? fmt::format("{} answers a query for AAAA with {}", server.to_string(),
+                                  text_of(look.rcode()))
+                    : fmt::format("{} does not answer a query for AAAA", server.to_string()),
+        "pages stall or are not found", "NODATA is the answer: let Postern give it");
+    return std::nullopt;
   }
 
   bool leads_inside(const Addresses& addresses) const {
@@ -327,7 +388,8 @@ class Doctor {
                              own_.ip.to_string(), at));
     }
     const Addresses theirs = answer_addresses(look.reply);
-    const Addresses theirs6 = addresses(resolver, name, dns::RrType::kAaaa);
+    const auto six = addresses6("resolver", resolver, name, !theirs.empty());
+    const Addresses theirs6 = six.value_or(inside6_);  // what is not known is not compared
     const bool outside = !leads_inside(inside_) && !leads_inside(inside6_) &&
                          !leads_inside(theirs) && !leads_inside(theirs6);
     if (outside &&
@@ -342,7 +404,7 @@ class Doctor {
           "devices that ask it go outside",
           fmt::format("let DHCP hand out {} as the only nameserver, or have {} forward to it",
                       own_.ip.to_string(), at));
-    } else {
+    } else if (six) {
       ok("resolver", fmt::format("{} agrees with Postern", at));
     }
     look_at_https("resolver", resolver, name, theirs, theirs6);
@@ -377,13 +439,16 @@ class Doctor {
   // Of the name that is looked at.
   std::string name_;
   Addresses inside_, inside6_;
+  // The first name that leads inside.
+  std::string home_name_;
+  Addresses home_;
 };
 
 std::optional<std::vector<Endpoint>> endpoints_of(std::string_view option,
                                                   const std::vector<std::string>& texts) {
   std::vector<Endpoint> endpoints;
   for (const std::string& text : texts) {
-    const auto endpoint = Endpoint::parse(text, 53);
+    const auto endpoint = Endpoint::parse(text, kDnsPort);
     if (!endpoint) {
       fmt::print(stderr, "postern doctor: {} {}: write ADDRESS or ADDRESS:PORT\n", option, text);
       return std::nullopt;
@@ -434,6 +499,7 @@ int doctor(const DoctorOptions& options) {
   const Endpoint own = servers->empty() ? house.nameserver() : servers->front();
   Doctor doctor(house, options, own, *resolvers);
   for (const std::string& name : names) doctor.look_at_name(name);
+  if (names.empty()) doctor.look_at_servers();
   doctor.look_for_ways_round();
   doctor.look_at_resolv_conf(options.resolv_conf);
   // NOLINTNEXTLINE(concurrency-mt-unsafe): one thread

@@ -118,6 +118,26 @@ bool House::has_route(const std::string& name) const {
   });
 }
 
+bool House::is_served(const std::string& name, bool* published) const {
+  bool served = false;
+  *published = false;
+  for (const auto& route : config_.routes) {
+    const bool has_host = std::any_of(route.hostnames.begin(), route.hostnames.end(),
+                                      [&](const auto& host) { return covers(host, name); });
+    if (!has_host) continue;
+    for (const auto& listener : config_.listeners) {
+      const auto& of_route = route.listeners;
+      if (listener.https == 0 ||
+          std::find(of_route.begin(), of_route.end(), listener.name) == of_route.end()) {
+        continue;
+      }
+      served = true;
+      *published = *published || listener.publish_dns;
+    }
+  }
+  return served;
+}
+
 const gateway::ListenerSettings* House::listener_of(const IpAddress& ip,
                                                     const std::string& name) const {
   for (const auto& listener : config_.listeners) {

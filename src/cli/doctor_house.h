@@ -56,8 +56,11 @@ class House {
   std::optional<OfOtherViews> of_other_views(const std::string& name,
                                              const IpAddress& client) const;
 
- private:
   bool has_route(const std::string& name) const;
+  /// A route's host that listeners with HTTPS serve; `*published`: and one of these says so in DNS.
+  bool is_served(const std::string& name, bool* published) const;
+
+ private:
   std::string view_of(const IpAddress& client) const;
 
   const server::Config& config_;

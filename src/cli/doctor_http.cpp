@@ -13,6 +13,7 @@ namespace {
 namespace h2 = http::h2;
 
 constexpr std::size_t kHeadBytesMax = 64U << 10;
+constexpr std::string_view kHeadEnd = "\r\n\r\n";
 constexpr std::string_view kAgent = "postern-doctor";
 
 std::string lower(std::string_view text) {
@@ -31,7 +32,12 @@ class H1Get final : public net::TlsTalk {
   std::string to_send() override { return std::exchange(request_, {}); }
   bool received(Bytes chunk) override {
     reply_ += as_text(chunk);
-    whole_ = reply_.find("\r\n\r\n") != std::string::npos;
+    std::size_t end = reply_.find(kHeadEnd);
+    while (end != std::string::npos && reply_.find(" 1") == reply_.find(' ')) {  // 103, say
+      reply_.erase(0, end + kHeadEnd.size());
+      end = reply_.find(kHeadEnd);
+    }
+    whole_ = end != std::string::npos;
     return !whole_ && reply_.size() < kHeadBytesMax;
   }
 
@@ -39,7 +45,7 @@ class H1Get final : public net::TlsTalk {
     HttpLook look;
     if (!whole_) return look;
     look.status = reply_.substr(0, reply_.find("\r\n"));
-    const std::string head = lower(reply_.substr(0, reply_.find("\r\n\r\n") + 2));
+    const std::string head = lower(reply_.substr(0, reply_.find(kHeadEnd) + 2));
     constexpr std::string_view kStart = "\r\nalt-svc:";
     const std::size_t at = head.find(kStart);
     if (at == std::string::npos) return look;

@@ -185,7 +185,8 @@ class SiteLook {
                                           ? "; asked on this machine, where no firewall is between"
                                           : ""));
       case QuicAnswer::kIcmp:
-        return add(Verdict::kWarning, "quic", fmt::format("{} is closed or rejected (ICMP)", at),
+        return add(is_ours() ? Verdict::kBad : Verdict::kWarning, "quic",
+                   fmt::format("{} is closed or rejected (ICMP)", at),
                    "Firefox does not look at ICMP and waits 30 to 60 s",
                    fmt::format("{}; {}",
                                is_ours() ? "quic = \"refuse\" in the listener"

@@ -259,7 +259,7 @@ class Quic(Case):
 
     def test_a_look_by_the_doctor_is_no_client_that_still_tries(self):
         with Gateway(route(respond={"status": 200, "body": "x"}), server=f"workers = {WORKERS}\n") as gateway:
-            _, out, err = run("doctor", "-c", gateway.config_path, "--timeout", "1", "--cacert",
+            _, out, err = run("doctor", "-c", gateway.config_path, "--timeout", "1", "--resolv-conf", "/dev/null", "--cacert",
                               authority().certificate, HOST)
             self.assertRegex(out, r"(?m)^  ok +quic +.*refuses it at once", err)
             self.assertEqual(lines(gateway, "quic_refused", "127.0.0.1"), [])

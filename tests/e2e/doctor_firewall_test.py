@@ -20,10 +20,10 @@ from unittest import mock
 
 from gateway_backends import authority, temporary_directory
 from gateway_lab import HOST
-from lab import BINARY, SLOW, Case
+from lab import BINARY, SLOW, Case, Upstream
 
 sys.path.append(str(pathlib.Path(__file__).parent / "browser"))
-from network import GATEWAY, HOME, HomePostern, sh  # noqa: E402  pylint: disable=wrong-import-position
+from network import GATEWAY, HOME, ROUTER, HomePostern, inside, sh  # noqa: E402  pylint: disable=wrong-import-position
 
 os.environ["PATH"] += ":/usr/sbin:/sbin"
 GATEWAY6, HOME6 = "fd10::50", "fd10::100"
@@ -190,8 +190,28 @@ class FirewallTest(Case):
             for why in ("port-unreachable", "host-unreachable", "admin-prohibited"):
                 with self.subTest(family, why=why):
                     self.rule(f"meta nfproto {family} udp dport 443 reject with icmpx type {why}")
-                    self.cured(self.only("warning", "quic", rf"^UDP {re.escape(address)}:443 is .*rejected \(ICMP\)",
+                    self.cured(self.only("red", "quic", rf"^UDP {re.escape(address)}:443 is .*rejected \(ICMP\)",
                                          "Firefox does not look at ICMP", self.with_config))
+
+    def test_a_second_nameserver(self):
+        """It is worth a look, and red when it says something else, to this name or to all."""
+        sh("ip", "-n", LAN, "addr", "add", f"{ROUTER}/24", "dev", "cable")
+        self.addCleanup(sh, "ip", "-n", LAN, "addr", "del", f"{ROUTER}/24", "dev", "cable")
+        both = self.directory / "both.conf"
+        both.write_text(f"nameserver {GATEWAY}\nnameserver {ROUTER}\n")
+        for records, verdict, said in ((f"{HOST}. 60 A {GATEWAY}", "warning", f"also asks {ROUTER}$"),
+                                       (f"{HOST}. 60 A 203.0.113.9", "red", f"{ROUTER}, which leads {HOST} to 203.0.113.9$"),
+                                       ("x.example. 60 A 203.0.113.9", "red", f"{ROUTER}, which leads {HOST} to NXDOMAIN$"),
+                                       (None, "warning", f"also asks {ROUTER}$")):
+            with self.subTest(said):
+                upstream = records and inside(LAN, lambda records=records: Upstream(records, ROUTER, 53))
+                try:
+                    found = self.broken(*self.with_config, resolv_conf=both)
+                finally:
+                    if upstream:
+                        upstream.stop()
+                self.assertEqual([one[:2] for one in found], [(verdict, "bypass")], found)
+                self.assertRegex(found[0][2], said)
 
     def test_tcp_is_dropped(self):
         for family, address in (("ipv4", GATEWAY), ("ipv6", f"[{GATEWAY6}]")):

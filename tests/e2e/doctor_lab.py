@@ -70,13 +70,14 @@ class TlsServer:
 
     def __init__(self, name=HOST, alpn=("h2", "http/1.1"), fields="Alt-Svc: clear\r\n", trusted=True, status=200,
                  versions=b"\x0a\x0a\x0a\x0a", certificate=(), address=("127.0.0.1", 0), delay=0, lossy=False,
-                 files=None, accept=None):
+                 files=None, accept=None, interim=b""):
         self.port = address[1] or new_port()
         self.versions, self.delay, self.lossy, self.accept = versions, delay, lossy, accept
         certificate, key = files or pair(name, trusted, certificate)
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(certificate, key)
         self.context.set_alpn_protocols(list(alpn))
+        self.interim = interim
         self.answer = f"HTTP/1.1 {status} X\r\nContent-Length: 0\r\n{fields}\r\n".encode()
         self.tcp = socket.create_server((address[0], self.port))
         self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -100,7 +101,7 @@ class TlsServer:
                         self.speak_h2(connection)
                     elif connection.recv(4096):
                         time.sleep(self.delay)
-                        connection.sendall(self.answer)
+                        connection.sendall(self.interim + self.answer)
             except OSError:
                 pass
 
@@ -163,6 +164,8 @@ class DoctorCase(Case):
 
     def doctor(self, *arguments, config=None):
         """(exit status, layers that are red, all of the output)."""
+        if "--resolv-conf" not in arguments:  # the nameservers of this machine are not to be asked
+            arguments += ("--resolv-conf", self.gateway.write("resolv.conf", "nameserver 127.0.0.1\n"))
         status, out, err = run("doctor", "-c", config or self.gateway.config_path, "--timeout", "1", "--cacert",
                                authority().certificate, *arguments)
         return status, set(re.findall(r"^  RED +(\S+)", out, re.M)), out + err

@@ -157,8 +157,7 @@ class DoctorTest(DoctorCase):
     def test_icmp(self):
         self.gateway.change(listener={"quic": "ignore"})
         status, red, out = self.doctor()
-        self.assertEqual((status, red), (0, set()), out)
-        self.assertIn("quic", self.warned(out))
+        self.assertEqual((status, red), (1, {"quic"}), out)
 
     def test_what_speaks_quic_and_is_not_ours(self):
         for versions, said in ((b"\0\0\0\1", "speaks QUIC"), (b"\x1a\x2a\x3a\x4a\x6b\x33\x43\xcf", "speaks QUIC")):
@@ -274,10 +273,10 @@ class DoctorTest(DoctorCase):
         self.assertEqual(status, 2, out)
 
     def test_resolv_conf(self):
-        path = self.gateway.write("resolv.conf", "# nameserver 8.8.8.8\nnameserver 127.0.0.1\nnameserver 203.0.113.53\n")
+        path = self.gateway.write("resolv.conf", "# nameserver 8.8.8.8\nnameserver 127.0.0.1\nnameserver fe80::53\n")
         status, _, out = self.doctor("--resolv-conf", path)
         self.assertEqual(status, 0, out)
-        self.assertIn("this machine also asks 203.0.113.53", out)
+        self.assertIn("this machine also asks fe80::53", out)
         self.assertNotIn("8.8.8.8", out)
 
     def test_resolv_conf_of_systemd_resolved(self):
@@ -286,7 +285,7 @@ class DoctorTest(DoctorCase):
         self.gateway.write("resolve/stub-resolv.conf", "nameserver 127.0.0.53\noptions edns0 trust-ad\n")
         etc = self.gateway.directory / "etc-resolv.conf"
         etc.symlink_to("resolve/stub-resolv.conf")
-        for servers, also in (("127.0.0.1", None), ("127.0.0.1 203.0.113.53", "203.0.113.53"),
+        for servers, also in (("127.0.0.1", None), ("127.0.0.1 fe80::53", "fe80::53"),
                               ("127.0.0.1 fe80::1%eth0", "fe80::1%eth0"), ("", "systemd-resolved, and whom that asks")):
             text = "".join(f"nameserver {one}\n" for one in servers.split())
             (resolved / "resolv.conf").write_text("# nameserver 8.8.8.8\n" + text)
@@ -346,10 +345,57 @@ class DoctorTest(DoctorCase):
                     self.gateway.change(config=OVERRIDE + config)  # the remedy
                     self.assertEqual(self.broken(), {})
 
+    @staticmethod
+    def failing_at(upstream, rdtype, rcode):
+        """None: it does not answer that type."""
+        return lambda query, _transport: upstream.reply(query) if query.question[0].rdtype != rdtype \
+            else rcode and Upstream.failing(rcode)(query, _transport)
+
+    def test_ipv6_addresses_that_do_not_come(self):
+        upstream = Upstream(f"{HOST}. 60 A 127.0.0.1")
+        self.addCleanup(upstream.stop)
+        address = f"127.0.0.1:{upstream.port}"
+        for rcode, said in ((None, "does not answer a query for AAAA"), (dns.rcode.SERVFAIL, "AAAA with SERVFAIL"),
+                            (dns.rcode.NXDOMAIN, "AAAA with NXDOMAIN")):
+            with self.subTest(said):
+                upstream.on(HOST, self.failing_at(upstream, dns.rdatatype.AAAA, rcode))
+                self.only(self.broken("--resolver", address), "red", "resolver", f"{address} .*{said}")
+        upstream.on(HOST, self.failing_at(upstream, dns.rdatatype.AAAA, dns.rcode.SERVFAIL))
+        self.gateway.change(config="[dns.limits]\nrebind_protection = { enabled = false }\n" + upstream.forward(),
+                            listener={"publish_dns": False})
+        self.only(self.broken(), "red", "dns", f"127.0.0.1:{self.gateway.port} .*AAAA with SERVFAIL")
+
+    def test_a_route_whose_host_leads_outside(self):
+        """As it should be outside, and not here; what is served for others alone is left alone."""
+        upstream = Upstream(f'{HOST}. 60 A 203.0.113.9\n{HOST}. 60 HTTPS 1 . alpn="h3,h2" ech="AEX+DQBB"')
+        self.addCleanup(upstream.stop)
+        passed = f'[[dns.override]]\nnames = ["{HOST}"]\nforward = true\n' + upstream.forward()
+        self.gateway.change(config=passed)
+        self.only(self.broken(), "red", "dns", "a .*route.* serves it, and its addresses lead outside", "override")
+        self.gateway.change(config=upstream.forward(), listener={"publish_dns": False})
+        self.only(self.broken(), "warning", "dns", "a .*route.* serves it", "publish_dns = true")
+        self.gateway.change(config=upstream.forward() + OVERRIDE)  # the remedy
+        self.assertEqual(self.broken(), {})
+        self.gateway.change(config=upstream.forward(), listener={"publish_dns": False, "https": 0, "alt_svc": "strip"})
+        self.assertEqual(self.broken(), {})
+
+    def test_nothing_to_look_at(self):
+        """Then whether anybody answers."""
+        self.gateway.change(routes=(), config="")
+        self.assertEqual(self.broken(), {})
+        silent = f"127.0.0.1:{free_port()}"
+        self.only(self.broken("--resolver", silent), "red", "resolver", "does not answer")
+        text = self.gateway.config_path.read_text().replace(str(self.gateway.port), str(free_port()))
+        self.only(self.broken(config=self.gateway.write("none.toml", text)), "red", "dns", "does not answer", "systemctl")
+
+    def test_an_interim_answer_before_the_page(self):
+        status, red, out = self.against(alpn=("http/1.1",), interim=b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
+        self.assertEqual((status, red), (0, set()), out)
+        self.assertRegex(out, r"(?m)^  ok +http +HTTP/1\.1 200 X\n  ok +alt-svc +clear$")
+
     def test_a_resolver_that_does_not_know_type_65(self):
         def failing(rcode):
-            return lambda query, _transport: upstream.reply(query) if query.question[0].rdtype != dns.rdatatype.HTTPS \
-                else rcode and Upstream.failing(rcode)(query, _transport)
+            return self.failing_at(upstream, dns.rdatatype.HTTPS, rcode)
 
         upstream = Upstream(f"{HOST}. 60 A 127.0.0.1")
         self.addCleanup(upstream.stop)

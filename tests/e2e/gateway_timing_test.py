@@ -105,18 +105,15 @@ class Unread:
 
     def answer(self, e):
         e.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-        e.send(self.CHUNK * 256)
-        self.sent = 256 * 4096
-        before, full = -1, 0
-        while full < 2:  # 8 KiB more than the system takes, which is less than what the gateway stops at
-            e.send(self.CHUNK)
-            self.sent += 4096
+        before, full = -1, False
+        while not full:  # 8 KiB more than the system takes, which is less than what the gateway stops at
+            e.send(self.CHUNK * 2)
+            self.sent += 2 * 4096
             time.sleep(0.002)
-            now = queued(self.client)
-            full = full + 1 if now == before else 0
-            before = now
-        e.send(self.CHUNK * 8 + b"0\r\n\r\n")
-        self.sent += 8 * 4096
+            full = queued(self.client) == before and not time.sleep(0.05) and queued(self.client) == before
+            before = queued(self.client)
+        e.send(self.CHUNK * 4 + b"0\r\n\r\n")
+        self.sent += 4 * 4096
         self.done.set()
 
 

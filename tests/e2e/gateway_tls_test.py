@@ -339,7 +339,7 @@ class Quic(Case):
         cases = ((sealed_initial(crypto(0, hello)), " for llama.vanillax.me; refused"),
                  (sealed_initial(pieces, version=0x6b3343cf, number_size=1, token=b"t" * 80), " for llama.vanillax.me; refused"),
                  (sealed_initial(crypto(0, hello[:60])), r"\d; refused"),  # the name would come later
-                 (sealed_initial(crypto(0, hello)).replace(b"\0\0\0\x01", b"\x7a\x7a\x7a\x7a", 1), r"\d; refused"))
+                 (sealed_initial(crypto(0, hello)).replace(b"\0\0\0\x01", b"\x11\x22\x33\x44", 1), r"\d; refused"))
         for datagram, said in cases:
             with Gateway(route(respond={"status": 200, "body": "x"})) as gateway, \
                     socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
