@@ -235,11 +235,17 @@ class Postern:
             self.process.wait()
             raise AssertionError("did not end on SIGTERM:\n" + "\n".join(self.log[-40:])) from None
 
-    def reload(self, **parts):
-        """Writes the configuration anew and sends SIGHUP; the log line that tells the outcome."""
+    def begin_reload(self, **parts):
+        """The same, and does not wait for the end: the place in the log where it began."""
         mark = len(self.log)
         self.configure(**parts)
         self.process.send_signal(signal.SIGHUP)
+        self.wait_log(r"\breload: reading ", mark)
+        return mark
+
+    def reload(self, **parts):
+        """Writes the configuration anew and sends SIGHUP; the log line that tells the outcome."""
+        mark = self.begin_reload(**parts)
         return self.wait_log(r"\b(reloaded|reload_refused)\b", mark)
 
     def wait_log(self, pattern, mark=0, seconds=8.0):

@@ -303,7 +303,7 @@ class Edits(Case):
         with self.serving(server="watch = false  # else it waits for what was refused") as postern:
             postern.write("zones/long.zone",
                           small("10.0.0.1") + "$GENERATE 1-900000 h-$ IN A 10.0.0.8\n")
-            postern.reload(config=refused)  # takes a good while
+            postern.begin_reload(config=refused)  # takes a good while
             postern.write("zones/home.arpa.zone", small("10.0.0.2"))
             time.sleep(0.35)  # until the edit is seen
             postern.process.send_signal(signal.SIGHUP)

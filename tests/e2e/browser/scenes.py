@@ -44,10 +44,12 @@ class Scene(unittest.TestCase):
         """Seconds for the first page at home, of a browser that has learned nothing."""
         cls.network.go_home()
         visits = []
-        for _ in range(3):
+        RESULTS.mkdir(parents=True, exist_ok=True)
+        for number in range(3):
             fresh = cls.BROWSER(cls.network, cls.new_profile(), [ALT])
             try:
                 visits.append(fresh.open(f"https://{ALT}/"))
+                fresh.screenshot(RESULTS / f"{cls.BROWSER.NAME}-baseline-{number + 1}.png")
             finally:
                 fresh.close()
             got = (visits[-1].error, visits[-1].title, visits[-1].protocol)
@@ -82,7 +84,6 @@ class Scene(unittest.TestCase):
             visit = self.browser.type(url)
         else:
             visit = self.browser.open(url if "://" in url else f"https://{url}/", **limits)
-        RESULTS.mkdir(parents=True, exist_ok=True)
         test = self.id().rpartition(".")[2]
         self.pages += 1
         self.browser.screenshot(RESULTS / f"{self.BROWSER.NAME}-{test}-{self.pages:02}-{name}.png")
