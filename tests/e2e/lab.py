@@ -240,7 +240,7 @@ class Postern:
         mark = len(self.log)
         self.configure(**parts)
         self.process.send_signal(signal.SIGHUP)
-        self.wait_log(r"\breload: reading ", mark)
+        self.wait_log(r"\breload\b.*\breading ", mark)
         return mark
 
     def reload(self, **parts):
