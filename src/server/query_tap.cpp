@@ -232,8 +232,9 @@ bool QueryTap::drain(Sinks* sinks) {
 
 void QueryTap::run() {
   block_signals();
-  auto sinks = std::make_shared<Sinks>();
   std::unique_lock lock(mutex_);
+  // Workers may have been quicker than this thread: what is in the rings is for these.
+  std::shared_ptr<Sinks> sinks = std::exchange(next_, nullptr);
   for (;;) {
     const bool last = stopping_;
     const bool reopen = std::exchange(reopen_, false);
