@@ -110,6 +110,7 @@ void Connection::received(Bytes chunk) {
     deadline_ms_ = std::max(deadline_ms_, std::min(later_ms, lingering_max_ms_));
     return;
   }
+  received_ = true;
   session_->received(chunk);
 }
 
@@ -169,15 +170,25 @@ void Connection::check(std::uint64_t now_ms) {
     check_lingering(now_ms);
   } else {
     session_->check(now_ms);
+    if (!closing()) rest_if_idle();
   }
+}
+
+void Connection::rest_if_idle() {
+  const std::uint64_t sent = stream_->sent_total();
+  const bool moved = std::exchange(received_, false) || sent != sent_;
+  sent_ = sent;
+  if (moved) return;
+  session_->rest();
+  stream_->rest();
 }
 
 // As long as the client goes on reading, what was sent is waited for.
 void Connection::check_lingering(std::uint64_t now_ms) {
   const std::uint64_t sent = stream_->sent_total();
-  if (stream_->unsent() > 0 && sent != lingering_sent_) {
+  if (stream_->unsent() > 0 && sent != sent_) {
     deadline_ms_ = now_ms + kUnreadMs;
-    lingering_sent_ = sent;
+    sent_ = sent;
   }
   if (now_ms >= deadline_ms_) close();
 }

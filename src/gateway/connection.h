@@ -29,6 +29,8 @@ class Session {
   virtual void check(std::uint64_t now_ms) = 0;
   /// End it gracefully: requests under way finish.
   virtual void shut_down() = 0;
+  /// Nothing came or left for a while: what is not needed until then may go.
+  virtual void rest() {}
 };
 
 /// Who owns the connections: they tell it when they are over.
@@ -82,15 +84,17 @@ class Connection final : public net::StreamReader {
   void note_ech(std::string_view sni);
   void log_failed_handshake(const Error& error);
   void check_lingering(std::uint64_t now_ms);
+  void rest_if_idle();
 
   Context& context_;
   Connections& owner_;
   ClientInfo info_;
   Endpoint local_;
   bool closed_ = false, lingering_ = false, shut_down_ = false;
-  bool input_ended_ = false;   // the client has said all
-  std::uint64_t deadline_ms_;  // of the handshake, of lingering
-  std::uint64_t lingering_sent_ = 0;
+  bool input_ended_ = false;            // the client has said all
+  std::uint64_t deadline_ms_;           // of the handshake, of lingering
+  bool received_ = false;               // since the last check
+  std::uint64_t sent_ = 0;              // in all, at the last check
   std::uint64_t lingering_max_ms_ = 0;  // no client is waited for longer that goes on sending
   std::unique_ptr<net::Stream> stream_;
   std::unique_ptr<Session> session_;

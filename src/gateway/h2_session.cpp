@@ -86,6 +86,7 @@ class H2Session final : public Session, public http::h2::ServerEvents {
   void failed() override { leave_all("the client closed the connection"); }
   void check(std::uint64_t now_ms) override;
   void shut_down() override;
+  void rest() override;
 
   // http::h2::ServerEvents
   http::h2::ServerStream* opened(std::int32_t id) override;
@@ -325,6 +326,11 @@ void H2Session::shut_down() {
   going_away_ms_ = now_ms;
   codec_->shut_down();
   pump_.schedule();
+}
+
+void H2Session::rest() {
+  streams_.shrink_to_fit();
+  codec_->rest();
 }
 
 void H2Session::check(std::uint64_t now_ms) {

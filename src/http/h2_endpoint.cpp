@@ -7,7 +7,6 @@
 #include <cstring>
 
 #include "http/h1_chunked.h"
-#include "http/h2_frame_memory.h"
 
 namespace postern::http::h2 {
 namespace {
@@ -301,11 +300,11 @@ Endpoint::Endpoint(Side side, const Settings& settings) : settings_(settings) {
     nghttp2_session_client_new2(&session_, Calls::table(), this, options.get());
     return;
   }
-  frame_memory_ = FrameMemory::of_thread();
-  session_ = frame_memory_->make_session(Calls::table(), this, options.get());
+  memory_.emplace();
+  session_ = memory_->make_session(Calls::table(), this, options.get());
 }
 
-Endpoint::~Endpoint() { nghttp2_session_del(session_); }
+Endpoint::~Endpoint() { nghttp2_session_del(session()); }
 
 std::string_view Endpoint::copy_to(TextArena& arena, Text text) {
   return text.lasts ? text.text : arena.copy(text.text);
@@ -314,7 +313,7 @@ std::string_view Endpoint::copy_to(TextArena& arena, Text text) {
 bool Endpoint::receive(Bytes input, std::uint64_t now_ms) {
   if (dead_) return false;
   now_ms_ = now_ms;
-  judge(nghttp2_session_mem_recv(session_, input.data(), input.size()));
+  judge(nghttp2_session_mem_recv(session(), input.data(), input.size()));
   return !dead_;
 }
 
@@ -325,14 +324,19 @@ std::size_t Endpoint::collect(MutableBytes out) {
   if (from_rest != 0) rest_.take(out.first(from_rest));
   out_ = out.subspan(from_rest);
   while (rest_.empty() && send_frames()) continue;
-  if (frame_memory_) frame_memory_->leave();
+  if (memory_) memory_->frame_was_copied();
   const std::size_t used = out.size() - out_.size();
   out_ = {};
   return used;
 }
 
+void Endpoint::rest() {
+  if (memory_ && !wants_write()) memory_->pack();
+}
+
 bool Endpoint::wants_write() const {
-  return !rest_.empty() || nghttp2_session_want_write(session_) != 0;
+  if (memory_ && memory_->is_packed()) return false;
+  return !rest_.empty() || nghttp2_session_want_write(session()) != 0;
 }
 
 void Endpoint::body(std::int32_t id, Bytes chunk) {
@@ -364,7 +368,7 @@ void Endpoint::consumed(std::int32_t id, std::size_t bytes) {
   if (stream->got_end || stream->over() || stream->dropping) {
     give_back(size);
   } else {
-    nghttp2_session_consume(session_, id, size);
+    nghttp2_session_consume(session(), id, size);
     stream->passed_on += size;
     widen(*stream);
   }
@@ -374,7 +378,7 @@ void Endpoint::reset(Stream& stream, std::uint32_t error) {
   if (stream.over()) return;
   stream.reset = true;
   stream.out.clear();
-  nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream.id, error);
+  nghttp2_submit_rst_stream(session(), NGHTTP2_FLAG_NONE, stream.id, error);
 }
 
 void Endpoint::note(Abuse kind) {
@@ -393,12 +397,12 @@ void Endpoint::refuse(Stream& stream, std::uint32_t error) {
   if (stream.over()) return;
   stream.refused = true;
   stream.out.clear();
-  nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, stream.id, error);
+  nghttp2_submit_rst_stream(session(), NGHTTP2_FLAG_NONE, stream.id, error);
 }
 
 void Endpoint::submit_interim(std::int32_t id, const NameValues& list) {
   const std::vector<nghttp2_nv>& pairs = pairs_of(list);
-  nghttp2_submit_headers(session_, NGHTTP2_FLAG_NONE, id, nullptr, pairs.data(), pairs.size(),
+  nghttp2_submit_headers(session(), NGHTTP2_FLAG_NONE, id, nullptr, pairs.data(), pairs.size(),
                          nullptr);
 }
 
@@ -406,14 +410,15 @@ void Endpoint::submit_response(std::int32_t id, const NameValues& list, bool has
   const std::vector<nghttp2_nv>& pairs = pairs_of(list);
   nghttp2_data_provider provider{};
   provider.read_callback = Calls::body_wanted;
-  nghttp2_submit_response(session_, id, pairs.data(), pairs.size(), has_body ? &provider : nullptr);
+  nghttp2_submit_response(session(), id, pairs.data(), pairs.size(),
+                          has_body ? &provider : nullptr);
 }
 
 std::int32_t Endpoint::submit_request(const NameValues& list, bool has_body) {
   const std::vector<nghttp2_nv>& pairs = pairs_of(list);
   nghttp2_data_provider provider{};
   provider.read_callback = Calls::body_wanted;
-  return nghttp2_submit_request(session_, nullptr, pairs.data(), pairs.size(),
+  return nghttp2_submit_request(session(), nullptr, pairs.data(), pairs.size(),
                                 has_body ? &provider : nullptr, nullptr);
 }
 
@@ -421,7 +426,7 @@ void Endpoint::submit_trailers(Stream& stream) {
   NameValues& list = NameValues::fresh();
   list.add_trailers(stream.trailers->fields);
   const std::vector<nghttp2_nv>& pairs = pairs_of(list);
-  nghttp2_submit_trailer(session_, stream.id, pairs.data(), pairs.size());
+  nghttp2_submit_trailer(session(), stream.id, pairs.data(), pairs.size());
 }
 
 void Endpoint::field_came(Text name, Text value) {
@@ -488,7 +493,7 @@ void Endpoint::stream_closed(std::int32_t id, std::uint32_t error) {
 }
 
 void Endpoint::give_back(std::size_t bytes) {
-  if (bytes != 0) nghttp2_session_consume_connection(session_, bytes);
+  if (bytes != 0) nghttp2_session_consume_connection(session(), bytes);
 }
 
 // A large body whose owner keeps up gets a larger window, but never so much of the connection's
@@ -501,20 +506,20 @@ void Endpoint::widen(Stream& stream) {
     return;
   stream.window = window;
   stream.passed_on = 0;
-  nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, stream.id,
+  nghttp2_session_set_local_window_size(session(), NGHTTP2_FLAG_NONE, stream.id,
                                         static_cast<std::int32_t>(window));
 }
 
 void Endpoint::resume(Stream& stream) {
   if (!stream.waiting) return;
   stream.waiting = false;
-  nghttp2_session_resume_data(session_, stream.id);
+  nghttp2_session_resume_data(session(), stream.id);
 }
 
 // False: nothing more to send, or the rest of it has to wait.
 bool Endpoint::send_frames() {
   const std::uint8_t* data = nullptr;
-  const ssize_t length = nghttp2_session_mem_send(session_, &data);
+  const ssize_t length = nghttp2_session_mem_send(session(), &data);
   if (length <= 0) {
     judge(length);
     return false;
@@ -540,7 +545,7 @@ void Endpoint::judge(std::ptrdiff_t result) {
 void Endpoint::die() {
   dead_ = true;
   section_ = {};
-  nghttp2_session_terminate_session(session_, code_);
+  nghttp2_session_terminate_session(session(), code_);
   while (!streams_.empty()) {
     const std::unique_ptr<Stream> stream = streams_.remove_last();
     tell_closed(*stream, code_);

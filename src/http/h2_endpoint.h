@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,13 +16,10 @@
 #include "http/h2_abuse.h"
 #include "http/h2_fields.h"
 #include "http/h2_queue.h"
+#include "http/h2_session_memory.h"
 #include "http/h2_stream.h"
 
-struct nghttp2_session;
-
 namespace postern::http::h2 {
-
-class FrameMemory;
 
 class Endpoint {
  public:
@@ -31,6 +29,7 @@ class Endpoint {
   bool receive(Bytes input, std::uint64_t now_ms);
   std::size_t collect(MutableBytes out);
   bool wants_write() const;
+  void rest();
   bool dead() const { return dead_; }
   Abuse abuse() const { return abuse_; }
   std::string_view fault() const { return fault_; }
@@ -74,7 +73,10 @@ class Endpoint {
 
   static std::string_view copy_to(TextArena& arena, Text text);
 
-  nghttp2_session* session() const { return session_; }
+  nghttp2_session* session() const {
+    if (memory_ && memory_->is_packed()) memory_->unpack();
+    return session_;
+  }
   const Settings& settings() const { return settings_; }
   StreamTable& streams() { return streams_; }
   const StreamTable& streams() const { return streams_; }
@@ -110,7 +112,8 @@ class Endpoint {
   void die();
 
   Settings settings_;
-  std::shared_ptr<FrameMemory> frame_memory_;  // a server's
+  // A server's. Mutable: that it is packed is seen by nobody.
+  mutable std::optional<SessionMemory> memory_;
   nghttp2_session* session_ = nullptr;
   StreamTable streams_;
   Section section_;

@@ -69,6 +69,7 @@ class Server final : public ServerConnection, private Endpoint {
   std::string_view fault() const override { return Endpoint::fault(); }
   std::size_t collect(MutableBytes out) override { return Endpoint::collect(out); }
   bool wants_write() const override { return Endpoint::wants_write(); }
+  void rest() override { Endpoint::rest(); }
   bool finished() const override;
   std::size_t streams() const override { return Endpoint::streams().size(); }
 

@@ -62,6 +62,9 @@ class ServerConnection {
   /// now. Call again while the return value is large. REQUIRES: out has at least 16 KiB + 9 bytes.
   virtual std::size_t collect(MutableBytes out) = 0;
   virtual bool wants_write() const = 0;
+  /// Nothing is expected for a while: needs 8 KiB less until the next call that changes something,
+  /// which costs some microseconds more. Does nothing while there is something to send.
+  virtual void rest() = 0;
   /// Nothing under way and going away, or dead: close the connection once collected.
   virtual bool finished() const = 0;
   virtual std::size_t streams() const = 0;

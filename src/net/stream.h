@@ -51,6 +51,9 @@ class Stream {
   /// The destructor resets the connection in place of ending it, so that what was sent cannot be
   /// taken for all there was.
   virtual void reset_on_close() = 0;
+  /// Nothing is expected for a while: may need less memory until something happens, which then
+  /// costs some microseconds more.
+  virtual void rest() {}
 
   virtual const Endpoint& peer() const = 0;
   virtual Endpoint local() const = 0;

@@ -61,19 +61,19 @@ Result<void> ClientContext::prepare(const TlsClientSettings& settings) {
   return {};
 }
 
-Result<SslPtr> ClientContext::new_ssl(const std::string& name) const {
-  SslPtr ssl(SSL_new(context_.get()));
-  if (!ssl) return fail(Code::kIo, "out of memory for a TLS connection");
+Result<void> ClientContext::begin(TlsMemory& memory, const std::string& name) const {
+  if (!memory.make(context_.get())) return fail(Code::kIo, "out of memory for a TLS connection");
+  SSL* const ssl = memory.ssl();
   const bool is_address = IpAddress::parse(name).has_value();
-  X509_VERIFY_PARAM* const check = SSL_get0_param(ssl.get());
+  X509_VERIFY_PARAM* const check = SSL_get0_param(ssl);
   X509_VERIFY_PARAM_set_hostflags(
       check, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
   const bool set = is_address ? X509_VERIFY_PARAM_set1_ip_asc(check, name.c_str()) == 1
                               : X509_VERIFY_PARAM_set1_host(check, name.data(), name.size()) == 1 &&
-                                    set_sni(ssl.get(), name);
+                                    set_sni(ssl, name);
   if (!set) return fail(Code::kInvalid, fmt::format("\"{}\" is not a host's name", name));
-  SSL_set_connect_state(ssl.get());
-  return ssl;
+  SSL_set_connect_state(ssl);
+  return {};
 }
 
 Result<std::shared_ptr<const TlsClient>> TlsClient::make(const TlsClientSettings& settings) {

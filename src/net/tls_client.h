@@ -4,6 +4,7 @@
 #include <string>
 
 #include "net/tls.h"
+#include "net/tls_memory.h"
 #include "net/tls_openssl.h"
 
 namespace postern::net {
@@ -11,8 +12,8 @@ namespace postern::net {
 class ClientContext final : public TlsClient {
  public:
   Result<void> prepare(const TlsClientSettings& settings);
-  /// `name` is a host's name or an address.
-  Result<SslPtr> new_ssl(const std::string& name) const;
+  /// Makes the SSL of a connection; `name` is a host's name or an address.
+  Result<void> begin(TlsMemory& memory, const std::string& name) const;
 
  private:
   bool verify_ = true;

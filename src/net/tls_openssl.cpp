@@ -3,12 +3,10 @@
 #include <algorithm>
 
 #include <fmt/format.h>
-#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 
 #include "base/address.h"
-#include "base/recycler.h"
 #include "net/tls.h"
 
 namespace postern::net {
@@ -41,13 +39,6 @@ std::string text_of_name(const GENERAL_NAME* name) {
 }
 
 }  // namespace
-
-void recycle_tls_memory() {
-  CRYPTO_set_mem_functions(
-      [](std::size_t size, const char*, int) { return take_memory(size); },
-      [](void* memory, std::size_t size, const char*, int) { return resize_memory(memory, size); },
-      [](void* memory, const char*, int) { give_memory(memory); });
-}
 
 Result<void> prepare_context(SSL_CTX* context) {
   SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |

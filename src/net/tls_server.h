@@ -7,6 +7,7 @@
 
 #include "net/tls.h"
 #include "net/tls_identity.h"
+#include "net/tls_memory.h"
 #include "net/tls_openssl.h"
 #include "net/tls_tickets.h"
 
@@ -19,7 +20,8 @@ class ServerContext final : public TlsServer {
       : identities_(std::move(identities)), alpn_(std::move(alpn)), tickets_(std::move(tickets)) {}
   Result<void> prepare();
 
-  SSL* new_ssl() const { return SSL_new(context_.get()); }
+  /// Makes the SSL of a connection. False: out of memory.
+  bool begin(TlsMemory& memory) const { return memory.make(context_.get()); }
 
  private:
   const CertificatePair* pick(std::string_view sni) const;

@@ -45,10 +45,9 @@ SocketTlsStream::~SocketTlsStream() { mark_destroyed(destroyed_); }
 
 Result<void> SocketTlsStream::be_server(std::shared_ptr<const ServerContext> server) {
   server_ = std::move(server);
-  SslPtr ssl(server_->new_ssl());
-  if (!ssl) return fail(Code::kIo, "out of memory for a TLS connection");
-  SSL_set_accept_state(ssl.get());
-  return start(std::move(ssl));
+  if (!server_->begin(tls_)) return fail(Code::kIo, "out of memory for a TLS connection");
+  SSL_set_accept_state(tls_.ssl());
+  return start();
 }
 
 Result<void> SocketTlsStream::be_client(std::shared_ptr<const ClientContext> client,
@@ -56,11 +55,11 @@ Result<void> SocketTlsStream::be_client(std::shared_ptr<const ClientContext> cli
   client_ = std::move(client);
   state_ = State::kConnecting;
   notes_.name = name.empty() ? peer_.ip.to_string() : name;
-  Result<SslPtr> ssl = client_->new_ssl(notes_.name);
-  if (!ssl) return tl::unexpected(std::move(ssl.error()));
+  Result<void> begun = client_->begin(tls_, notes_.name);
+  if (!begun) return begun;
   connect_timer_ = std::make_unique<Timer>(loop_, [this] { die(system_error(ETIMEDOUT)); });
   connect_timer_->start_once(settings_.connect_timeout_ms);
-  return start(std::move(*ssl));
+  return start();
 }
 
 bool SocketTlsStream::write(Bytes data) {
@@ -97,36 +96,41 @@ void SocketTlsStream::pause() {
 void SocketTlsStream::resume() {
   paused_ = false;
   if (state_ != State::kOpen) return;
-  if (held_ != Held::kNothing || SSL_has_pending(ssl_.get()) == 1) read_later_.schedule();
+  if (held_ != Held::kNothing || SSL_has_pending(tls_.ssl()) == 1) read_later_.schedule();
   update_interest();
+}
+
+void SocketTlsStream::rest() {
+  if (state_ != State::kOpen || unsent() > 0 || held_ != Held::kNothing) return;
+  unsent_.shrink_to_fit();
+  tls_.pack();
 }
 
 Endpoint SocketTlsStream::local() const { return local_endpoint(fd_).value_or(Endpoint{}); }
 
 std::string_view SocketTlsStream::sni() const {
   if (server_) return notes_.name;
-  const char* const name = SSL_get_servername(ssl_.get(), TLSEXT_NAMETYPE_host_name);
+  const char* const name = SSL_get_servername(tls_.ssl(), TLSEXT_NAMETYPE_host_name);
   return name == nullptr ? std::string_view{} : name;
 }
 
 std::string_view SocketTlsStream::alpn() const {
   const unsigned char* name = nullptr;
   unsigned int size = 0;
-  SSL_get0_alpn_selected(ssl_.get(), &name, &size);
+  SSL_get0_alpn_selected(tls_.ssl(), &name, &size);
   return {reinterpret_cast<const char*>(name), size};
 }
 
-std::string_view SocketTlsStream::version() const { return SSL_get_version(ssl_.get()); }
+std::string_view SocketTlsStream::version() const { return SSL_get_version(tls_.ssl()); }
 
-bool SocketTlsStream::resumed() const { return SSL_session_reused(ssl_.get()) == 1; }
+bool SocketTlsStream::resumed() const { return SSL_session_reused(tls_.ssl()) == 1; }
 
-Result<void> SocketTlsStream::start(SslPtr ssl) {
-  ssl_ = std::move(ssl);
+Result<void> SocketTlsStream::start() {
   socket_.fd = fd_.get();
   socket_.notes = &notes_;
   BIO* const bio = make_bio(socket_);
   if (bio == nullptr) return fail(Code::kIo, "out of memory for a TLS connection");
-  SSL_set_bio(ssl_.get(), bio, bio);
+  SSL_set_bio(tls_.ssl(), bio, bio);
   auto poll = make_poll(loop_, fd_.get(), this);
   if (!poll) return tl::unexpected(std::move(poll.error()));
   poll_ = std::move(*poll);
@@ -193,9 +197,9 @@ void SocketTlsStream::finish_connecting() {
 
 void SocketTlsStream::shake_hands() {
   ERR_clear_error();
-  const int result = SSL_do_handshake(ssl_.get());
+  const int result = SSL_do_handshake(tls_.ssl());
   if (result != 1) {
-    const int reason = SSL_get_error(ssl_.get(), result);
+    const int reason = SSL_get_error(tls_.ssl(), result);
     handshake_writes_ = reason == SSL_ERROR_WANT_WRITE;
     if (handshake_writes_ || reason == SSL_ERROR_WANT_READ) {
       update_interest();
@@ -208,7 +212,7 @@ void SocketTlsStream::shake_hands() {
   connect_timer_.reset();
   state_ = State::kOpen;
   // Bytes that came with the last message of the handshake.
-  if (SSL_has_pending(ssl_.get()) == 1) held_ = Held::kBytes;
+  if (SSL_has_pending(tls_.ssl()) == 1) held_ = Held::kBytes;
   LifeGuard guard(destroyed_);
   reader_.connected();
   if (guard.gone() || state_ != State::kOpen) return;
@@ -273,24 +277,24 @@ std::size_t SocketTlsStream::fill(MutableBytes room) {
     ERR_clear_error();
     socket_.starved = false;
     std::size_t got = 0;
-    const int result = SSL_read_ex(ssl_.get(), room.data() + size, room.size() - size, &got);
+    const int result = SSL_read_ex(tls_.ssl(), room.data() + size, room.size() - size, &got);
     if (result == 1) {
       size += got;
       // Nothing is left in the socket and in OpenSSL: to be told so costs a buffer.
-      if (socket_.reads_left == 0 && SSL_has_pending(ssl_.get()) == 0) return size;
+      if (socket_.reads_left == 0 && SSL_has_pending(tls_.ssl()) == 0) return size;
       continue;
     }
-    if (stops_reading(SSL_get_error(ssl_.get(), result))) return size;
+    if (stops_reading(SSL_get_error(tls_.ssl(), result))) return size;
     ++empty;
   }
-  if (SSL_has_pending(ssl_.get()) == 1) held_ = Held::kBytes;
+  if (SSL_has_pending(tls_.ssl()) == 1) held_ = Held::kBytes;
   return size;
 }
 
 // A second KeyUpdate would have OpenSSL 3.0 answer the first from inside SSL_read, which is fatal
 // while a record of ours waits for the socket. So that one leaves first.
 bool SocketTlsStream::owes_key_update() const {
-  return (unsent() > 0 || ending_) && SSL_get_key_update_type(ssl_.get()) != SSL_KEY_UPDATE_NONE;
+  return (unsent() > 0 || ending_) && SSL_get_key_update_type(tls_.ssl()) != SSL_KEY_UPDATE_NONE;
 }
 
 bool SocketTlsStream::stops_reading(int reason) {
@@ -353,8 +357,8 @@ void SocketTlsStream::keep(Bytes data) {
 void SocketTlsStream::end_writing_when_sent() {
   if (!finishing_ || write_ended_ || unsent() > 0 || state_ != State::kOpen) return;
   ERR_clear_error();
-  const int result = SSL_shutdown(ssl_.get());
-  ending_ = result < 0 && SSL_get_error(ssl_.get(), result) == SSL_ERROR_WANT_WRITE;
+  const int result = SSL_shutdown(tls_.ssl());
+  ending_ = result < 0 && SSL_get_error(tls_.ssl(), result) == SSL_ERROR_WANT_WRITE;
   update_interest();
   if (ending_) return;
   write_ended_ = true;
@@ -369,12 +373,12 @@ std::size_t SocketTlsStream::send_now(Bytes data) {
   while (sent < data.size()) {
     ERR_clear_error();
     std::size_t size = 0;
-    const int result = SSL_write_ex(ssl_.get(), data.data() + sent, data.size() - sent, &size);
+    const int result = SSL_write_ex(tls_.ssl(), data.data() + sent, data.size() - sent, &size);
     if (result == 1) {
       sent += size;
       continue;
     }
-    const int reason = SSL_get_error(ssl_.get(), result);
+    const int reason = SSL_get_error(tls_.ssl(), result);
     write_wants_read_ = reason == SSL_ERROR_WANT_READ;
     if (!write_wants_read_ && reason != SSL_ERROR_WANT_WRITE) break_down(reason);
     break;

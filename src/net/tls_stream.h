@@ -14,6 +14,7 @@
 #include "net/timer.h"
 #include "net/tls.h"
 #include "net/tls_client.h"
+#include "net/tls_memory.h"
 #include "net/tls_openssl.h"
 #include "net/tls_server.h"
 #include "net/tls_socket.h"
@@ -41,6 +42,7 @@ class SocketTlsStream final : public TlsStream {
   bool has_input() const override { return net::has_input(fd_); }
   void break_off() override;
   void reset_on_close() override { net::reset_on_close(fd_); }
+  void rest() override;
   const Endpoint& peer() const override { return peer_; }
   Endpoint local() const override;
   std::string_view sni() const override;
@@ -54,7 +56,7 @@ class SocketTlsStream final : public TlsStream {
   // What OpenSSL holds that no event of the socket will tell of.
   enum class Held : std::uint8_t { kNothing, kBytes, kEnd, kError };
 
-  Result<void> start(SslPtr ssl);
+  Result<void> start();
   int wanted_events() const;
   void update_interest();
   void ready(int status, int events);
@@ -94,7 +96,7 @@ class SocketTlsStream final : public TlsStream {
   std::unique_ptr<Error> error_;  // for failed(), when its time comes
   std::shared_ptr<const ServerContext> server_;
   std::shared_ptr<const ClientContext> client_;
-  SslPtr ssl_;
+  TlsMemory tls_;
   Handle<uv_poll_s> poll_;
   std::unique_ptr<Timer> connect_timer_;
   Deferred read_later_;

@@ -41,9 +41,9 @@ LIBRARIES = {
     "nlohmann/*": ["server/*", "cli/*"],
 }
 
-# Headers of the C library and the kernel, by folder; the C++ library's have no dot and no slash.
+# Headers of the C library, the kernel and the compiler, by folder; the C++ library's have no dot and no slash.
 SYSTEM = re.compile(
-    r"^(arpa|linux|net|netinet|sys)/[a-z0-9_]+\.h$|^(errno|fcntl|ifaddrs|netdb|poll|pthread|sched|"
+    r"^(arpa|linux|net|netinet|sanitizer|sys)/[a-z0-9_]+\.h$|^(errno|fcntl|ifaddrs|netdb|poll|pthread|sched|"
     r"signal|fnmatch|stdlib|string|time|unistd|malloc|glob|grp|pwd|resolv|syslog|getopt|limits|stdio|"
     r"emmintrin)\.h$")
 

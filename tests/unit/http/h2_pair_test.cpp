@@ -119,6 +119,7 @@ TEST_CASE("large bodies both ways through small windows") {
       const bool up = pair.carry(*pair.client.connection, *pair.server.connection);
       const bool down = pair.carry(*pair.server.connection, *pair.client.connection);
       pair.consume();
+      pair.server.connection->rest();
       idle = up || down ? 0 : idle + 1;
     }
     for (std::size_t i = 0; i < kStreams; ++i) {

@@ -1,0 +1,66 @@
+#include "net/tls_memory.h"
+
+#include <openssl/crypto.h>
+
+#include "base/recycler.h"
+#include "net/tls.h"
+
+namespace postern::net {
+namespace {
+
+// The structure of OpenSSL 3.0 has 7.5 KiB. A larger one stays where OpenSSL puts it.
+constexpr std::size_t kSslBytesMin = 4U << 10, kSslBytesMax = 8U << 10;
+
+// What this thread is doing to the memory of an SSL object.
+struct Lending {
+  SparseBlock* to = nullptr;  // inside SSL_new(), which allocates the structure first
+  std::size_t bytes = 0;      // taken of it
+  void* back = nullptr;       // inside SSL_free()
+};
+constinit thread_local Lending lending;
+
+void* allocate(std::size_t size, const char*, int) {
+  SparseBlock* const block = lending.to;
+  if (block == nullptr || size < kSslBytesMin) return take_memory(size);
+  lending.to = nullptr;
+  if (size > block->size() || block->data() == nullptr) return take_memory(size);
+  lending.bytes = size;
+  return block->data();
+}
+
+void release(void* memory, const char*, int) {
+  if (memory == nullptr || memory != lending.back) give_memory(memory);
+}
+
+}  // namespace
+
+void recycle_tls_memory() {
+  CRYPTO_set_mem_functions(
+      allocate,
+      [](void* memory, std::size_t size, const char*, int) { return resize_memory(memory, size); },
+      release);
+}
+
+TlsMemory::TlsMemory() : block_(kSslBytesMax) {}
+
+TlsMemory::~TlsMemory() {
+  SSL* const made = ssl();
+  if (used_ != 0) lending.back = block_.data();
+  SSL_free(made);
+  lending.back = nullptr;
+}
+
+bool TlsMemory::make(SSL_CTX* context) {
+  lending.to = &block_;
+  lending.bytes = 0;
+  ssl_ = SSL_new(context);
+  lending.to = nullptr;
+  used_ = lending.bytes;
+  return ssl_ != nullptr;
+}
+
+void TlsMemory::pack() {
+  if (used_ != 0) block_.pack(used_);
+}
+
+}  // namespace postern::net
