@@ -159,7 +159,12 @@ def new_root(case, packages):
     for name in MERGED:
         (root / "usr" / name).mkdir(parents=True)
         (root / name).symlink_to(f"usr/{name}")
-    listed = "\0".join(path[1:] for path in files_of(packages))
+    # Folders that everybody writes to (/tmp, /run) change while they are read, which tar takes for a failure.
+    shared = [path for path in files_of(packages) if path in ("/tmp", "/var/tmp", "/run")]
+    for path in shared:
+        (root / path[1:]).mkdir(parents=True, exist_ok=True)
+        (root / path[1:]).chmod(0o755 if path == "/run" else 0o1777)
+    listed = "\0".join(path[1:] for path in files_of(packages) if path not in shared)
     pack = subprocess.run(["tar", "-C", "/", "--no-recursion", "--null", "-T", "-", "-c"], input=listed.encode(),
                           stdout=subprocess.PIPE, check=True, timeout=120)
     subprocess.run(["tar", "-C", root, "-x"], input=pack.stdout, check=True, timeout=120)
