@@ -10,8 +10,6 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
-#include "net/poll.h"
-
 namespace postern::gateway {
 namespace {
 
@@ -40,19 +38,8 @@ std::string error_text(int error_number) { return std::generic_category().messag
 
 }  // namespace
 
-void RelaySession::Side::watch(int events) {
-  if (events == interest || poll == nullptr) return;
-  interest = events;
-  net::set_poll(poll.get(), events, [](uv_poll_s* handle, int status, int happened) {
-    Side& side = *static_cast<Side*>(net::poll_owner(handle));
-    if (status < 0) side.interest = 0;  // libuv has stopped watching
-    side.session->ready(side, status, happened);
-  });
-}
-
 void RelaySession::Side::close(bool reset) {
-  poll.reset();
-  interest = 0;
+  poll.close();
   if (reset && fd) {
     const linger at_once{1, 0};
     static_cast<void>(setsockopt(fd.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once));
@@ -82,25 +69,23 @@ RelaySession::~RelaySession() {
   }
 }
 
-bool RelaySession::open_side(std::size_t which, net::Fd fd) {
+void RelaySession::open_side(std::size_t which, net::Fd fd) {
   Side& side = sides_[which];
   side.fd = std::move(fd);
-  side.interest = 0;
-  auto poll = net::make_poll(shared_.loop, side.fd.get(), &side);
-  if (!poll) return false;
-  side.poll = std::move(*poll);
-  return true;
+  side.poll.open(shared_.loop, side.fd.get(), &side, [](void* which_side, int status, int events) {
+    const Side& ready = *static_cast<Side*>(which_side);
+    ready.session->ready(ready, status, events);
+  });
 }
 
 void RelaySession::start() {
   Side& client = sides_[kClient];
   if (write_header_) destination_ = net::local_endpoint(client.fd).value_or(Endpoint{});
   keep_alive(client.fd.get());
-  if (!open_side(kClient, std::move(client.fd))) {
-    finish(RelayEnd::kNoBackend);
-  } else if (proxied_) {
+  open_side(kClient, std::move(client.fd));
+  if (proxied_) {
     setup_->timer.start_once(shared_.settings.header_ms);
-    client.watch(net::kReadable);
+    client.poll.watch(net::kReadable);
   } else {
     try_backends();
   }
@@ -161,7 +146,7 @@ void RelaySession::read_header() {
         shared_.loop.scratch().first(std::min(reader.wanted(), shared_.loop.scratch().size()));
     const ssize_t got = recv(sides_[kClient].fd.get(), room.data(), room.size(), MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
-      sides_[kClient].watch(net::kReadable);
+      sides_[kClient].poll.watch(net::kReadable);
       return;
     }
     if (got <= 0) return finish(RelayEnd::kNoProxyHeader);
@@ -171,7 +156,7 @@ void RelaySession::read_header() {
   client_ = reader.header().source.value_or(client_);
   destination_ = reader.header().destination.value_or(destination_);
   setup_->timer.stop();
-  sides_[kClient].watch(0);  // what it sends waits in the socket
+  sides_[kClient].poll.watch(0);  // what it sends waits in the socket
   try_backends();
 }
 
@@ -215,9 +200,8 @@ bool RelaySession::try_addresses() {
       setup_->why = fd.error().detail;
       continue;
     }
-    keep_alive(fd->get());
-    if (!open_side(kBackend, std::move(*fd))) return false;
-    sides_[kBackend].watch(net::kWritable);
+    open_side(kBackend, std::move(*fd));
+    sides_[kBackend].poll.watch(net::kWritable);
     setup_->timer.start_once(setup_->attempt_ms);
     return true;
   }
@@ -293,7 +277,7 @@ void RelaySession::update_interest() {
   for (const std::size_t which : {kClient, kBackend}) {
     const bool readable = flows_[which].state() == RelayFlow::State::kOpen;
     const bool writable = flows_[1 - which].state() == RelayFlow::State::kBlocked;
-    sides_[which].watch((readable ? net::kReadable : 0) | (writable ? net::kWritable : 0));
+    sides_[which].poll.watch((readable ? net::kReadable : 0) | (writable ? net::kWritable : 0));
   }
 }
 

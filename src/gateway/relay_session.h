@@ -12,7 +12,7 @@
 #include "gateway/relay_backends.h"
 #include "gateway/relay_flow.h"
 #include "gateway/tcp_relay.h"
-#include "net/handle.h"
+#include "net/poll.h"
 #include "net/timer.h"
 
 namespace postern::gateway {
@@ -57,10 +57,8 @@ class RelaySession final : public AddressWaiter {
   struct Side {
     RelaySession* session = nullptr;
     net::Fd fd;
-    net::Handle<uv_poll_s> poll;
-    int interest = 0;
+    net::Poll poll;
 
-    void watch(int events);
     void close(bool reset);
   };
   /// Only until bytes are relayed.
@@ -75,7 +73,7 @@ class RelaySession final : public AddressWaiter {
     std::string why;  // the last attempt failed
   };
 
-  bool open_side(std::size_t which, net::Fd fd);
+  void open_side(std::size_t which, net::Fd fd);
   void ready(const Side& side, int status, int events);
   void timed_out();
   void read_header();

@@ -12,8 +12,6 @@ void HandleDeleter<T>::operator()(T* handle) const {
 }
 
 template struct HandleDeleter<uv_async_s>;
-template struct HandleDeleter<uv_check_s>;
-template struct HandleDeleter<uv_poll_s>;
 template struct HandleDeleter<uv_prepare_s>;
 template struct HandleDeleter<uv_timer_s>;
 

@@ -6,8 +6,6 @@
 #include <memory>
 
 struct uv_async_s;
-struct uv_check_s;
-struct uv_poll_s;
 struct uv_prepare_s;
 struct uv_timer_s;
 

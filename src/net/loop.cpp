@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cerrno>
 #include <cstdlib>
+#include <system_error>
 
 #include <uv.h>
 
 #include "base/log.h"
+#include "net/poll.h"
 #include "net/udp_buffers.h"
 
 namespace postern::net {
@@ -25,44 +28,155 @@ std::unique_ptr<uv_loop_t> make_loop() {
   return loop;
 }
 
+std::uint32_t epoll_mask(int events) {
+  return ((events & kReadable) != 0 ? EPOLLIN : 0U) | ((events & kWritable) != 0 ? EPOLLOUT : 0U);
+}
+
 }  // namespace
 
 Loop::Loop()
     : loop_(make_loop()),
-      prepare_(new uv_prepare_t),
-      check_(new uv_check_t),
+      alive_(new uv_prepare_t),
+      epoll_(epoll_create1(EPOLL_CLOEXEC)),
       scratch_(kScratchBytes) {
-  // Check runs after the sockets, prepare after the timers: nothing deferred waits for an event.
-  uv_prepare_init(loop_.get(), prepare_.get());
-  prepare_->data = this;
-  uv_prepare_start(prepare_.get(),
-                   [](uv_prepare_t* p) { static_cast<Loop*>(p->data)->run_deferred(); });
-  uv_unref(reinterpret_cast<uv_handle_t*>(prepare_.get()));
-  uv_check_init(loop_.get(), check_.get());
-  check_->data = this;
-  uv_check_start(check_.get(), [](uv_check_t* c) { static_cast<Loop*>(c->data)->run_deferred(); });
-  uv_unref(reinterpret_cast<uv_handle_t*>(check_.get()));
+  uv_prepare_init(loop_.get(), alive_.get());
+  uv_prepare_start(alive_.get(), [](uv_prepare_t*) {});
+  uv_unref(reinterpret_cast<uv_handle_t*>(alive_.get()));
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.ptr = this;
+  if (!epoll_ || epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, uv_backend_fd(loop_.get()), &event) != 0) {
+    log_error("event_loop", "cannot make an event loop: {}",
+              std::generic_category().message(errno));
+    std::abort();
+  }
 }
 
 Loop::~Loop() {
   udp_buffers_.reset();
-  prepare_.reset();
-  check_.reset();
-  // Closing handles get their callbacks; twice, since a stop() before a run ends that run at once.
-  uv_run(loop_.get(), UV_RUN_NOWAIT);
+  alive_.reset();
+  // Closing handles get their callbacks.
   uv_run(loop_.get(), UV_RUN_NOWAIT);
   const int status = uv_loop_close(loop_.get());
-  assert(status == 0);  // otherwise somebody kept a handle beyond its loop
+  assert(status == 0 && watched_ == 0);  // otherwise somebody kept a handle beyond its loop
   static_cast<void>(status);
 }
 
-void Loop::run() { uv_run(loop_.get(), UV_RUN_DEFAULT); }
+void Loop::run() {
+  uv_update_time(loop_.get());
+  while (!stopped_ && is_alive()) turn(true);
+  stopped_ = false;
+}
 
-void Loop::run_once(bool wait) { uv_run(loop_.get(), wait ? UV_RUN_ONCE : UV_RUN_NOWAIT); }
+void Loop::run_once(bool wait) {
+  uv_update_time(loop_.get());
+  turn(wait);
+}
 
-void Loop::stop() { uv_stop(loop_.get()); }
+void Loop::stop() { stopped_ = true; }
+
+bool Loop::is_alive() const {
+  return watched_ > 0 || !deferred_.empty() || uv_loop_alive(loop_.get()) != 0;
+}
 
 std::uint64_t Loop::now_ms() const { return uv_now(loop_.get()); }
+
+void Loop::turn(bool wait) {
+  run_deferred();
+  apply_changes();
+  tell_sockets(longest_wait_ms(wait));
+  if (libuv_waits_ || libuv_timeout_ms() == 0) run_libuv();
+  run_deferred();
+}
+
+// It looks at nothing, not even at a mailbox, unless something keeps it alive.
+void Loop::run_libuv() {
+  libuv_waits_ = false;
+  auto* const alive = reinterpret_cast<uv_handle_t*>(alive_.get());
+  uv_ref(alive);
+  uv_run(loop_.get(), UV_RUN_NOWAIT);
+  uv_unref(alive);
+}
+
+// 0: a timer is due, or a handle is closing; -1: there is nothing to wait for.
+int Loop::libuv_timeout_ms() const {
+  return uv_loop_alive(loop_.get()) != 0 ? uv_backend_timeout(loop_.get()) : -1;
+}
+
+int Loop::longest_wait_ms(bool wait) const {
+  if (!wait || stopped_ || libuv_waits_ || !deferred_.empty() || !is_alive()) return 0;
+  return libuv_timeout_ms();
+}
+
+void Loop::tell_sockets(int timeout_ms) {
+  const int count = epoll_wait(epoll_.get(), events_.data(), kEventsMax, timeout_ms);
+  uv_update_time(loop_.get());
+  event_count_ = count > 0 ? static_cast<std::size_t>(count) : 0;
+  for (next_event_ = 0; next_event_ < event_count_;) {
+    const epoll_event event = events_[next_event_++];
+    if (event.data.ptr == this) {
+      libuv_waits_ = true;
+    } else if (event.data.ptr != nullptr) {
+      tell(*static_cast<Poll*>(event.data.ptr), event.events);
+    }
+  }
+  event_count_ = 0;
+}
+
+void Loop::tell(Poll& poll, std::uint32_t events) {
+  if (poll.wanted_ == 0) return;  // since the wait
+  if ((events & EPOLLERR) != 0) {
+    poll.watch(0);
+    poll.callback_(poll.owner_, -1, 0);
+    return;
+  }
+  int happened =
+      ((events & EPOLLIN) != 0 ? kReadable : 0) | ((events & EPOLLOUT) != 0 ? kWritable : 0);
+  if ((events & EPOLLHUP) != 0 && happened == 0) happened = poll.wanted_;
+  happened &= poll.wanted_;
+  if (happened != 0) poll.callback_(poll.owner_, 0, happened);
+}
+
+void Loop::list_changed(Poll& poll) {
+  poll.listed_at_ = changed_.size();
+  changed_.push_back(&poll);
+}
+
+void Loop::forget(Poll& poll) {
+  if (poll.listed_at_ != Poll::kNotListed) changed_[poll.listed_at_] = nullptr;
+  poll.listed_at_ = Poll::kNotListed;
+  if (poll.known_ != 0) apply(poll);
+  for (std::size_t i = next_event_; i < event_count_; ++i) {
+    if (events_[i].data.ptr == &poll) events_[i].data.ptr = nullptr;
+  }
+}
+
+void Loop::apply_changes() {
+  for (std::size_t i = 0; i < changed_.size(); ++i) {
+    Poll* const poll = changed_[i];
+    if (poll == nullptr) continue;
+    poll->listed_at_ = Poll::kNotListed;
+    apply(*poll);
+  }
+  changed_.clear();
+}
+
+// A descriptor that cannot be watched (no memory, too many of this user) is a broken one.
+void Loop::apply(Poll& poll) {
+  if (poll.wanted_ == poll.known_) return;
+  const int what = poll.known_ == 0    ? EPOLL_CTL_ADD
+                   : poll.wanted_ == 0 ? EPOLL_CTL_DEL
+                                       : EPOLL_CTL_MOD;
+  epoll_event event{};
+  event.events = epoll_mask(poll.wanted_);
+  event.data.ptr = &poll;
+  const bool done = epoll_ctl(epoll_.get(), what, poll.fd_, &event) == 0;
+  poll.known_ = done ? poll.wanted_ : 0;
+  if (done || what == EPOLL_CTL_DEL) return;
+  log_warning("event_loop", "cannot watch a socket: {}", std::generic_category().message(errno));
+  poll.watch(0);
+  poll.callback_(poll.owner_, -1, 0);
+}
 
 UdpBuffers& Loop::udp_buffers() {
   if (!udp_buffers_) udp_buffers_ = std::make_unique<UdpBuffers>(*this);

@@ -2,29 +2,30 @@
 
 #include <cassert>
 
-#include <fmt/format.h>
-#include <uv.h>
+#include "net/loop.h"
 
 namespace postern::net {
 
-static_assert(kReadable == UV_READABLE && kWritable == UV_WRITABLE);
-
-Result<Handle<uv_poll_s>> make_poll(Loop& loop, int fd, void* owner) {
-  auto memory = std::make_unique<uv_poll_t>();
-  const int status = uv_poll_init(loop.raw(), memory.get(), fd);
-  if (status != 0) {
-    return fail(Code::kIo, fmt::format("cannot watch a socket: {}", uv_strerror(status)));
-  }
-  memory->data = owner;
-  return Handle<uv_poll_s>(memory.release());
+void Poll::open(Loop& loop, int fd, void* owner, Callback callback) {
+  assert(!is_open());
+  loop_ = &loop;
+  fd_ = fd;
+  owner_ = owner;
+  callback_ = callback;
 }
 
-void set_poll(uv_poll_s* handle, int events, PollCallback callback) {
-  const int status = events == 0 ? uv_poll_stop(handle) : uv_poll_start(handle, events, callback);
-  assert(status == 0);  // fails only for a handle that is closing
-  static_cast<void>(status);
+void Poll::watch(int events) {
+  if (!is_open() || events == wanted_) return;
+  loop_->count_watched((events != 0 ? 1 : 0) - (wanted_ != 0 ? 1 : 0));
+  wanted_ = static_cast<std::uint8_t>(events);
+  if (listed_at_ == kNotListed) loop_->list_changed(*this);
 }
 
-void* poll_owner(const uv_poll_s* handle) { return handle->data; }
+void Poll::close() {
+  if (!is_open()) return;
+  watch(0);
+  loop_->forget(*this);
+  loop_ = nullptr;
+}
 
 }  // namespace postern::net

@@ -1,27 +1,48 @@
-// Watching a descriptor, for the sockets of this folder.
+// Watching a descriptor, for what reads and writes sockets. Loop thread only.
 #pragma once
 
-#include "base/result.h"
-#include "net/handle.h"
-#include "net/loop.h"
+#include <cstddef>
+#include <cstdint>
 
 namespace postern::net {
 
-inline constexpr int kReadable = 1;  // as UV_READABLE
-inline constexpr int kWritable = 2;  // as UV_WRITABLE
-/// Nothing but errors, such as a reset: as UV_PRIORITIZED, since urgent data are never sent here.
-inline constexpr int kErrorsOnly = 8;
+class Loop;
 
-using PollCallback = void (*)(uv_poll_s* handle, int status, int events);
+inline constexpr int kReadable = 1;
+inline constexpr int kWritable = 2;
+/// Nothing but errors, such as a reset.
+inline constexpr int kErrorsOnly = 4;
 
-/// A handle that watches nothing yet; its `data` is `owner`.
-Result<Handle<uv_poll_s>> make_poll(Loop& loop, int fd, void* owner);
+class Poll {
+ public:
+  /// Some of what is watched, or `status` below zero: an error of the socket, and nothing is
+  /// watched any more. Told as long as it is so. May destroy the Poll.
+  using Callback = void (*)(void* owner, int status, int events);
 
-/// Replaces what is watched; 0 = nothing. A status below zero means an error of the socket, after
-/// which libuv has stopped watching.
-void set_poll(uv_poll_s* handle, int events, PollCallback callback);
+  Poll() = default;
+  /// Before the descriptor is closed.
+  ~Poll() { close(); }
+  Poll(const Poll&) = delete;
+  Poll& operator=(const Poll&) = delete;
 
-/// What was given to make_poll().
-void* poll_owner(const uv_poll_s* handle);
+  /// REQUIRES: nothing is open. Watches nothing yet.
+  void open(Loop& loop, int fd, void* owner, Callback callback);
+  /// In place of what was watched; 0: nothing. Takes effect when the loop waits next, so what is
+  /// taken back before costs nothing.
+  void watch(int events);
+  void close();
+  bool is_open() const { return loop_ != nullptr; }
+
+ private:
+  friend class Loop;
+  static constexpr std::size_t kNotListed = SIZE_MAX;
+
+  Loop* loop_ = nullptr;
+  void* owner_ = nullptr;
+  Callback callback_ = nullptr;
+  std::size_t listed_at_ = kNotListed;  // in Loop::changed_
+  int fd_ = -1;
+  std::uint8_t wanted_ = 0, known_ = 0;  // the latter by the kernel
+};
 
 }  // namespace postern::net

@@ -6,8 +6,6 @@
 
 #include <sys/socket.h>
 
-#include "net/poll.h"
-
 namespace postern::net {
 namespace {
 
@@ -103,9 +101,9 @@ Result<std::unique_ptr<TcpStream>> TcpStream::make(Loop& loop, Fd fd, const Endp
                                                    const TcpSettings& settings, State state) {
   std::unique_ptr<TcpStream> stream(
       new TcpStream(loop, std::move(fd), peer, reader, settings, state));
-  auto poll = make_poll(loop, stream->fd_.get(), stream.get());
-  if (!poll) return tl::unexpected(std::move(poll.error()));
-  stream->poll_ = std::move(*poll);
+  stream->poll_.open(loop, stream->fd_.get(), stream.get(), [](void* self, int status, int events) {
+    static_cast<TcpStream*>(self)->ready(status, events);
+  });
   stream->update_interest();
   return stream;
 }
@@ -124,15 +122,10 @@ void TcpStream::update_interest() {
     if (unsent() > 0) wanted |= kWritable;
     if (wanted == 0 && read_ended_ && !write_ended_) wanted = kErrorsOnly;
   }
-  if (wanted == interest_) return;
-  interest_ = wanted;
-  set_poll(poll_.get(), wanted, [](uv_poll_s* handle, int status, int events) {
-    static_cast<TcpStream*>(poll_owner(handle))->ready(status, events);
-  });
+  poll_.watch(wanted);
 }
 
 void TcpStream::ready(int status, int events) {
-  if (status < 0) interest_ = 0;  // libuv has stopped watching
   LifeGuard guard(destroyed_);
   if (state_ == State::kBroken) {
     read_what_came();
@@ -249,9 +242,11 @@ void TcpStream::die(int error_number) {
 
 Result<std::unique_ptr<TcpListener>> TcpListener::open(Loop& loop, Fd fd, Accepted accepted) {
   std::unique_ptr<TcpListener> listener(new TcpListener(loop, std::move(fd), std::move(accepted)));
-  auto poll = make_poll(loop, listener->fd_.get(), listener.get());
-  if (!poll) return tl::unexpected(std::move(poll.error()));
-  listener->poll_ = std::move(*poll);
+  listener->poll_.open(loop, listener->fd_.get(), listener.get(), [](void* self, int, int) {
+    auto* const awake = static_cast<TcpListener*>(self);
+    awake->watch();  // an error has ended that
+    awake->ready();
+  });
   listener->watch();
   return listener;
 }
@@ -265,13 +260,7 @@ void TcpListener::accept_waiting() {
   if (!fd_.is_shared()) ready();
 }
 
-void TcpListener::watch() {
-  set_poll(poll_.get(), kReadable, [](uv_poll_s* handle, int status, int) {
-    auto* const listener = static_cast<TcpListener*>(poll_owner(handle));
-    if (status < 0) listener->watch();  // libuv stops watching on an error
-    listener->ready();
-  });
-}
+void TcpListener::watch() { poll_.watch(kReadable); }
 
 void TcpListener::ready() {
   for (int i = 0; i < kAcceptsPerTurnMax; ++i) {
@@ -286,7 +275,7 @@ void TcpListener::ready() {
     if (errno == EAGAIN) return;
     if (is_exhausted(errno)) {
       ++exhausted_;
-      set_poll(poll_.get(), 0, nullptr);
+      poll_.watch(0);
       rest_.start_once(kAcceptRestMs);
       return;
     }

@@ -12,6 +12,7 @@
 #include "base/address.h"
 #include "net/handle.h"
 #include "net/loop.h"
+#include "net/poll.h"
 #include "net/socket.h"
 #include "net/stream.h"
 #include "net/timer.h"
@@ -80,10 +81,9 @@ class TcpStream final : public Stream {
   Endpoint peer_;
   State state_;
   bool paused_ = false, read_ended_ = false, finishing_ = false, write_ended_ = false;
-  int interest_ = 0;
   int error_number_ = 0;
   bool* destroyed_ = nullptr;
-  Handle<uv_poll_s> poll_;
+  Poll poll_;
   std::unique_ptr<Timer> connect_timer_;
   std::vector<std::uint8_t> unsent_;
   std::size_t unsent_at_ = 0;
@@ -115,7 +115,7 @@ class TcpListener {
 
   Fd fd_;
   Accepted accepted_;
-  Handle<uv_poll_s> poll_;
+  Poll poll_;
   Timer rest_;
   std::uint64_t exhausted_ = 0;
 };

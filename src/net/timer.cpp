@@ -9,7 +9,7 @@ namespace postern::net {
 
 Timer::Timer(Loop& loop, std::function<void()> expired)
     : handle_(new uv_timer_t), expired_(std::move(expired)) {
-  uv_timer_init(loop.raw(), handle_.get());
+  uv_timer_init(loop.timers(), handle_.get());
   handle_->data = this;
 }
 

@@ -8,7 +8,6 @@
 #include <openssl/err.h>
 #include <sys/socket.h>
 
-#include "net/poll.h"
 #include "net/tls_error.h"
 
 namespace postern::net {
@@ -131,9 +130,9 @@ Result<void> SocketTlsStream::start() {
   BIO* const bio = make_bio(socket_);
   if (bio == nullptr) return fail(Code::kIo, "out of memory for a TLS connection");
   SSL_set_bio(tls_.ssl(), bio, bio);
-  auto poll = make_poll(loop_, fd_.get(), this);
-  if (!poll) return tl::unexpected(std::move(poll.error()));
-  poll_ = std::move(*poll);
+  poll_.open(loop_, fd_.get(), this, [](void* self, int status, int events) {
+    static_cast<SocketTlsStream*>(self)->ready(status, events);
+  });
   update_interest();
   return {};
 }
@@ -151,17 +150,9 @@ int SocketTlsStream::wanted_events() const {
   return wanted;
 }
 
-void SocketTlsStream::update_interest() {
-  const int wanted = wanted_events();
-  if (wanted == interest_) return;
-  interest_ = wanted;
-  set_poll(poll_.get(), wanted, [](uv_poll_s* handle, int status, int events) {
-    static_cast<SocketTlsStream*>(poll_owner(handle))->ready(status, events);
-  });
-}
+void SocketTlsStream::update_interest() { poll_.watch(wanted_events()); }
 
 void SocketTlsStream::ready(int status, int events) {
-  if (status < 0) interest_ = 0;  // libuv has stopped watching
   LifeGuard guard(destroyed_);
   if (state_ == State::kBroken) {
     const Error why = *error_;

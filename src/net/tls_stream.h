@@ -10,6 +10,7 @@
 
 #include "net/handle.h"
 #include "net/loop.h"
+#include "net/poll.h"
 #include "net/socket.h"
 #include "net/timer.h"
 #include "net/tls.h"
@@ -89,7 +90,6 @@ class SocketTlsStream final : public TlsStream {
   // OpenSSL may have to write before it can read and the other way round.
   bool handshake_writes_ = false, read_wants_write_ = false, write_wants_read_ = false;
   bool ending_ = false;  // close_notify did not leave at once
-  int interest_ = 0;
   bool* destroyed_ = nullptr;
   TlsSocket socket_;
   TlsNotes notes_;
@@ -97,7 +97,7 @@ class SocketTlsStream final : public TlsStream {
   std::shared_ptr<const ServerContext> server_;
   std::shared_ptr<const ClientContext> client_;
   TlsMemory tls_;
-  Handle<uv_poll_s> poll_;
+  Poll poll_;
   std::unique_ptr<Timer> connect_timer_;
   Deferred read_later_;
   std::vector<std::uint8_t> unsent_;

@@ -7,7 +7,6 @@
 
 #include <sys/socket.h>
 
-#include "net/poll.h"
 #include "net/udp_buffers.h"
 
 namespace postern::net {
@@ -61,9 +60,9 @@ UdpReturn UdpDatagram::way_back() const {
 Result<std::unique_ptr<UdpSocket>> UdpSocket::open(Loop& loop, Fd fd, UdpReader& reader,
                                                    const UdpSettings& settings) {
   std::unique_ptr<UdpSocket> socket(new UdpSocket(loop, std::move(fd), reader, settings));
-  auto poll = make_poll(loop, socket->fd_.get(), socket.get());
-  if (!poll) return tl::unexpected(std::move(poll.error()));
-  socket->poll_ = std::move(*poll);
+  socket->poll_.open(loop, socket->fd_.get(), socket.get(), [](void* self, int status, int) {
+    static_cast<UdpSocket*>(self)->ready(status);
+  });
   socket->watch();
   return socket;
 }
@@ -115,7 +114,7 @@ void UdpSocket::flush() {
 // from its own address.
 void UdpSocket::turn_away() {
   if (fd_.is_shared()) {
-    set_poll(poll_.get(), 0, nullptr);
+    poll_.watch(0);
     return;
   }
   Endpoint self = local();
@@ -134,15 +133,11 @@ void UdpSocket::turn_away() {
 
 Endpoint UdpSocket::local() const { return local_endpoint(fd_).value_or(Endpoint{}); }
 
-void UdpSocket::watch() {
-  set_poll(poll_.get(), kReadable, [](uv_poll_s* handle, int status, int) {
-    static_cast<UdpSocket*>(poll_owner(handle))->ready(status);
-  });
-}
+void UdpSocket::watch() { poll_.watch(kReadable); }
 
 void UdpSocket::ready(int status) {
   LifeGuard guard(destroyed_);
-  if (status < 0) {  // libuv stops watching on an error: go on, the peer may come back
+  if (status < 0) {  // nothing is watched after an error: go on, the peer may come back
     watch();
     note_error(take_socket_error(fd_.get()));
   }

@@ -17,6 +17,7 @@
 #include "base/result.h"
 #include "net/handle.h"
 #include "net/loop.h"
+#include "net/poll.h"
 #include "net/socket.h"
 
 struct mmsghdr;
@@ -120,7 +121,7 @@ class UdpSocket {
   UdpReader& reader_;
   UdpSettings settings_;
   Fd fd_;
-  Handle<uv_poll_s> poll_;
+  Poll poll_;
   UdpCounts counts_;
   bool connected_ = false, packet_info_ = false, dirty_ = false, failed_ = false;
   int error_number_ = 0;  // found while sending, not yet reported
