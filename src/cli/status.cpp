@@ -234,7 +234,7 @@ void print_gateway(Sheet* sheet, const Json& gateway, const Json& traffic) {
                 fmt::format("{} ({}) {}", text_of(one, "name"), joined(one["names"]),
                             days < 14 ? sheet->bad(left) : sheet->good(left)));
     if (!text_of(one, "rejected").empty()) {
-      sheet->line("certificates", sheet->bad("refused: " + text_of(one, "rejected")));
+      sheet->line("certificates", sheet->bad("not as in its files: " + text_of(one, "rejected")));
     }
   }
 }

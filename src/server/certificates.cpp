@@ -42,6 +42,10 @@ const LoadedCertificate* find_unchanged(const CertificateSettings& wanted,
   return nullptr;
 }
 
+bool is_overdue(const net::TlsIdentity& identity) {
+  return server::is_overdue(identity.not_before_s(), identity.not_after_s(), unix_now_s());
+}
+
 void warn_of_dates(const CertificateSettings& settings, const LoadedCertificate& loaded,
                    CertificatesRead* read) {
   const std::int64_t now_s = unix_now_s();
@@ -115,6 +119,11 @@ std::string expiry_text(std::int64_t not_after_s, std::int64_t now_s) {
   return fmt::format("expires in {}, on {}", counted(days, "day"), date_text(not_after_s));
 }
 
+bool is_overdue(std::int64_t not_before_s, std::int64_t not_after_s, std::int64_t now_s) {
+  const std::int64_t life_s = not_after_s - not_before_s;
+  return not_after_s - now_s < std::min(kOverdueS, life_s / kOverdueLifeDivisor);
+}
+
 CertificateChanges look_for_changes(const std::vector<CertificateSettings>& settings,
                                     const std::vector<LoadedCertificate>& served,
                                     const std::vector<CertificateRejection>& rejected) {
@@ -128,14 +137,17 @@ CertificateChanges look_for_changes(const std::vector<CertificateSettings>& sett
       if (before != rejected.end()) changes.mended.push_back(i);
       continue;
     }
-    if (before != rejected.end() && now == before->fingerprint) continue;
+    const bool known = before != rejected.end() && now == before->fingerprint;
+    if (known && !(before->held && is_overdue(*served[i].identity))) continue;
     auto pair = read_pair(settings[i]);
-    if (pair) {
-      changes.certificates[i] = std::move(*pair);
-      changes.reloaded.push_back(i);
-    } else {
+    if (!pair) {
       changes.rejected.push_back({i, now, pair.error().detail});
+      continue;
     }
+    if (known && pair->identity->not_after_s() <= served[i].identity->not_after_s()) continue;
+    changes.certificates[i] = std::move(*pair);
+    changes.reloaded.push_back(i);
+    if (known) changes.overdue.push_back(i);
   }
   return changes;
 }

@@ -13,6 +13,9 @@
 
 namespace postern::server {
 
+/// So long before its end a certificate that is served gives way to one that is held.
+inline constexpr std::int64_t kOverdueS = 86'400;
+inline constexpr std::int64_t kOverdueLifeDivisor = 10;  ///< of a shorter life: so much of it
 inline constexpr std::int64_t kExpiryWarningS = std::int64_t{14} * 86'400;
 
 struct LoadedCertificate {
@@ -44,22 +47,28 @@ std::int64_t unix_now_s();
 /// "expires in 3 days, on 2026-12-01", "has expired on 2026-12-01".
 std::string expiry_text(std::int64_t not_after_s, std::int64_t now_s);
 
-/// A pair of files that was refused.
+/// Whether a certificate that ends then is so near its end that waiting does more harm.
+bool is_overdue(std::int64_t not_before_s, std::int64_t not_after_s, std::int64_t now_s);
+
+/// A pair of files that is not taken up.
 struct CertificateRejection {
   std::size_t index = 0;  ///< in config.certificates
   std::uint64_t fingerprint = 0;
-  std::string reason;  ///< names the file
+  std::string reason;
+  bool held = false;  ///< it may be good, but came with a change that was refused
 };
 
 struct CertificateChanges {
   std::vector<LoadedCertificate> certificates;  ///< all of them, with the new ones
   std::vector<std::size_t> reloaded;            ///< indexes of those that are new
+  std::vector<std::size_t> overdue;             ///< of these, those that were held until now
   std::vector<CertificateRejection> rejected;   ///< refused now for the first time
   std::vector<std::size_t> mended;              ///< rejected before, now as served again
 };
 
-/// Reads again the pairs whose content is neither what is served nor what was rejected before. A
-/// pair that cannot be served leaves the one that is.
+/// Reads again the pairs whose content is neither what is served nor what was rejected before, and
+/// those that are held while what is served is overdue. A pair that cannot be served leaves the one
+/// that is.
 CertificateChanges look_for_changes(const std::vector<CertificateSettings>& settings,
                                     const std::vector<LoadedCertificate>& served,
                                     const std::vector<CertificateRejection>& rejected);

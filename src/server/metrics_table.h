@@ -224,8 +224,8 @@ inline constexpr auto kMetricsTable = [] {
       {"postern_tls_certificate_not_after_seconds", kGauge,
        "When the certificate that is served expires, seconds since 1970", "name"},
       {"postern_tls_certificate_rejected", kGauge,
-       "1 while a certificate's files cannot be used and the pair as it was goes on "
-       "being served",
+       "1 while a certificate's files cannot be used, or wait with a change that was refused, and "
+       "the pair as it was goes on being served",
        "name"},
       {"postern_tls_certificate_reloads_total", kCounter,
        "Changed certificates, by what became of them: taken, refused", "result"},

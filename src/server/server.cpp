@@ -195,8 +195,8 @@ void Server::worker_ended() {
 ServerState Server::state() const {
   ServerState state = counted_;
   state.snapshot = snapshot_.get();
-  state.rejected = &zone_rejections_;
-  state.certificates_rejected = &certificate_rejections_;
+  state.rejected = &refusals_.zones;
+  state.certificates_rejected = &refusals_.certificates;
   state.cache = cache_->stats();
   state.workers = worker_count_;
   state.admin_denied = site_.denied();

@@ -97,8 +97,10 @@ class Server final : public ApiHost {
   void begin_next();
   void begin_reload();
   void begin_zones();
+  void begin_certificates();
   void finish_reload(SnapshotResult result);
-  void refuse_reload(const std::string& reason, std::vector<ConfigProblem> problems);
+  void refuse_reload(const std::string& reason, SnapshotResult result);
+  std::string with_held(const std::string& reason) const;
   void finish_zones(ZoneRefresh refresh);
   void finish_certificates(CertificateRefresh refresh);
   Result<void> check_given_up(const ListenPlan& plan, const std::optional<Endpoint>& admin) const;
@@ -120,8 +122,6 @@ class Server final : public ApiHost {
   std::shared_ptr<dns::Cache> cache_;
   unsigned worker_count_ = 1;
   ListenPlan listening_;
-  std::vector<ZoneRejection> zone_rejections_;
-  std::vector<CertificateRejection> certificate_rejections_;
   Snapshots retired_;
   ClientLog client_log_;
   std::unique_ptr<QueryTap> tap_;
@@ -138,9 +138,10 @@ class Server final : public ApiHost {
   std::unique_ptr<AdminServer> admin_;
   std::uint64_t admin_refused_before_ = 0;  // of admin listeners that are gone
   std::vector<std::unique_ptr<Worker>> workers_;
-  RefusedChange refused_;
+  Refusals refusals_;
   bool reload_wanted_ = false, change_wanted_ = false, zones_wanted_ = false,
-       certificates_wanted_ = false, taking_over_ = false, stopping_ = false;
+       certificates_wanted_ = false, certificates_put_off_ = false, taking_over_ = false,
+       stopping_ = false;
   std::uint64_t expiry_warned_ms_ = 0;
   std::size_t workers_running_ = 0;
   ServerState counted_;  // only the numbers that are counted here

@@ -45,7 +45,8 @@ void Server::want_zones() {
   begin_next();
 }
 
-// They are taken up alone, also while something else is refused: they expire.
+// They are taken up alone when nothing else was changed with them, also while something else is
+// refused: they expire.
 void Server::want_certificates() {
   certificates_wanted_ = true;
   change_wanted_ = change_wanted_ || config().server.watch;
@@ -63,7 +64,7 @@ void Server::look_at_certificates() {
 void Server::begin_next() {
   if (background_.busy() || taking_over_ || stopping_) return;
   // Zones of a change that was refused wait for what was wrong with it.
-  if (!refused_.empty() && config().server.watch) zones_wanted_ = false;
+  if (refusals_.has_change() && config().server.watch) zones_wanted_ = false;
   if (reload_wanted_) {
     // A zone edit that is waiting goes on waiting: the reload may be refused.
     reload_wanted_ = change_wanted_ = false;
@@ -72,8 +73,8 @@ void Server::begin_next() {
     rest_look_.start_once(kRestLookMs);
   } else if (change_wanted_) {
     change_wanted_ = false;
-    background_.run([this, current = snapshot_, refused = refused_] {
-      return [this, news = is_news(*current, refused)] {
+    background_.run([this, current = snapshot_, refusals = refusals_] {
+      return [this, news = is_news(*current, refusals)] {
         reload_wanted_ = reload_wanted_ || news;
         begin_next();
       };
@@ -83,10 +84,7 @@ void Server::begin_next() {
     begin_zones();
   } else if (certificates_wanted_) {
     certificates_wanted_ = false;
-    background_.run([this, current = snapshot_, rejected = certificate_rejections_] {
-      auto refresh = std::make_shared<CertificateRefresh>(refresh_certificates(*current, rejected));
-      return [this, refresh] { finish_certificates(std::move(*refresh)); };
-    });
+    begin_certificates();
   }
 }
 
@@ -103,12 +101,26 @@ void Server::begin_reload() {
 // A change of everything may come between the look at the configuration and the reading of zones;
 // then it is taken up as a whole.
 void Server::begin_zones() {
-  background_.run([this, current = snapshot_, rejected = zone_rejections_, refused = refused_,
-                   watch = config().server.watch] {
-    auto refresh = std::make_shared<ZoneRefresh>(refresh_zones(*current, rejected));
-    return [this, refresh, news = watch && is_news(*current, refused)] {
+  background_.run([this, current = snapshot_, refusals = refusals_, watch = config().server.watch] {
+    auto refresh = std::make_shared<ZoneRefresh>(refresh_zones(*current, refusals.zones));
+    return [this, refresh, news = watch && is_news(*current, refusals)] {
       if (!news) return finish_zones(std::move(*refresh));
       reload_wanted_ = true;
+      begin_next();
+    };
+  });
+}
+
+// The same here. They are put off once: when files do not come to rest, they would be for ever.
+void Server::begin_certificates() {
+  const bool may_wait = config().server.watch && !std::exchange(certificates_put_off_, false);
+  background_.run([this, current = snapshot_, refusals = refusals_, may_wait] {
+    auto refresh =
+        std::make_shared<CertificateRefresh>(refresh_certificates(*current, refusals.certificates));
+    const bool news = may_wait && refresh->snapshot != nullptr && is_news(*current, refusals);
+    return [this, refresh, news] {
+      if (!news) return finish_certificates(std::move(*refresh));
+      change_wanted_ = certificates_wanted_ = certificates_put_off_ = true;
       begin_next();
     };
   });
@@ -119,8 +131,7 @@ void Server::finish_reload(SnapshotResult result) {
   Result<void> taken = result.snapshot == nullptr
                            ? fail(Code::kInvalid, counted(result.error_count, "error"))
                            : take_over(std::move(result.snapshot));
-  refused_ = taken ? RefusedChange() : std::move(result.parts);
-  if (!taken) return refuse_reload(taken.error().detail, std::move(result.problems));
+  if (!taken) return refuse_reload(taken.error().detail, std::move(result));
   when_taken_over([this, problems = std::move(result.problems)] {
     counted_.last_reload_good = true;
     ++counted_.reloads;
@@ -133,10 +144,27 @@ void Server::finish_reload(SnapshotResult result) {
   });
 }
 
-void Server::refuse_reload(const std::string& reason, std::vector<ConfigProblem> problems) {
+// So that nobody looks for a fault in them.
+std::string Server::with_held(const std::string& reason) const {
+  std::vector<std::string> names;
+  for (const CertificateRejection& one : refusals_.certificates) {
+    if (one.held) names.push_back(config().certificates[one.index].name);
+  }
+  if (names.empty()) return reason;
+  return fmt::format("{}; certificates that came with it wait, too: {}", reason,
+                     fmt::join(names, ", "));
+}
+
+void Server::refuse_reload(const std::string& reason, SnapshotResult result) {
   counted_.last_reload_good = false;
   ++counted_.reloads_refused;
   log_error("reload_refused", "{}; the configuration as it was goes on being served", reason);
+  for (const std::size_t index : note_refused(*snapshot_, std::move(result.parts), &refusals_)) {
+    const CertificateSettings& one = config().certificates[index];
+    log_warning("certificate_held",
+                "{}: {} and {} came with what was refused, and wait until it is mended", one.name,
+                one.cert, one.key);
+  }
   manager_.ready(fmt::format("{} was edited and refused ({}); as it was, it goes on being served",
                              config_file_, reason));
   // SIGHUP may have come from logrotate. The settings are those that it has.
@@ -144,7 +172,7 @@ void Server::refuse_reload(const std::string& reason, std::vector<ConfigProblem>
     log_error("query_log_failed", "{}", same.error().detail);
   }
   watch_files();
-  site_.reload_ended(false, reason, std::move(problems));
+  site_.reload_ended(false, with_held(reason), std::move(result.problems));
   begin_next();
 }
 
@@ -214,8 +242,7 @@ Result<void> Server::take_over(std::shared_ptr<const Snapshot> next) {
   }
   retired_.push_back(std::exchange(snapshot_, std::move(next)));
   listening_ = std::move(plan);
-  zone_rejections_.clear();
-  certificate_rejections_.clear();
+  refusals_ = {};
   publish(std::move(*changes));
   return {};
 }
@@ -231,7 +258,7 @@ void Server::publish(std::vector<ListenChange> changes) {
 
 void Server::finish_zones(ZoneRefresh refresh) {
   const auto forget = [&](std::size_t index) {
-    std::erase_if(zone_rejections_, [&](const ZoneRejection& r) { return r.index == index; });
+    std::erase_if(refusals_.zones, [&](const ZoneRejection& r) { return r.index == index; });
   };
   for (const std::size_t index : refresh.mended) {
     forget(index);
@@ -244,7 +271,7 @@ void Server::finish_zones(ZoneRefresh refresh) {
     log_error("zone_rejected", "{}: {}; the zone as it was (serial {}) goes on being served",
               rejected.zone, counted(rejected.error_count, "error"),
               snapshot_->zones[rejected.index].zone->serial());
-    zone_rejections_.push_back(std::move(rejected));
+    refusals_.zones.push_back(std::move(rejected));
   }
   for (const std::size_t index : refresh.held) {
     log_warning("zone_held", "{}: its edit waits until the zones rejected above are mended",
@@ -270,7 +297,7 @@ void Server::finish_zones(ZoneRefresh refresh) {
 void Server::finish_certificates(CertificateRefresh refresh) {
   const auto& settings = config().certificates;
   const auto forget = [&](std::size_t index) {
-    std::erase_if(certificate_rejections_,
+    std::erase_if(refusals_.certificates,
                   [&](const CertificateRejection& r) { return r.index == index; });
   };
   for (const std::size_t index : refresh.changes.mended) {
@@ -285,11 +312,17 @@ void Server::finish_certificates(CertificateRefresh refresh) {
     log_error("certificate_rejected",
               "{} ({}, {}): {}; the certificate as it was goes on being served", one.name, one.cert,
               one.key, rejected.reason);
-    certificate_rejections_.push_back(std::move(rejected));
+    refusals_.certificates.push_back(std::move(rejected));
   }
   if (refresh.snapshot == nullptr) {
     watch_files();
     return begin_next();
+  }
+  for (const std::size_t index : refresh.changes.overdue) {
+    const auto& identity = snapshot_->gateway->certificates[index].identity;
+    log_warning("certificate_overdue",
+                "{} is taken up from what was refused: the certificate that is served {}",
+                settings[index].name, expiry_text(identity->not_after_s(), unix_now_s()));
   }
   retired_.push_back(std::exchange(snapshot_, std::move(refresh.snapshot)));
   for (const std::size_t index : refresh.changes.reloaded) forget(index);
@@ -313,11 +346,11 @@ void Server::watch_files() {
   for (const LoadedZone& zone : snapshot_->zones) {
     zones.insert(zones.end(), zone.files.begin(), zone.files.end());
   }
-  for (const ZoneRejection& rejected : zone_rejections_) {
+  for (const ZoneRejection& rejected : refusals_.zones) {
     zones.insert(zones.end(), rejected.files.begin(), rejected.files.end());
   }
   std::vector<std::string> changing = config_files_of(config());
-  const std::vector<std::string> refused = files_of(refused_);
+  const std::vector<std::string> refused = files_of(refusals_.change);
   changing.insert(changing.end(), refused.begin(), refused.end());
   std::vector<std::string> pairs;
   for (const CertificateSettings& settings : config().certificates) {

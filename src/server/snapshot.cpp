@@ -20,13 +20,13 @@ namespace {
 
 constexpr std::size_t kReadBytes = 256U << 10;
 
-// As ZoneLoad::content_hash, from what the files hold now.
+// As ZoneLoad::content_hash, from what the files hold now. Those that cannot be read hold nothing.
 std::uint64_t content_hash_now(const std::vector<std::string>& files) {
   std::uint64_t hash = dns::kRootHash;
   for (const std::string& file : files) {
     const net::Fd fd = open_to_read(file);
     struct stat status {};
-    if (::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) return 0;
+    if (::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) continue;
     std::vector<std::uint8_t> text;
     std::size_t filled = 0;
     do {
@@ -149,17 +149,32 @@ ConfigRead read_config(const std::string& path, const Snapshot* previous,
   return read;
 }
 
-std::vector<ReadFiles> parts_of(const Snapshot& snapshot,
-                                const std::vector<LoadedCertificate>& pairs) {
-  std::vector<ReadFiles> parts{{config_files_of(snapshot.config), snapshot.config_fingerprint}};
-  for (const LoadedZone& zone : snapshot.zones) parts.push_back({zone.files, zone.fingerprint});
+ReadParts parts_with(const Snapshot& snapshot, const std::vector<LoadedCertificate>& pairs) {
+  ReadParts parts;
+  parts.base.push_back({config_files_of(snapshot.config), snapshot.config_fingerprint});
+  for (const LoadedZone& zone : snapshot.zones) {
+    parts.base.push_back({zone.files, zone.fingerprint});
+  }
   for (std::size_t i = 0; i < pairs.size(); ++i) {
-    parts.push_back({files_of(snapshot.config.certificates[i]), pairs[i].fingerprint});
+    parts.pairs.push_back({files_of(snapshot.config.certificates[i]), pairs[i].fingerprint});
   }
   return parts;
 }
 
+// A configuration with an error may not name what the one that is served does.
+void add_missing(const std::vector<ReadFiles>& served, std::vector<ReadFiles>* parts) {
+  for (const ReadFiles& one : served) {
+    const bool known = std::any_of(parts->begin(), parts->end(),
+                                   [&](const ReadFiles& part) { return part.files == one.files; });
+    if (!known) parts->push_back({one.files, content_fingerprint(one.files)});
+  }
+}
+
 }  // namespace
+
+ReadParts parts_of(const Snapshot& snapshot) {
+  return parts_with(snapshot, snapshot.gateway->certificates);
+}
 
 std::vector<std::string> config_files_of(const Config& config) {
   std::vector<std::string> files = config.files;
@@ -184,7 +199,13 @@ SnapshotResult load_snapshot(const std::string& path, const Snapshot* previous,
       next.config.certificates, before.config.certificates,
       before.gateway == nullptr ? std::vector<LoadedCertificate>() : before.gateway->certificates);
   take_problems(std::move(pairs.problems), pairs.error_count, &result);
-  result.parts = parts_of(next, pairs.certificates);
+  result.parts = parts_with(next, pairs.certificates);
+  if (previous != nullptr) {
+    ReadParts served = parts_of(*previous);
+    served.base.erase(served.base.begin());  // the configuration itself
+    add_missing(served.base, &result.parts.base);
+    add_missing(served.pairs, &result.parts.pairs);
+  }
   if (result.error_count != 0) return result;
   GatewayRead gateway =
       make_gateway_part(next.config, std::move(pairs.certificates), before.gateway.get());

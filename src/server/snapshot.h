@@ -38,14 +38,25 @@ struct Snapshot {
 struct ReadFiles {
   std::vector<std::string> files;
   std::uint64_t fingerprint = 0;
+
+  friend bool operator==(const ReadFiles&, const ReadFiles&) = default;
 };
+
+/// All files that a configuration is made of.
+struct ReadParts {
+  std::vector<ReadFiles> base;   ///< the configuration with what it includes; each zone
+  std::vector<ReadFiles> pairs;  ///< each certificate with its key
+};
+
+ReadParts parts_of(const Snapshot& snapshot);
 
 struct SnapshotResult {
   std::shared_ptr<const Snapshot> snapshot;  ///< nullptr when there is an error
   std::vector<ConfigProblem> problems;       ///< of the configuration, zones, certificates
   std::size_t error_count = 0;
-  LogSettings log;               ///< server.log, as far as it could be read
-  std::vector<ReadFiles> parts;  ///< all that was read or looked for, also with an error
+  LogSettings log;  ///< server.log, as far as it could be read
+  /// What was read or looked for, also with an error, and the files of `previous` as they are now.
+  ReadParts parts;
 };
 
 /// The files of the configuration, the directories that it includes from, and the other files that

@@ -1,16 +1,21 @@
 """Edits are taken up without a signal, as one change, all or nothing: as Kubernetes and git-sync
 swap them, half written, broken, and many under load."""
 
+import datetime
 import os
 import pathlib
 import shutil
+import socket
+import subprocess
 import threading
 import time
 import unittest
 
 import dns.rcode
 
-from lab import Case, Postern, wait_until
+from gateway_backends import new_port
+from gateway_reload_test import client_context, leaf, make_pair
+from lab import SLOW, Case, Postern, run, wait_until
 
 ZONE = """\
 $TTL 60
@@ -67,6 +72,76 @@ class ConfigMap(Mounted):
 
     def configure(self, **parts):
         pass
+
+
+def make_ending_pair(directory, name, hosts):
+    """NAME.crt and NAME.key by the openssl command; the certificate ends in an hour, after a year."""
+    directory = pathlib.Path(directory)
+    (directory / "ca.cnf").write_text(
+        "[ca]\ndefault_ca=d\n[d]\nnew_certs_dir=.\ndatabase=index\nserial=serial\ndefault_md=sha256\npolicy=p\n"
+        f"x509_extensions=e\n[p]\ncommonName=supplied\n[e]\nsubjectAltName={hosts}\n")
+    (directory / "index").touch()
+    (directory / "serial").write_text("01")
+    now = datetime.datetime.now(datetime.timezone.utc)
+    begin, end = (f"{now + datetime.timedelta(hours=hours):%Y%m%d%H%M%SZ}" for hours in (-24 * 365, 1))
+    for words in (["req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+                   f"{name}.key", "-out", f"{name}.csr", "-subj", "/CN=test"],
+                  ["ca", "-batch", "-config", "ca.cnf", "-selfsign", "-keyfile", f"{name}.key", "-in", f"{name}.csr",
+                   "-out", f"{name}.crt", "-startdate", begin, "-enddate", end, "-notext"]):
+        subprocess.run(["openssl", *words], cwd=directory, check=True, capture_output=True)
+
+
+class WithCertificates(ConfigMap):
+    """Each state has certificates, too: "lan", and "old", of which the first ends soon. "apart" is
+    elsewhere, renewed by somebody else."""
+
+    HOSTS = {"lan": "app.lan.example", "old": "app.old.example", "apart": "app.apart.example"}
+
+    def __init__(self):
+        super().__init__()
+        self.https = new_port()
+        make_pair(self.directory / "elsewhere", "apart", "DNS:app.apart.example")
+        make_pair(self.directory / "renewed", "old", "DNS:app.old.example")
+
+    def state(self, name, address, more="", **options):
+        for one in ("lan", "old", "../elsewhere/apart"):
+            more += f'\n[[tls.certificate]]\nname = "{one.split("/")[-1]}"\ncert = "{one}.crt"\nkey = "{one}.key"\n'
+        more += f'''
+[[gateway.listener]]
+name = "internal"
+address = ["127.0.0.1"]
+http = 0
+https = {self.https}
+certificates = ["lan", "old", "apart"]
+
+[[gateway.route]]
+hostnames = ["app.lan.example"]
+respond = {{}}
+'''
+        state = super().state(name, address, more=more, **options)
+        make_pair(state, "lan", "DNS:app.lan.example")
+        if self.process is None:
+            make_ending_pair(state, "old", "DNS:app.old.example")
+        else:
+            shutil.copytree(self.directory / "renewed", state, dirs_exist_ok=True)
+        return state
+
+    def current(self):
+        return (self.mount / "..data").resolve().name
+
+    def served(self, name):
+        """Which state's certificate a client gets."""
+        with socket.create_connection(("127.0.0.1", self.https), 6 * SLOW) as plain, \
+                client_context().wrap_socket(plain, server_hostname=self.HOSTS[name]) as connection:
+            got = connection.getpeercert(binary_form=True)
+        paths = [*self.mount.glob(f"..v*/{name}.crt"), self.directory / f"elsewhere/{name}.crt"]
+        return next((path.parent.name for path in paths if path.exists() and leaf(path) == got), None)
+
+    def renew(self, directory, name):
+        """As cert-manager does it, in place."""
+        make_pair(self.directory / "new", name, f"DNS:{self.HOSTS[name]}")
+        for suffix in ("key", "crt"):
+            os.replace(self.directory / f"new/{name}.{suffix}", directory / f"{name}.{suffix}")
 
 
 class GitSync(Mounted):
@@ -187,6 +262,81 @@ class Watched(Case):
             self.wait_for(postern, "10.0.0.3")
             wait_until("no drift", lambda: {value for name, value in postern.metrics().items()
                                             if name.startswith("postern_drift")} == {0})
+
+    def certificate_drift(self, postern):
+        metrics = postern.metrics()
+        return [metrics['postern_drift{of="certificate"}'],
+                *(metrics[f'postern_tls_certificate_rejected{{name="{name}"}}'] for name in postern.HOSTS)]
+
+    def test_certificates_of_a_refused_change_wait_with_it(self):
+        postern = WithCertificates()
+        postern.put("10.0.0.1")
+        first = postern.current()
+        with postern:
+            mark = len(postern.log)
+            postern.put("10.0.0.2", more="[dns.cahce]")
+            postern.wait_log("certificate_held: lan: ", mark)
+            # When this is said the look at certificates has been. The one it is said of was about to end.
+            postern.wait_log(r"certificate_overdue: old .* expires in 0 days", mark)
+            wait_until("the one after it", lambda: postern.served("old") != first)
+            self.assertEqual(postern.served("lan"), first)
+            self.assertEqual(self.answers(postern), (["10.0.0.1"], ["10.0.0.1"]))
+
+            status, out, err = run("reload", "-c", postern.config_path)  # nothing is new
+            self.assertEqual(status, 1, out + err)
+            self.assertIn("certificates that came with it wait, too: lan; what", out)
+            status, out, err = run("status", "-c", postern.config_path)
+            self.assertEqual(status, 1, out + err)
+            self.assertIn('lan.key are not the certificate "lan" that is served', out)
+            self.assertIn("not as in its files: they came with a change that was refused", out)
+            self.assertNotIn('the certificate "old"', out)
+            self.assertEqual(self.certificate_drift(postern), [1, 1, 0, 0])
+            held = [line.split()[3] for line in postern.log[mark:] if "certificate_held" in line]
+            self.assertEqual(held, ["lan:", "old:"])
+
+            mark = len(postern.log)
+            postern.put("10.0.0.3")
+            postern.wait_log("reloaded.*is served", mark)
+            self.assertEqual(postern.served("lan"), postern.current())
+            self.assertEqual(self.answers(postern), (["10.0.0.3"], ["10.0.0.3"]))
+            wait_until("no drift", lambda: self.certificate_drift(postern) == [0, 0, 0, 0])
+
+            # The configuration is the same; it is the zone that is broken.
+            mark = len(postern.log)
+            before = postern.current()
+            postern.put("10.0.0.3", zone_text=ZONE + "bad IN A 10.0.0\n")
+            postern.wait_log("reload_refused", mark)
+            postern.wait_log("certificate_held: lan: ", mark)
+            self.assertEqual(postern.served("lan"), before)
+            (postern.mount / "..data/home.arpa.zone").write_text(ZONE.format(serial=2, address="10.0.0.4"))
+            postern.wait_log("reloaded.*is served", mark)
+            self.assertEqual(postern.served("lan"), postern.current())
+            self.assertFalse([line for line in postern.log[mark:] if "certificate_reloaded" in line])
+
+    def test_renewals_are_taken_up_while_a_change_is_refused(self):
+        postern = WithCertificates()
+        postern.put("10.0.0.1")
+        with postern:
+            mark = len(postern.log)
+            postern.put("10.0.0.2", more="[dns.cahce]")
+            postern.wait_log("certificate_held: lan: ", mark)
+            self.assertIn("reload_refused", postern.reload())  # SIGHUP, and nothing is new
+            # One that was not held, and one that was.
+            postern.renew(postern.directory / "elsewhere", "apart")
+            postern.renew(postern.mount / "..data", "lan")
+            postern.wait_log("certificate_reloaded: lan ", mark)
+            postern.wait_log("certificate_reloaded: apart ", mark)
+            self.assertEqual((postern.served("apart"), postern.served("lan")), ("elsewhere", postern.current()))
+            self.assertEqual(self.answers(postern), (["10.0.0.1"], ["10.0.0.1"]))
+            # Another change, refused as well: its certificates wait, what is served by now does not.
+            mark = len(postern.log)
+            before = postern.current()
+            postern.put("10.0.0.3", more="[dns.chace]")
+            postern.wait_log("certificate_held: lan: ", mark)
+            postern.renew(postern.directory / "elsewhere", "apart")
+            postern.wait_log("certificate_reloaded: apart ", mark)
+            self.assertEqual((postern.served("apart"), postern.served("lan")), ("elsewhere", before))
+            self.assertFalse([line for line in postern.log if "certificate_held: apart" in line])
 
     def test_a_broken_zone_holds_back_the_configuration_too(self):
         postern = GitSync()

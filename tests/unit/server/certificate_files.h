@@ -30,4 +30,20 @@ inline void make_pair(const Folder& folder, const std::string& base, const std::
                             base, names, days));
 }
 
+/// The same with dates, as "20900101000000Z".
+inline void make_pair_of_dates(const Folder& folder, const std::string& base,
+                               const std::string& names, const std::string& begin,
+                               const std::string& end) {
+  shell(folder,
+        fmt::format("printf '[ca]\\ndefault_ca=d\\n[d]\\nnew_certs_dir=.\\ndatabase=index\\n"
+                    "serial=serial\\ndefault_md=sha256\\npolicy=p\\nx509_extensions=e\\n[p]\\n"
+                    "commonName=supplied\\n[e]\\nsubjectAltName={1}\\n' > ca.cnf; "
+                    ": > index; echo 01 > serial; "
+                    "openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes "
+                    "-keyout {0}.key -out {0}.csr -subj /CN=test; "
+                    "openssl ca -batch -config ca.cnf -selfsign -keyfile {0}.key -in {0}.csr "
+                    "-out {0}.crt -startdate {2} -enddate {3} -notext",
+                    base, names, begin, end));
+}
+
 }  // namespace postern::test

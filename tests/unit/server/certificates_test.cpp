@@ -1,15 +1,18 @@
 #include "server/certificates.h"
 
 #include <array>
+#include <ctime>
 #include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include <doctest/doctest.h>
+#include <fmt/chrono.h>
 
 #include "certificate_files.h"
 #include "folder.h"
+#include "server/change.h"
 #include "server/snapshot.h"
 
 namespace postern::server {
@@ -17,6 +20,7 @@ namespace {
 
 using test::Folder;
 using test::make_pair;
+using test::make_pair_of_dates;
 using test::shell;
 
 constexpr std::string_view kConfig = R"([dns]
@@ -67,6 +71,48 @@ struct Lab {
   Folder folder;
   std::string config;
 };
+
+constexpr std::string_view kZone =
+    "@ 60 SOA ns hostmaster 1 60 60 60 60\n@ 60 NS ns\nns 60 A 192.0.2.1\n";
+constexpr std::string_view kZoneSettings =
+    "[[dns.zone]]\nname = \"home.arpa\"\nfile = \"home.zone\"\n";
+
+/// Changes of configuration, zone and certificates, as a server sees them.
+struct Changes : Lab {
+  Changes() {
+    folder.write("home.zone", kZone);
+    write_config("");
+    served = load();
+  }
+  void write_config(std::string_view more) const {
+    folder.write("postern.toml",
+                 std::string(kConfig) + std::string(kZoneSettings) + std::string(more));
+  }
+  void renew(const std::string& name) const {
+    make_pair(folder, name, "DNS:*.lan.test,DNS:*.other.test");
+  }
+  /// What is held from now on.
+  std::vector<std::size_t> refused() {
+    SnapshotResult result = load_snapshot(config, served.get());
+    REQUIRE(result.snapshot == nullptr);
+    return note_refused(*served, std::move(result.parts), &refusals);
+  }
+  /// What the look at certificates takes up.
+  std::vector<std::size_t> taken_up() {
+    CertificateRefresh refresh = refresh_certificates(*served, refusals.certificates);
+    for (const std::size_t index : refresh.changes.reloaded) {
+      std::erase_if(refusals.certificates,
+                    [&](const CertificateRejection& one) { return one.index == index; });
+    }
+    if (refresh.snapshot != nullptr) served = refresh.snapshot;
+    return refresh.changes.reloaded;
+  }
+
+  std::shared_ptr<const Snapshot> served;
+  Refusals refusals;
+};
+
+using Indexes = std::vector<std::size_t>;
 
 const std::string& leaf(const Snapshot& snapshot, std::size_t index) {
   return snapshot.gateway->certificates[index].identity->fingerprint();
@@ -246,19 +292,156 @@ TEST_CASE("a certificate that expires within two weeks is a warning") {
 
 TEST_CASE("a certificate that is not valid yet is a warning") {
   const Lab lab;
-  shell(lab.folder,
-        "printf '[ca]\\ndefault_ca=d\\n[d]\\nnew_certs_dir=.\\ndatabase=index\\nserial=serial\\n"
-        "default_md=sha256\\npolicy=p\\nx509_extensions=e\\n[p]\\ncommonName=supplied\\n"
-        "[e]\\nsubjectAltName=DNS:*.lan.test,DNS:*.other.test\\n' > ca.cnf; "
-        "touch index; echo 01 > serial; "
-        "openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout lan.key "
-        "-out lan.csr -subj /CN=test; "
-        "openssl ca -batch -config ca.cnf -selfsign -keyfile lan.key -in lan.csr -out lan.crt "
-        "-startdate 20900101000000Z -enddate 20910101000000Z -notext");
+  make_pair_of_dates(lab.folder, "lan", "DNS:*.lan.test,DNS:*.other.test", "20900101000000Z",
+                     "20910101000000Z");
   const auto problems = lab.problems();
   REQUIRE(problems.size() == 1);
   CHECK(problems[0].starts_with("postern.toml:3:1: warning: tls.certificate \"lan\""));
   CHECK(problems[0].find("not valid before 2090-01-01") != std::string::npos);
+}
+
+TEST_CASE("certificates that come with a refused change wait, and renewals since then do not") {
+  Changes changes;
+  changes.write_config("nonsense = 1\n");
+  changes.renew("lan");
+  CHECK(is_news(*changes.served, changes.refusals));
+  CHECK(changes.refused() == Indexes{0});
+  CHECK(changes.refusals.certificates[0].held);
+  CHECK(changes.taken_up().empty());
+  CHECK_FALSE(is_news(*changes.served, changes.refusals));
+
+  SUBCASE("another is renewed by itself") {
+    changes.renew("other");
+    CHECK(changes.refused().empty());  // the same change, as SIGHUP finds it
+    CHECK(changes.taken_up() == Indexes{1});
+    CHECK(changes.taken_up().empty());
+  }
+  SUBCASE("it is renewed itself") {
+    changes.renew("lan");
+    CHECK(changes.refused().empty());
+    CHECK(changes.taken_up() == Indexes{0});
+    CHECK(changes.refusals.certificates.empty());
+  }
+  SUBCASE("another change with another certificate is refused") {
+    changes.write_config("other_nonsense = 1\n");
+    changes.renew("other");
+    CHECK(changes.refused() == Indexes{1});
+    CHECK(changes.refusals.certificates.size() == 2);
+    CHECK(changes.taken_up().empty());
+  }
+  SUBCASE("another change does not hold what was renewed before it") {
+    changes.renew("lan");
+    CHECK(changes.taken_up() == Indexes{0});
+    changes.write_config("other_nonsense = 1\n");
+    CHECK(changes.refused().empty());
+    CHECK(changes.refusals.certificates.empty());
+  }
+  SUBCASE("it is mended") {
+    changes.write_config("");
+    CHECK(is_news(*changes.served, changes.refusals));
+    const auto mended = changes.load(changes.served.get());
+    CHECK(leaf(*mended, 0) != leaf(*changes.served, 0));
+  }
+}
+
+TEST_CASE("a change is another by its zones, also when the configuration names none any more") {
+  Changes changes;
+  changes.write_config("not TOML\n");
+  changes.renew("lan");
+  CHECK(changes.refused() == Indexes{0});
+  changes.renew("other");
+  changes.folder.write("home.zone", std::string(kZone) + "x 60 A 192.0.2.2\n");
+  CHECK(is_news(*changes.served, changes.refusals));
+  CHECK(changes.refused() == Indexes{1});
+  CHECK(changes.taken_up().empty());
+}
+
+TEST_CASE("certificates alone are no change: what is wrong with one holds no other") {
+  Changes changes;
+  changes.renew("other");
+  shell(changes.folder, "echo nonsense > lan.crt");
+  CHECK_FALSE(is_news(*changes.served, changes.refusals));
+  CHECK(changes.refused().empty());  // as SIGHUP finds it
+  CHECK(changes.taken_up() == Indexes{1});
+}
+
+TEST_CASE("zones with certificates are a change for a reload, each alone is not") {
+  Changes changes;
+  changes.renew("lan");
+  CHECK_FALSE(is_news(*changes.served, changes.refusals));
+  changes.folder.write("home.zone", "nonsense\n");
+  CHECK(is_news(*changes.served, changes.refusals));
+  SUBCASE("and refused as one") {
+    CHECK(changes.refused() == Indexes{0});
+    CHECK_FALSE(is_news(*changes.served, changes.refusals));
+  }
+  SUBCASE("the zone was refused before") {
+    changes.refusals.zones = refresh_zones(*changes.served, {}).rejected;
+    REQUIRE(changes.refusals.zones.size() == 1);
+    CHECK_FALSE(is_news(*changes.served, changes.refusals));
+    changes.folder.write("home.zone", "other nonsense\n");
+    CHECK(is_news(*changes.served, changes.refusals));
+  }
+  SUBCASE("the certificate was refused before") {
+    shell(changes.folder, "echo nonsense > lan.crt");
+    changes.refusals.certificates = refresh_certificates(*changes.served, {}).changes.rejected;
+    REQUIRE(changes.refusals.certificates.size() == 1);
+    CHECK_FALSE(is_news(*changes.served, changes.refusals));
+  }
+}
+
+TEST_CASE("a zone that includes what is not there is no news again and again") {
+  Changes changes;
+  changes.folder.write("home.zone", std::string(kZone) + "$INCLUDE hosts\n");
+  changes.write_config("\n");
+  CHECK(changes.refused().empty());
+  CHECK_FALSE(is_news(*changes.served, changes.refusals));
+  changes.folder.write("hosts", "");
+  CHECK(is_news(*changes.served, changes.refusals));
+}
+
+TEST_CASE("a certificate that is held is taken up when the one that is served is about to end") {
+  Changes changes;
+  const std::string soon = fmt::format("{:%Y%m%d%H%M%SZ}", fmt::gmtime(std::time(nullptr) + 3600));
+  const auto end_soon = [&](const std::string& name) {
+    make_pair_of_dates(changes.folder, name, "DNS:*.lan.test,DNS:*.other.test", "20250101000000Z",
+                       soon);
+  };
+  end_soon("lan");
+  CHECK(changes.taken_up() == Indexes{0});
+  changes.write_config("nonsense = 1\n");
+  changes.renew("other");
+  SUBCASE("taken up") {
+    changes.renew("lan");
+    CHECK(changes.refused() == Indexes{0, 1});
+    const auto refresh = refresh_certificates(*changes.served, changes.refusals.certificates);
+    CHECK(refresh.changes.reloaded == Indexes{0});
+    CHECK(refresh.changes.overdue == Indexes{0});
+  }
+  SUBCASE("not when it ends as soon") {
+    end_soon("lan");
+    CHECK(changes.refused() == Indexes{0, 1});
+    CHECK(changes.taken_up().empty());
+  }
+  SUBCASE("nor when it is no good: that is said once") {
+    shell(changes.folder, "echo nonsense > lan.crt");
+    CHECK(changes.refused() == Indexes{0, 1});
+    const auto refresh = refresh_certificates(*changes.served, changes.refusals.certificates);
+    REQUIRE(refresh.changes.rejected.size() == 1);
+    CHECK_FALSE(refresh.changes.rejected[0].held);
+    const auto again = refresh_certificates(*changes.served, refresh.changes.rejected);
+    CHECK(again.changes.rejected.empty());
+    CHECK(again.changes.reloaded == Indexes{1});
+  }
+}
+
+TEST_CASE("a certificate is overdue in its last day, or in the last tenth of a shorter life") {
+  constexpr std::int64_t kHourS = 3600, kDayS = 24 * kHourS;
+  CHECK_FALSE(is_overdue(0, 90 * kDayS, 90 * kDayS - 25 * kHourS));
+  CHECK(is_overdue(0, 90 * kDayS, 90 * kDayS - 23 * kHourS));
+  CHECK(is_overdue(0, 90 * kDayS, 91 * kDayS));
+  CHECK_FALSE(is_overdue(0, kDayS, 21 * kHourS));
+  CHECK(is_overdue(0, kDayS, 22 * kHourS));
 }
 
 TEST_CASE("when a certificate expires is said in days") {
