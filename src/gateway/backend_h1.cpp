@@ -37,6 +37,7 @@ class H1Backend final : public BackendSession, public BackendStream {
  private:
   void read(Bytes input);
   bool read_head(Bytes* input);
+  bool is_late_timeout(unsigned status) const;
   bool read_body(Bytes* input);
   void complete(bool nothing_left);
   Output& output() { return connection_.backend().context().output; }
@@ -153,6 +154,13 @@ void H1Backend::read(Bytes input) {
   }
 }
 
+// A backend that gives up an idle connection may say 408 first; a request that crosses it was not
+// read (RFC 9110 section 15.5.9).
+bool H1Backend::is_late_timeout(unsigned status) const {
+  return status == 408 && reused_ && interim_ == 0 && !reader_.keep_alive() &&
+         events_->may_repeat();
+}
+
 bool H1Backend::read_head(Bytes* input) {
   http::ResponseHead& head = events_->response_head();
   switch (reader_.read(*input, &head)) {
@@ -174,6 +182,10 @@ bool H1Backend::read_head(Bytes* input) {
     events_->interim_response();
     reader_.start(to_head_);
     return true;
+  }
+  if (is_late_timeout(head.status)) {
+    connection_.fail(BackendFailure::kUnprocessed, "the backend took the connection for idle: 408");
+    return false;
   }
   in_body_ = true;
   keep_alive_ = reader_.keep_alive();

@@ -82,6 +82,8 @@ class BackendEvents {
   virtual void response_body(Bytes chunk) = 0;
   virtual void response_end(const http::Fields& trailers) = 0;
   virtual void backend_drained() = 0;
+  /// Should a request that the backend says it did not get whole be sent once more?
+  virtual bool may_repeat() const { return false; }
   /// The stream is gone; no release(). `reused`: the connection had served a request before.
   virtual void backend_failed(BackendFailure failure, std::string_view detail, bool reused) = 0;
 };

@@ -454,6 +454,26 @@ class KeptConnections(Case):
                 self.assertEqual(reply.status, 502)
             self.assertEqual(len(backend.seen("/gone")), 2)
 
+    def test_a_408_on_a_kept_connection_is_no_answer(self):
+        """RFC 9110 section 15.5.9: the backend did not get the request, and it may be sent again."""
+        late = "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        with Backend() as backend, Gateway(route(backend)) as gateway, gateway.dial(tls=False) as client:
+            for request in (post("/on-its-way", b"", method="GET"), post("/on-its-way", b"abc", method="GET")):
+                client.sendall(post("/first", b"abc"))
+                self.assertIn(b" 200 ", read_answer(client)[0])
+                self.stop_and_race(gateway, lambda request=request: client.sendall(request),
+                                   lambda: (list(backend.open)[-1].sendall(late.encode()), backend.drop()))
+                self.assertIn(b" 200 ", read_answer(client)[0])
+            # The second time it is the answer; so it is to what can't be sent again.
+            backend.on("/always", lambda e: (e.body(), e.send(late), e.close()))
+            for path, body, times in (("/always", b"", 2), ("/always?body", b"abc", 1)):
+                client.sendall(post("/first", b"abc"))
+                self.assertIn(b" 200 ", read_answer(client)[0])
+                before = len(backend.seen("/always"))
+                client.sendall(post(path, body))
+                self.assertIn(b" 408 ", read_answer(client)[0])
+                self.assertEqual(len(backend.seen("/always")) - before, times)
+
 
 class Names(Case):
     def test_a_backend_that_moves_is_followed_also_by_kept_connections(self):
