@@ -380,6 +380,35 @@ class Pipelined(Case):
             self.assertIn(hashlib.sha256(body).hexdigest().encode(), got[-1000:])
             unread.client.close()
 
+    def test_all_that_was_asked_before_the_end_is_answered(self):
+        """The client says at once that it has said all: answers of backends, of the gateway, with bodies, then half a request."""
+        def get(path, host=HOST):
+            return f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
+        cases = {"one": [b"/1"], "three": [b"/1", b"/2", b"/3"], "none of ours": [b"/1", None, b"/2", None, b"/3"],
+                 "none of ours last": [b"/1", None], "half": [b"/1", b"/2", get("/4")[:-3]],
+                 "half a body": [b"/1", b"/2", post("/5", b"abcdef")[:-3]]}
+        with Backend() as backend, Gateway(route(backend)) as gateway:
+            for name, parts in cases.items():
+                whole = [one for one in parts if one is None or len(one) < 10]
+                asked = b"".join(get("/", "no.example") if one is None else one if len(one) > 10
+                                 else post(one.decode(), b"abc") for one in parts)
+                for tls in (False, True):
+                    with self.subTest(name, tls=tls), gateway.dial(tls) as client:
+                        client.sendall(asked)
+                        with socket.socket(fileno=os.dup(client.fileno())) as plain:
+                            plain.shutdown(socket.SHUT_WR)
+                        got, closed = read_all(client)
+                        self.assertTrue(closed)
+                        self.assertEqual(re.findall(rb"HTTP/1.1 (\d+)", got), [b"404" if one is None else b"200" for one in whole])
+                        self.assertEqual(re.findall(rb'"target": "([^"]*)"', got), [one for one in whole if one])
+            many = 3000  # more than is kept at a time
+            with gateway.dial(tls=False) as client:
+                threading.Thread(target=lambda: (client.sendall(get("/x" + "y" * 50) * many), client.shutdown(socket.SHUT_WR)),
+                                 daemon=True).start()
+                got, closed = read_all(client)
+                self.assertEqual((got.count(b"HTTP/1.1 200 "), closed), (many, True))
+            wait_until("the end of all", lambda: gateway.metrics()["postern_gateway_requests_in_flight"] == 0)
+
 
 class Answers(Case):
     """1xx, body and trailers between all kinds of backend and client."""
