@@ -15,6 +15,9 @@ constexpr unsigned kAttemptsMax = 3;
 constexpr std::uint64_t kUpgradedIdleMs = 3'600'000;
 // For the client, once the backend has ended what was upgraded.
 constexpr std::uint64_t kHalfClosedIdleMs = 2'000;
+// A backend that reports progress in 1xx responses is fine, one that floods is not.
+constexpr unsigned kInterimsMax = 100;
+constexpr std::uint64_t kInterimsMs = 1'000;
 constexpr std::size_t kMemoryKeptBytes = 16U << 10;
 constexpr std::string_view kBase64 =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -83,7 +86,8 @@ void Exchange::clear() {
   host_.reset();
   backend_.reset();
   timer_.reset();
-  attempts_ = 0;
+  attempts_ = interims_ = 0;
+  interims_since_ms_ = 0;
   tried_ = 0;
   request_done_ = request_end_pending_ = request_stopped_ = body_sent_ = false;
   response_begun_ = response_stopped_ = responded_ = response_done_ = false;
@@ -419,9 +423,22 @@ void Exchange::backend_ready(BackendStream& stream) {
 
 http::ResponseHead& Exchange::response_head() { return response_; }
 
+bool Exchange::too_many_interims() {
+  if (active_ms_ >= interims_since_ms_ + kInterimsMs) {
+    interims_since_ms_ = active_ms_;
+    interims_ = 0;
+  }
+  return ++interims_ > kInterimsMax;
+}
+
 void Exchange::interim_response() {
   touch();
   response_begun_ = true;
+  if (too_many_interims()) {
+    ++context_.counts.aborted_by_backend;
+    fail(502, "The backend gave no valid answer.", "too many interim responses");
+    return;
+  }
   if (!http::remove_hop_by_hop(response_.fields, false)) response_.fields.clear();
   if (listener_->settings.alt_svc != http::AltSvc::kPass) {
     note_alt_svc();

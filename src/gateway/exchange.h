@@ -111,6 +111,7 @@ class Exchange final : public BackendEvents {
   void timed_out();
 
   bool may_send_again(BackendFailure failure, bool reused) const;
+  bool too_many_interims();
   bool filter_response();
   void accept_upgrade(http::BodyLength* body);
   void open_tunnel();
@@ -167,6 +168,8 @@ class Exchange final : public BackendEvents {
   bool response_done_ = false;  // of an upgraded exchange, whose request goes on
   bool extended_connect_ = false, upgraded_ = false, backend_timed_ = false;
   std::uint16_t status_ = 0;
+  unsigned interims_ = 0;  // since interims_since_ms_
+  std::uint64_t interims_since_ms_ = 0;
   std::uint64_t active_ms_ = 0, request_done_ms_ = 0;
   std::uint64_t begun_us_ = 0, first_byte_us_ = 0;
   std::uint64_t received_ = 0, sent_ = 0;

@@ -276,6 +276,7 @@ std::string_view H1Session::connection_option() {
 
 void H1Session::send_interim(const http::ResponseHead& head) {
   if (reader().minor_version() == 0) return;  // does not know them (RFC 9110 section 15.2)
+  if (unsent() > kBodyHeldBytes) return;      // it does not read
   const MutableBytes room = output().room(connection_.stream(), http::h1::response_size_max(head));
   const auto written = http::h1::write_response(head, {}, to_head_, "", room);
   if (written.status == http::h1::WriteStatus::kWritten) output().commit(written.bytes);

@@ -13,9 +13,6 @@
 namespace postern::http::h2 {
 namespace {
 
-// A backend that reports progress in 1xx responses is fine, one that never stops is not.
-constexpr unsigned kInterimsMax = 64;
-
 class Client final : public ClientConnection, private Endpoint {
  public:
   explicit Client(const Settings& settings);
@@ -54,7 +51,6 @@ class Client final : public ClientConnection, private Endpoint {
   void tell_drained(Stream& stream) override { stream.client->drained(); }
   void tell_closed(Stream& stream, std::uint32_t error) override;
 
-  void interim(Stream& stream);
   void response(Stream& stream, bool ends_stream);
 
   ResponseHead* head_ = nullptr;  // of the section that arrives
@@ -182,18 +178,10 @@ void Client::head_ends(Stream& stream, bool ends_stream) {
   } else if (section().is_malformed || head_->status < 100 || head_->status == 101) {
     refuse(stream, NGHTTP2_PROTOCOL_ERROR);
   } else if (head_->status < 200) {
-    interim(stream);
+    stream.client->interim();
   } else {
     response(stream, ends_stream);
   }
-}
-
-void Client::interim(Stream& stream) {
-  if (++stream.interims > kInterimsMax) {
-    refuse(stream, NGHTTP2_ENHANCE_YOUR_CALM);
-    return;
-  }
-  stream.client->interim();
 }
 
 void Client::response(Stream& stream, bool ends_stream) {

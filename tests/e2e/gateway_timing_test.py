@@ -443,6 +443,41 @@ class Answers(Case):
                     self.assertEqual((got.status, got.body, got.trailers), (200, b"abc", [("x-sum", "7")]))
                     self.assertEqual([dict(one)[":status"] for one in got.informational], ["103"])
 
+    def test_progress_may_be_reported_for_as_long_as_it_takes(self):
+        """Each of four requests gets 180 responses 102, 90 at a time."""
+        waiting = []
+
+        def speak(e):
+            for pause in (0, 1.1):
+                time.sleep(pause)
+                e.send("HTTP/1.1 102 Processing\r\n\r\n" * 90)
+            e.reply(body=b"done")
+
+        def speak2(one):
+            waiting.append(one)
+            if len(waiting) == 2:
+                for pause in (0, 1.1):
+                    time.sleep(pause)
+                    for each in waiting:
+                        for _ in range(90):
+                            each.peer.protocol.send_headers(each.number, [(":status", "102")])
+                        each.peer.flush()
+                for each in waiting:
+                    each.reply(body=b"done")
+        with Backend(handlers={"/": speak}) as one, H2Backend() as two, \
+                Gateway(route(one), route(two, hosts=["two.vanillax.me"])) as gateway, \
+                Http2(gateway) as client, gateway.dial() as first, gateway.dial() as second:
+            two.done = speak2
+            streams = [client.open(authority=host) for host in (HOST, "two.vanillax.me")]
+            for host, plain in ((HOST, first), ("two.vanillax.me", second)):
+                plain.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+            for stream in streams:
+                got = client.finish(stream)
+                self.assertEqual((got.status, got.body, len(got.informational)), (200, b"done", 180))
+            for plain in (first, second):
+                got, _ = read_all(plain)
+                self.assertEqual((got.count(b"HTTP/1.1 102 "), got.count(b"HTTP/1.1 200 ")), (180, 1))
+
 
 class KeptConnections(Case):
     def stop_and_race(self, gateway, send, end):
