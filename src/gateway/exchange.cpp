@@ -359,10 +359,8 @@ void Exchange::request_end(const http::Fields& trailers) {
   }
   const bool tunnel_waits = !request_.protocol.empty() && !upgraded_;
   const bool waits = stream_ == nullptr || tunnel_waits || !pending_.empty();
-  // Without a body the request may be sent once more, to another backend.
-  if (trailers.size() != 0 && (waits || !body_sent_)) {
-    trailers_ = std::make_unique<http::OwnedFields>(trailers);
-  }
+  // It may have to be sent, or once more.
+  if (trailers.size() != 0) trailers_ = std::make_unique<http::OwnedFields>(trailers);
   if (waits) {
     request_end_pending_ = true;
     return;
@@ -545,6 +543,11 @@ bool Exchange::may_send_again(BackendFailure failure, bool reused) const {
   }
 }
 
+void Exchange::request_returned(Bytes body) {
+  pending_.assign(body.begin(), body.end());
+  body_sent_ = false;
+}
+
 void Exchange::backend_failed(BackendFailure failure, std::string_view detail, bool reused) {
   stream_ = nullptr;
   waiting_.reset();
@@ -556,10 +559,8 @@ void Exchange::backend_failed(BackendFailure failure, std::string_view detail, b
     // A kept connection that was closed says nothing about the backend.
     if (reused || failure == BackendFailure::kUnprocessed) tried_ = 0;
     response_.clear();
-    // What still waits goes on waiting; the end of an empty body is said once more.
-    if (request_done_ && request_length_.kind == http::BodyLength::Kind::kUnknown) {
-      request_end_pending_ = true;
-    }
+    // What still waits goes on waiting; the end of the body is said once more.
+    if (request_done_ && !is_empty(request_length_)) request_end_pending_ = true;
     ask_backend();
     return;
   }

@@ -40,6 +40,7 @@ class Client final : public ClientConnection, private Endpoint {
   }
   void ping() override;
   void shut_down() override;
+  void abandon() override { Endpoint::abandon(); }
 
  private:
   bool section_begins(std::int32_t id, bool opens) override;
@@ -108,6 +109,7 @@ std::int32_t Client::request(const RequestHead& head, BodyLength body, ClientStr
   stream.client = &owner;
   stream.ended = empty;
   stream.to_head = head.method == "HEAD";
+  stream.out.keep();
   return id;
 }
 
@@ -173,6 +175,7 @@ void Client::field(Text name, Text value) {
 void Client::head_ends(Stream& stream, bool ends_stream) {
   stream.got_end = ends_stream;
   if (stream.over()) return;
+  stream.out.forget();
   if (section().is_too_large) {
     refuse(stream, NGHTTP2_CANCEL);
   } else if (section().is_malformed || head_->status < 100 || head_->status == 101) {
@@ -226,6 +229,9 @@ void Client::tell_closed(Stream& stream, std::uint32_t error) {
   if (stream.client == nullptr) return;
   const bool unprocessed =
       !stream.head_sent || (error == NGHTTP2_REFUSED_STREAM && !stream.responded);
+  if (unprocessed) {
+    if (const auto body = stream.out.all()) stream.client->returned(*body);
+  }
   stream.client->closed(error, unprocessed);
 }
 

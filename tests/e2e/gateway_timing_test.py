@@ -539,6 +539,78 @@ class KeptConnections(Case):
                 self.assertEqual(len(backend.seen("/always")) - before, times)
 
 
+class Unprocessed(Case):
+    """What a backend of HTTP/2 did not get is sent again, whatever its method (RFC 9113 section 8.7)."""
+
+    BODIES = {"none": (b"", []), "small": (b"abc" * 1000, [("x-sum", "7")])}
+
+    def ask(self, client, body, trailers, length=True):
+        """A POST whose head and body leave at once; its stream."""
+        fields = [("te", "trailers"), *([("content-length", str(len(body)))] if length else [])]
+        if not body:
+            return client.open(*fields, method="POST", path="/it")
+        return client.at_once(*fields, method="POST", path="/it", body=body, trailers=trailers)
+
+    def check(self, backend, client, stream, body, trailers, times):
+        got = client.finish(stream)
+        self.assertEqual((got.status, got.body), (200, b"ok"))
+        seen = [one for one in backend.exchanges if one.fields[":path"] == "/it"]
+        self.assertEqual(len(seen), times)
+        self.assertEqual((seen[-1].digest.digest(), seen[-1].trailers), (hashlib.sha256(body).digest(), trailers if body else []))
+
+    def test_refused_or_left_out_by_goaway(self):
+        def refuse(one):
+            one.refused = True
+            one.peer.protocol.reset_stream(one.number, 7)
+
+        def go_away(one):
+            one.refused = True
+            one.peer.protocol.close_connection(last_stream_id=one.number - 2)
+        for tls in (False, True):
+            with H2Backend(tls) as backend, Gateway(route(backend)) as gateway, Http2(gateway) as client:
+                reply = backend.done
+                backend.done = lambda one, reply=reply: None if hasattr(one, "refused") else reply(one)
+                for how in (refuse, go_away):
+                    for name, (body, trailers) in self.BODIES.items():
+                        for length in (True, False):
+                            with self.subTest(how.__name__, tls=tls, body=name, length=length):
+                                backend.begun = lambda one: None
+                                self.assertEqual(client.request().status, 200)
+                                backend.exchanges.clear()
+                                backend.begun = lambda one, how=how: how(one) if len(backend.exchanges) == 1 else None
+                                self.check(backend, client, self.ask(client, body, trailers, length), body, trailers, 2)
+                # Not for ever, and not what is answered in part or too large to be kept.
+                backend.begun = refuse
+                backend.exchanges.clear()
+                self.assertEqual((client.request(method="POST").status, len(backend.exchanges)), (502, 3))
+                backend.begun = lambda one: (one.peer.protocol.send_headers(one.number, [(":status", "103")]), refuse(one))
+                backend.exchanges.clear()
+                self.assertEqual((client.request(method="POST").status, len(backend.exchanges)), (502, 1))
+                backend.begun = lambda one: threading.Timer(0.1, lambda: (refuse(one), one.peer.flush())).start()
+                backend.exchanges.clear()
+                stream = client.open(method="POST", end=False)
+                client.protocol.send_data(stream, b"x" * 16384)
+                client.protocol.send_data(stream, b"x" * 16384)
+                client.flush()
+                client.wait(lambda client=client, stream=stream: client.streams[stream].fields)
+                self.assertEqual((client.streams[stream].status, len(backend.exchanges)), (502, 1))
+
+    def test_not_sent_yet_when_the_connection_ends(self):
+        for tls in (False, True):
+            for name, (body, trailers) in self.BODIES.items():
+                with H2Backend(tls) as backend, Gateway(route(backend)) as gateway, Http2(gateway) as client, \
+                        self.subTest(tls=tls, body=name):
+                    self.assertEqual(client.request().status, 200)
+                    done, backend.done = backend.done, lambda one: None
+                    other = client.open(path="/under-way")
+                    wait_until("the second request", lambda backend=backend: len(backend.exchanges) == 2)
+                    backend.done, streams = done, []
+                    KeptConnections.stop_and_race(
+                        self, gateway, lambda: streams.append(self.ask(client, body, trailers)), backend.peers[0].close)
+                    self.check(backend, client, streams[0], body, trailers, 1)
+                    self.assertEqual((client.finish(other).status, len(backend.peers)), (200, 2))
+
+
 class Names(Case):
     def test_a_backend_that_moves_is_followed_also_by_kept_connections(self):
         for make, scheme in ((Backend, "http"), (H2Backend, "h2c")):
