@@ -10,8 +10,6 @@
 namespace postern::gateway {
 namespace {
 
-constexpr unsigned kInterimMax = 16;  // 1xx responses before the final one
-
 class H1Backend final : public BackendSession, public BackendStream {
  public:
   explicit H1Backend(BackendConnection& connection) : connection_(connection) {}
@@ -37,6 +35,7 @@ class H1Backend final : public BackendSession, public BackendStream {
  private:
   void read(Bytes input);
   bool read_head(Bytes* input);
+  bool is_late_timeout(unsigned status) const;
   bool read_body(Bytes* input);
   void complete(bool nothing_left);
   Output& output() { return connection_.backend().context().output; }
@@ -49,14 +48,12 @@ class H1Backend final : public BackendSession, public BackendStream {
   bool reused_ = false, to_head_ = false, chunked_ = false, stopped_ = false;
   bool request_done_ = false, in_body_ = false, response_done_ = false;
   bool keep_alive_ = false, upgrade_ = false, tunnel_ = false;
-  unsigned interim_ = 0;
 };
 
 void H1Backend::serve(BackendEvents& events, bool reused) {
   events_ = &events;
   reused_ = reused;
   request_done_ = in_body_ = response_done_ = keep_alive_ = false;
-  interim_ = 0;
   events.backend_ready(*this);
 }
 
@@ -153,6 +150,12 @@ void H1Backend::read(Bytes input) {
   }
 }
 
+// A backend that gives up an idle connection may say 408 first; a request that crosses it was not
+// read (RFC 9110 section 15.5.9).
+bool H1Backend::is_late_timeout(unsigned status) const {
+  return status == 408 && reused_ && !reader_.keep_alive() && events_->may_repeat();
+}
+
 bool H1Backend::read_head(Bytes* input) {
   http::ResponseHead& head = events_->response_head();
   switch (reader_.read(*input, &head)) {
@@ -167,13 +170,13 @@ bool H1Backend::read_head(Bytes* input) {
   }
   *input = input->subspan(reader_.consumed());
   if (head.status < 200 && head.status != 101) {
-    if (++interim_ > kInterimMax) {
-      connection_.fail(BackendFailure::kMalformed, "too many interim responses");
-      return false;
-    }
     events_->interim_response();
     reader_.start(to_head_);
     return true;
+  }
+  if (is_late_timeout(head.status)) {
+    connection_.fail(BackendFailure::kUnprocessed, "the backend took the connection for idle: 408");
+    return false;
   }
   in_body_ = true;
   keep_alive_ = reader_.keep_alive();

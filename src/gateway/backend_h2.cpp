@@ -1,5 +1,6 @@
 // HTTP/2 to a backend: many requests on one connection.
 #include <algorithm>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -46,6 +47,7 @@ class H2BackendStream final : public BackendStream, public http::h2::ClientStrea
   void body(Bytes chunk) override;
   void body_end(const http::Fields& trailers) override;
   void drained() override;
+  void returned(Bytes body) override;
   void closed(std::uint32_t error, bool unprocessed) override;
 
   void fail(BackendFailure failure, std::string_view detail);
@@ -91,6 +93,9 @@ class H2Backend final : public BackendSession {
   /// The stream is over: its memory lasts until the end of the turn.
   void drop(H2BackendStream& stream);
   void give_back() { connection_.given_back(!over_ || !streams_.empty()); }
+  /// How the connection failed; kNone: it did not.
+  BackendFailure lost() const { return lost_; }
+  const std::string& why() const { return why_; }
 
  private:
   BackendConnection& connection_;
@@ -101,6 +106,8 @@ class H2Backend final : public BackendSession {
   bool heard_ = false;  // anything at all
   bool asked_ = false;  // by a PING
   std::uint64_t heard_ms_ = 0;
+  BackendFailure lost_ = BackendFailure::kNone;
+  std::string why_;
 };
 
 // --- one stream
@@ -183,10 +190,20 @@ void H2BackendStream::drained() {
   if (events_ != nullptr) events_->backend_drained();
 }
 
+void H2BackendStream::returned(Bytes body) {
+  if (events_ != nullptr) events_->request_returned(body);
+}
+
 void H2BackendStream::closed(std::uint32_t error, bool unprocessed) {
   gone_ = true;
-  fail(unprocessed ? BackendFailure::kUnprocessed : BackendFailure::kClosed,
-       error == kCancel ? "the backend canceled the stream" : "the backend reset the stream");
+  if (unprocessed) {
+    fail(BackendFailure::kUnprocessed, "the backend did not take the request");
+  } else if (owner_.lost() != BackendFailure::kNone) {
+    fail(owner_.lost(), owner_.why());
+  } else {
+    fail(BackendFailure::kClosed,
+         error == kCancel ? "the backend canceled the stream" : "the backend reset the stream");
+  }
 }
 
 void H2BackendStream::fail(BackendFailure failure, std::string_view detail) {
@@ -240,8 +257,10 @@ void H2Backend::check(std::uint64_t now_ms) {
 
 void H2Backend::failed(BackendFailure failure, std::string_view detail) {
   over_ = true;
-  const std::string text(detail);
-  while (!streams_.empty()) streams_.back()->fail(failure, text);
+  lost_ = failure;
+  why_ = detail;
+  codec_->abandon();
+  while (!streams_.empty()) streams_.back()->fail(failure, why_);
 }
 
 void H2Backend::drop(H2BackendStream& stream) {

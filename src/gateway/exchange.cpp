@@ -15,6 +15,9 @@ constexpr unsigned kAttemptsMax = 3;
 constexpr std::uint64_t kUpgradedIdleMs = 3'600'000;
 // For the client, once the backend has ended what was upgraded.
 constexpr std::uint64_t kHalfClosedIdleMs = 2'000;
+// A backend that reports progress in 1xx responses is fine, one that floods is not.
+constexpr unsigned kInterimsMax = 100;
+constexpr std::uint64_t kInterimsMs = 1'000;
 constexpr std::size_t kMemoryKeptBytes = 16U << 10;
 constexpr std::string_view kBase64 =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -83,7 +86,8 @@ void Exchange::clear() {
   host_.reset();
   backend_.reset();
   timer_.reset();
-  attempts_ = 0;
+  attempts_ = interims_ = 0;
+  interims_since_ms_ = 0;
   tried_ = 0;
   request_done_ = request_end_pending_ = request_stopped_ = body_sent_ = false;
   response_begun_ = response_stopped_ = responded_ = response_done_ = false;
@@ -355,10 +359,8 @@ void Exchange::request_end(const http::Fields& trailers) {
   }
   const bool tunnel_waits = !request_.protocol.empty() && !upgraded_;
   const bool waits = stream_ == nullptr || tunnel_waits || !pending_.empty();
-  // Without a body the request may be sent once more, to another backend.
-  if (trailers.size() != 0 && (waits || !body_sent_)) {
-    trailers_ = std::make_unique<http::OwnedFields>(trailers);
-  }
+  // It may have to be sent, or once more.
+  if (trailers.size() != 0) trailers_ = std::make_unique<http::OwnedFields>(trailers);
   if (waits) {
     request_end_pending_ = true;
     return;
@@ -419,9 +421,22 @@ void Exchange::backend_ready(BackendStream& stream) {
 
 http::ResponseHead& Exchange::response_head() { return response_; }
 
+bool Exchange::too_many_interims() {
+  if (active_ms_ >= interims_since_ms_ + kInterimsMs) {
+    interims_since_ms_ = active_ms_;
+    interims_ = 0;
+  }
+  return ++interims_ > kInterimsMax;
+}
+
 void Exchange::interim_response() {
   touch();
   response_begun_ = true;
+  if (too_many_interims()) {
+    ++context_.counts.aborted_by_backend;
+    fail(502, "The backend gave no valid answer.", "too many interim responses");
+    return;
+  }
   if (!http::remove_hop_by_hop(response_.fields, false)) response_.fields.clear();
   if (listener_->settings.alt_svc != http::AltSvc::kPass) {
     note_alt_svc();
@@ -528,6 +543,11 @@ bool Exchange::may_send_again(BackendFailure failure, bool reused) const {
   }
 }
 
+void Exchange::request_returned(Bytes body) {
+  pending_.assign(body.begin(), body.end());
+  body_sent_ = false;
+}
+
 void Exchange::backend_failed(BackendFailure failure, std::string_view detail, bool reused) {
   stream_ = nullptr;
   waiting_.reset();
@@ -539,10 +559,8 @@ void Exchange::backend_failed(BackendFailure failure, std::string_view detail, b
     // A kept connection that was closed says nothing about the backend.
     if (reused || failure == BackendFailure::kUnprocessed) tried_ = 0;
     response_.clear();
-    // What still waits goes on waiting; the end of an empty body is said once more.
-    if (request_done_ && request_length_.kind == http::BodyLength::Kind::kUnknown) {
-      request_end_pending_ = true;
-    }
+    // What still waits goes on waiting; the end of the body is said once more.
+    if (request_done_ && !is_empty(request_length_)) request_end_pending_ = true;
     ask_backend();
     return;
   }

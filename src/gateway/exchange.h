@@ -93,6 +93,8 @@ class Exchange final : public BackendEvents {
   void response_body(Bytes chunk) override;
   void response_end(const http::Fields& trailers) override;
   void backend_drained() override;
+  bool may_repeat() const override { return may_send_again(BackendFailure::kUnprocessed, true); }
+  void request_returned(Bytes body) override;
   void backend_failed(BackendFailure failure, std::string_view detail, bool reused) override;
 
  private:
@@ -110,6 +112,7 @@ class Exchange final : public BackendEvents {
   void timed_out();
 
   bool may_send_again(BackendFailure failure, bool reused) const;
+  bool too_many_interims();
   bool filter_response();
   void accept_upgrade(http::BodyLength* body);
   void open_tunnel();
@@ -166,6 +169,8 @@ class Exchange final : public BackendEvents {
   bool response_done_ = false;  // of an upgraded exchange, whose request goes on
   bool extended_connect_ = false, upgraded_ = false, backend_timed_ = false;
   std::uint16_t status_ = 0;
+  unsigned interims_ = 0;  // since interims_since_ms_
+  std::uint64_t interims_since_ms_ = 0;
   std::uint64_t active_ms_ = 0, request_done_ms_ = 0;
   std::uint64_t begun_us_ = 0, first_byte_us_ = 0;
   std::uint64_t received_ = 0, sent_ = 0;

@@ -67,7 +67,7 @@ enum class BackendFailure : std::uint8_t {
   kBusy,         ///< a limit of ours: connections of one backend
   kClosed,       ///< the connection ended before the response was complete
   kMalformed,    ///< not HTTP
-  kUnprocessed,  ///< the backend says that it did not look at the request
+  kUnprocessed,  ///< the backend says that it did not look at the request, or it never left
 };
 
 /// What a backend tells an exchange; never from inside a call of the exchange, but for
@@ -82,6 +82,11 @@ class BackendEvents {
   virtual void response_body(Bytes chunk) = 0;
   virtual void response_end(const http::Fields& trailers) = 0;
   virtual void backend_drained() = 0;
+  /// Should a request that the backend says it did not get whole be sent once more?
+  virtual bool may_repeat() const { return false; }
+  /// Just before backend_failed(): this is all of the body that was given, and it may be given
+  /// again.
+  virtual void request_returned(Bytes) {}
   /// The stream is gone; no release(). `reused`: the connection had served a request before.
   virtual void backend_failed(BackendFailure failure, std::string_view detail, bool reused) = 0;
 };

@@ -88,6 +88,7 @@ class H1Session final : public Session, public ClientSide {
   void refuse(std::uint16_t status, std::string_view reason);
   bool read_body(Bytes* input);
   void keep_ahead(Bytes input);
+  void close_if_ended();
   void give_back();
   void leave(std::string_view why);
   std::string_view connection_option();
@@ -99,7 +100,8 @@ class H1Session final : public Session, public ClientSide {
   std::uint64_t deadline_ms_;  // for a head, or of an idle connection
   bool head_done_ = false, keep_alive_ = true, chunked_ = false, to_head_ = false;
   bool tunnel_ = false, processing_ = false, client_ended_ = false, shutting_down_ = false;
-  bool served_ = false;  // a request before this one
+  bool served_ = false;     // a request before this one
+  bool more_here_ = false;  // behind the head that is begun with, while it is processed
 };
 
 void H1Session::received(Bytes chunk) {
@@ -130,7 +132,7 @@ void H1Session::process(Bytes input) {
       break;
     }
   }
-  processing_ = false;
+  processing_ = more_here_ = false;
 }
 
 // Requests that were pipelined, or the first bytes of a tunnel.
@@ -140,6 +142,20 @@ void H1Session::process_ahead() {
     if (ahead_.size() > kAheadBytesMax) connection_.stream().resume();
     const std::vector<std::uint8_t> input = std::exchange(ahead_, {});
     process(input);
+  }
+  close_if_ended();
+}
+
+// The client has said all: whatever it asked for in whole is answered.
+void H1Session::close_if_ended() {
+  if (!client_ended_ || tunnel_ || processing_ || !ahead_.empty() || connection_.closing()) return;
+  if (in_exchange() && body_reader().done()) return;  // it may still read the response
+  const bool cut = in_exchange() && exchange_->responded();
+  leave("the client closed the connection within the request");
+  if (cut) {
+    connection_.close();
+  } else {
+    connection_.close_gently();  // what it has not read yet still leaves
   }
 }
 
@@ -177,6 +193,7 @@ bool H1Session::read_head(Bytes* input) {
       break;
   }
   *input = whole.subspan(size - (memory.size() - reader().consumed()));
+  more_here_ = !input->empty();
   begin();
   return true;
 }
@@ -219,16 +236,11 @@ bool H1Session::read_body(Bytes* input) {
 
 void H1Session::ended() {
   client_ended_ = true;
-  if (!in_exchange()) {
-    if (exchange_ == nullptr && !ahead_.empty()) return;  // as soon as it reads
-    give_back();
-    connection_.close_gently();  // what it has not read yet still leaves
-  } else if (tunnel_) {
+  if (in_exchange() && tunnel_) {
     exchange_->request_end(no_fields());
-  } else if (!body_reader().done()) {
-    leave("the client closed the connection within the request");
-    connection_.close();
-  }  // else: it may still read the response
+  } else {
+    close_if_ended();
+  }
 }
 
 void H1Session::check(std::uint64_t now_ms) {
@@ -256,13 +268,15 @@ void H1Session::check(std::uint64_t now_ms) {
 // --- the response
 
 std::string_view H1Session::connection_option() {
-  if (shutting_down_ || client_ended_ || !body_reader().done()) keep_alive_ = false;
+  const bool is_last = client_ended_ && ahead_.empty() && !more_here_;
+  if (shutting_down_ || is_last || !body_reader().done()) keep_alive_ = false;
   if (!keep_alive_) return "close";
   return reader().minor_version() == 0 ? "keep-alive" : "";
 }
 
 void H1Session::send_interim(const http::ResponseHead& head) {
   if (reader().minor_version() == 0) return;  // does not know them (RFC 9110 section 15.2)
+  if (unsent() > kBodyHeldBytes) return;      // it does not read
   const MutableBytes room = output().room(connection_.stream(), http::h1::response_size_max(head));
   const auto written = http::h1::write_response(head, {}, to_head_, "", room);
   if (written.status == http::h1::WriteStatus::kWritten) output().commit(written.bytes);
@@ -325,7 +339,7 @@ void H1Session::finished(bool cut) {
     connection_.close();
     return;
   }
-  if (tunnel_ || !keep_alive_ || !request_read || client_ended_) {
+  if (tunnel_ || !keep_alive_ || !request_read) {
     connection_.close_gently(!request_read);
     return;
   }

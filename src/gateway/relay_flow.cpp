@@ -43,10 +43,16 @@ RelayFlow::Step RelayFlow::stop(State state) {
   return Step::kStop;
 }
 
+RelayFlow::Step RelayFlow::not_sent(int error_number) {
+  if (is_temporary(error_number)) return stop(State::kBlocked);
+  sink_error_ = error_number;
+  return stop(State::kSinkBroken);
+}
+
 RelayFlow::Step RelayFlow::flush_pipe(int sink, PipePool& pipes) {
   while (piped_ > 0) {
     const ssize_t sent = move(pipe_.read.get(), sink, piped_);
-    if (sent < 0) return stop(is_temporary(errno) ? State::kBlocked : State::kSinkBroken);
+    if (sent < 0) return not_sent(errno);
     piped_ -= static_cast<std::size_t>(sent);
   }
   if (pipe_) pipes.give(std::move(pipe_));
@@ -57,7 +63,7 @@ RelayFlow::Step RelayFlow::flush(int sink, PipePool& pipes) {
   while (unsent_at_ < unsent_.size()) {
     const ssize_t sent = send(sink, unsent_.data() + unsent_at_, unsent_.size() - unsent_at_,
                               MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (sent < 0) return stop(is_temporary(errno) ? State::kBlocked : State::kSinkBroken);
+    if (sent < 0) return not_sent(errno);
     unsent_at_ += static_cast<std::size_t>(sent);
   }
   if (!unsent_.empty()) {
@@ -84,7 +90,7 @@ RelayFlow::Step RelayFlow::copy(int source, int sink, MutableBytes scratch) {
   bulk_ = size == scratch.size();
   ssize_t sent = send(sink, scratch.data(), size, MSG_NOSIGNAL | MSG_DONTWAIT);
   if (sent < 0) {
-    if (!is_temporary(errno)) return stop(State::kSinkBroken);
+    if (!is_temporary(errno)) return not_sent(errno);
     sent = 0;
   }
   if (sent < got) {
@@ -120,6 +126,7 @@ RelayFlow::State RelayFlow::pump(int source, int sink, const FlowTools& tools) {
   for (int round = 0; round <= kRoundsMax; ++round) {
     if (flush(sink, tools.pipes) == Step::kStop) return state_;
     if (source_ended_) {
+      if (source_reset_) return state_ = State::kSourceBroken;
       // Fails when the sink is gone already; then its own flow says so.
       static_cast<void>(shutdown(sink, SHUT_WR));
       return state_ = State::kEnded;

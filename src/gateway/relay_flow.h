@@ -52,6 +52,10 @@ class RelayFlow {
   /// Moves what there is, up to kRoundsMax pipes full. REQUIRES: SIGPIPE is ignored or blocked.
   State pump(int source, int sink, const FlowTools& tools);
   State state() const { return state_; }
+  /// Its source was reset, which reading will not tell any more: an end is none.
+  void source_was_reset() { source_reset_ = true; }
+  /// errno of kSinkBroken.
+  int sink_error() const { return sink_error_; }
   std::uint64_t bytes() const { return bytes_; }  ///< read so far
   std::size_t kept() const { return piped_ + unsent_.size() - unsent_at_; }
 
@@ -66,10 +70,12 @@ class RelayFlow {
   Step fill_pipe(int source, PipePool& pipes);
   Step no_bytes(long result, int error_number);
   Step stop(State state);
+  Step not_sent(int error_number);
 
   State state_ = State::kOpen;
   bool bulk_ = false;  // much came the last time
-  bool source_ended_ = false;
+  bool source_ended_ = false, source_reset_ = false;
+  int sink_error_ = 0;
   Pipe pipe_;
   std::size_t piped_ = 0;             // bytes in pipe_
   std::vector<std::uint8_t> unsent_;  // what a copy left over

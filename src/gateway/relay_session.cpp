@@ -6,8 +6,10 @@
 #include <utility>
 
 #include <fmt/format.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 namespace postern::gateway {
@@ -15,6 +17,7 @@ namespace {
 
 constexpr int kKeepIdleS = 60;  // then the system's probes: about 11 minutes on Linux
 constexpr std::uint32_t kAttemptMinMs = 500;
+constexpr std::uint64_t kLookMs = 10;  // at what the peer has acknowledged
 
 void set_option(int fd, int level, int name, int value) {
   static_cast<void>(setsockopt(fd, level, name, &value, sizeof value));
@@ -30,6 +33,12 @@ int take_socket_error(int fd) {
   socklen_t size = sizeof error_number;
   getsockopt(fd, SOL_SOCKET, SO_ERROR, &error_number, &size);
   return error_number;
+}
+
+// Sent bytes that the peer has not acknowledged: a reset would destroy them.
+std::size_t unacknowledged(int fd) {
+  int bytes = 0;
+  return ioctl(fd, SIOCOUTQ, &bytes) == 0 ? static_cast<std::size_t>(bytes) : 0;
 }
 
 bool is_orderly(RelayEnd end) { return end == RelayEnd::kDone || end == RelayEnd::kIdle; }
@@ -99,6 +108,7 @@ void RelaySession::finish(RelayEnd end) {
   }
   stage_ = Stage::kEnded;
   setup_.reset();
+  ending_.reset();
   for (Side& side : sides_) side.close(!is_orderly(end));
   shared_.ended(*this, end);
 }
@@ -123,6 +133,7 @@ void RelaySession::ready(const Side& side, int status, int events) {
   const std::size_t which = &side == &sides_[kClient] ? kClient : kBackend;
   if (stage_ == Stage::kHeader) return read_header();
   if (stage_ == Stage::kConnecting) return finish_connecting();
+  if (stage_ == Stage::kEnding) return pass_last();
   if (stage_ != Stage::kRelaying) return;
   active_ms_ = shared_.loop.now_ms();
   // After an error too: what arrived before it goes on first, then reading says what it was.
@@ -246,31 +257,66 @@ void RelaySession::connected() {
 }
 
 // Moves what the source has, or the sink can take.
-void RelaySession::relay(std::size_t source) {
+RelayFlow::State RelaySession::pump(std::size_t source) {
   RelayFlow& flow = flows_[source];
-  const FlowTools tools{shared_.loop.scratch(), shared_.pipes};
   const std::uint64_t before = flow.bytes();
-  const auto state = flow.pump(sides_[source].fd.get(), sides_[1 - source].fd.get(), tools);
+  const auto state = flow.pump(sides_[source].fd.get(), sides_[1 - source].fd.get(),
+                               {shared_.loop.scratch(), shared_.pipes});
   (source == kClient ? shared_.bytes_in : shared_.bytes_out) += flow.bytes() - before;
+  return state;
+}
+
+void RelaySession::relay(std::size_t source) {
+  const auto state = pump(source);
   if (state == RelayFlow::State::kSourceBroken) {
-    finish(source == kClient ? RelayEnd::kClientReset : RelayEnd::kBackendReset);
+    broke(source);
   } else if (state == RelayFlow::State::kSinkBroken) {
-    sink_broke(source);
+    // EPIPE: it had ended before, in order.
+    if (flows_[source].sink_error() == ECONNRESET) flows_[1 - source].source_was_reset();
+    broke(1 - source);
   } else if (flows_[kClient].state() == RelayFlow::State::kEnded &&
              flows_[kBackend].state() == RelayFlow::State::kEnded) {
     finish(RelayEnd::kDone);
   }
 }
 
-// What the sink said before it went (an error message, often) still goes to the source.
-void RelaySession::sink_broke(std::size_t source) {
-  const std::size_t sink = 1 - source;
-  RelayFlow& back = flows_[sink];
-  const std::uint64_t before = back.bytes();
-  back.pump(sides_[sink].fd.get(), sides_[source].fd.get(),
-            {shared_.loop.scratch(), shared_.pipes});
-  (sink == kClient ? shared_.bytes_in : shared_.bytes_out) += back.bytes() - before;
-  finish(sink == kClient ? RelayEnd::kClientReset : RelayEnd::kBackendReset);
+// What it said before (an error message, often) still goes to the other side, whose reset waits
+// for it.
+void RelaySession::broke(std::size_t which) {
+  stage_ = Stage::kEnding;
+  sides_[which].poll.close();
+  ending_ = std::make_unique<Ending>(shared_.loop, [this] { look_at_last(); });
+  ending_->broken = which;
+  ending_->moved_ms = shared_.loop.now_ms();
+  ending_->timer.start_every(kLookMs);
+  pass_last();
+}
+
+void RelaySession::pass_last() {
+  const std::size_t broken = ending_->broken;
+  Side& other = sides_[1 - broken];
+  RelayFlow& flow = flows_[broken];
+  const std::uint64_t before = flow.bytes();
+  const auto state = pump(broken);
+  const bool goes_on = state == RelayFlow::State::kBlocked ||
+                       (state == RelayFlow::State::kOpen && flow.bytes() != before);
+  other.poll.watch(goes_on ? net::kWritable : 0);
+  const bool gone = state == RelayFlow::State::kSinkBroken;
+  if (goes_on || (!gone && unacknowledged(other.fd.get()) != 0)) return;
+  finish(broken == kClient ? RelayEnd::kClientReset : RelayEnd::kBackendReset);
+}
+
+void RelaySession::look_at_last() {
+  const RelayFlow& flow = flows_[ending_->broken];
+  const int other = sides_[1 - ending_->broken].fd.get();
+  const std::size_t left = flow.kept() + unacknowledged(other);
+  if (left != std::exchange(ending_->left, left)) ending_->moved_ms = shared_.loop.now_ms();
+  const bool late = shared_.loop.now_ms() >= ending_->moved_ms + shared_.settings.last_bytes_ms;
+  if (late || take_socket_error(other) != 0) {
+    finish(ending_->broken == kClient ? RelayEnd::kClientReset : RelayEnd::kBackendReset);
+  } else {
+    pass_last();
+  }
 }
 
 void RelaySession::update_interest() {

@@ -50,7 +50,7 @@ class RelaySession final : public AddressWaiter {
   std::size_t index = 0;  ///< the owner's
 
  private:
-  enum class Stage : std::uint8_t { kHeader, kLookup, kConnecting, kRelaying, kEnded };
+  enum class Stage : std::uint8_t { kHeader, kLookup, kConnecting, kRelaying, kEnding, kEnded };
   enum : std::size_t { kClient = 0, kBackend = 1 };
 
   /// A socket and what is watched on it.
@@ -73,6 +73,15 @@ class RelaySession final : public AddressWaiter {
     std::string why;  // the last attempt failed
   };
 
+  /// Only when a side is broken, until what it said before has reached the other one.
+  struct Ending {
+    Ending(net::Loop& loop, std::function<void()> look) : timer(loop, std::move(look)) {}
+    net::Timer timer;
+    std::size_t broken = kClient;
+    std::uint64_t moved_ms = 0;
+    std::size_t left = 0;  // bytes
+  };
+
   void open_side(std::size_t which, net::Fd fd);
   void ready(const Side& side, int status, int events);
   void timed_out();
@@ -85,8 +94,11 @@ class RelaySession final : public AddressWaiter {
   void attempt_failed(int error_number);
   void connected();
   bool send_header();
+  RelayFlow::State pump(std::size_t source);
   void relay(std::size_t source);
-  void sink_broke(std::size_t source);
+  void broke(std::size_t which);
+  void pass_last();
+  void look_at_last();
   void update_interest();
 
   RelayShared& shared_;
@@ -99,6 +111,7 @@ class RelaySession final : public AddressWaiter {
   std::array<Side, 2> sides_;
   std::array<RelayFlow, 2> flows_;  // by source
   std::unique_ptr<Setup> setup_;
+  std::unique_ptr<Ending> ending_;
 };
 
 }  // namespace postern::gateway

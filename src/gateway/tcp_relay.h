@@ -1,7 +1,8 @@
 // Plain TCP listeners ([[gateway.listener]] tcp = 5432): each connection is joined to one to a
 // backend, bytes go both ways with back-pressure, an end or a reset of one side becomes one of the
-// other. The PROXY protocol (version 2) tells backends the client's address, and is believed, and
-// then required, from trusted_proxies. One worker; loop thread only.
+// other once that has got what was said before. The PROXY protocol (version 2) tells backends the
+// client's address, and is believed, and then required, from trusted_proxies. One worker; loop
+// thread only.
 #pragma once
 
 #include <cstddef>
@@ -45,6 +46,8 @@ struct RelayRecord {
 struct RelaySettings {
   std::uint32_t connect_ms = 5000;  ///< per backend, all its addresses together
   std::uint32_t header_ms = 5000;   ///< for a PROXY header to come
+  /// For what a side said before it was reset to reach the other one; without progress.
+  std::uint32_t last_bytes_ms = 30'000;
 };
 
 struct RelayCounts {

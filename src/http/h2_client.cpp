@@ -13,9 +13,6 @@
 namespace postern::http::h2 {
 namespace {
 
-// A backend that reports progress in 1xx responses is fine, one that never stops is not.
-constexpr unsigned kInterimsMax = 64;
-
 class Client final : public ClientConnection, private Endpoint {
  public:
   explicit Client(const Settings& settings);
@@ -43,6 +40,7 @@ class Client final : public ClientConnection, private Endpoint {
   }
   void ping() override;
   void shut_down() override;
+  void abandon() override { Endpoint::abandon(); }
 
  private:
   bool section_begins(std::int32_t id, bool opens) override;
@@ -54,7 +52,6 @@ class Client final : public ClientConnection, private Endpoint {
   void tell_drained(Stream& stream) override { stream.client->drained(); }
   void tell_closed(Stream& stream, std::uint32_t error) override;
 
-  void interim(Stream& stream);
   void response(Stream& stream, bool ends_stream);
 
   ResponseHead* head_ = nullptr;  // of the section that arrives
@@ -112,6 +109,7 @@ std::int32_t Client::request(const RequestHead& head, BodyLength body, ClientStr
   stream.client = &owner;
   stream.ended = empty;
   stream.to_head = head.method == "HEAD";
+  stream.out.keep();
   return id;
 }
 
@@ -177,23 +175,16 @@ void Client::field(Text name, Text value) {
 void Client::head_ends(Stream& stream, bool ends_stream) {
   stream.got_end = ends_stream;
   if (stream.over()) return;
+  stream.out.forget();
   if (section().is_too_large) {
     refuse(stream, NGHTTP2_CANCEL);
   } else if (section().is_malformed || head_->status < 100 || head_->status == 101) {
     refuse(stream, NGHTTP2_PROTOCOL_ERROR);
   } else if (head_->status < 200) {
-    interim(stream);
+    stream.client->interim();
   } else {
     response(stream, ends_stream);
   }
-}
-
-void Client::interim(Stream& stream) {
-  if (++stream.interims > kInterimsMax) {
-    refuse(stream, NGHTTP2_ENHANCE_YOUR_CALM);
-    return;
-  }
-  stream.client->interim();
 }
 
 void Client::response(Stream& stream, bool ends_stream) {
@@ -238,6 +229,9 @@ void Client::tell_closed(Stream& stream, std::uint32_t error) {
   if (stream.client == nullptr) return;
   const bool unprocessed =
       !stream.head_sent || (error == NGHTTP2_REFUSED_STREAM && !stream.responded);
+  if (unprocessed) {
+    if (const auto body = stream.out.all()) stream.client->returned(*body);
+  }
   stream.client->closed(error, unprocessed);
 }
 

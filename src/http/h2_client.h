@@ -26,9 +26,12 @@ class ClientStream {
   virtual void body_end(const Fields& trailers) = 0;
   /// All of the request that was given has been collected.
   virtual void drained() = 0;
+  /// Just before an unprocessed closed(): what was given of the body, when all of it is still
+  /// there: none of it left, or it is small and no head came. The bytes last for the call.
+  virtual void returned(Bytes) {}
   /// The last call. `unprocessed`: the backend says it never looked at the request (REFUSED_STREAM,
-  /// or above the last stream of GOAWAY), so it may be sent again, whatever its method (RFC 9113
-  /// section 8.7).
+  /// or above the last stream of GOAWAY), or its head never left, so it may be sent again, whatever
+  /// its method (RFC 9113 section 8.7).
   virtual void closed(std::uint32_t error, bool unprocessed) = 0;
 };
 
@@ -59,6 +62,8 @@ class ClientConnection {
   virtual void consumed(std::int32_t stream, std::size_t bytes) = 0;
   virtual void ping() = 0;
   virtual void shut_down() = 0;
+  /// The transport is gone: every stream is closed. Not from inside a ClientStream's call.
+  virtual void abandon() = 0;
 };
 
 }  // namespace postern::http::h2

@@ -259,7 +259,9 @@ int Endpoint::Calls::frame_left(nghttp2_session*, const nghttp2_frame* frame, vo
     case NGHTTP2_DATA:
     case NGHTTP2_HEADERS:
       stream = self.streams_.find(frame->hd.stream_id);
-      if (ends && stream != nullptr) self.end_left(*stream);
+      if (stream == nullptr) break;
+      if (stream->interims != 0 && --stream->interims == 0) stream->interim_bytes = 0;
+      if (ends) self.end_left(*stream);
       break;
     default:
       break;

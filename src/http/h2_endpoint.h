@@ -86,6 +86,10 @@ class Endpoint {
   /// Too much of that: the connection ends as soon as nghttp2 has returned.
   void note(Abuse kind);
   void condemn(Abuse kind, std::uint32_t code, std::string_view fault);
+  /// The transport is gone.
+  void abandon() {
+    if (!dead_) die();
+  }
   /// RST_STREAM because of what the peer did.
   void refuse(Stream& stream, std::uint32_t error);
 

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "base/bytes.h"
 #include "base/recycler.h"
@@ -19,6 +20,13 @@ class ByteQueue {
   void take(MutableBytes out);
   void clear();
 
+  /// From now on what is taken stays as well, until forget() or more than kKeptBytes came in all.
+  static constexpr std::size_t kKeptBytes = 16U << 10;
+  void keep() { keeps_ = true; }
+  void forget();
+  /// All that ever came; nothing when some of it is gone.
+  std::optional<Bytes> all() const;
+
  private:
   void make_room(std::size_t bytes);
 
@@ -26,6 +34,8 @@ class ByteQueue {
   std::size_t capacity_ = 0;
   std::size_t begin_ = 0;
   std::size_t size_ = 0;
+  bool keeps_ = false;
+  bool whole_ = true;  // data_ begins with the first byte that came
 };
 
 }  // namespace postern::http::h2

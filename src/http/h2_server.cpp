@@ -17,7 +17,9 @@ namespace {
 
 constexpr std::array<std::uint8_t, 8> kShutdownPing{'s', 'h', 'u', 't', 'd', 'o', 'w', 'n'};
 // That many heads at most wait for a client that does not read; the others are left out.
-constexpr unsigned kInterimsMax = 64;
+// Of one stream, that wait for a client which does not read; what comes then is left out.
+constexpr std::size_t kInterimBytesMax = 64U << 10;
+constexpr std::size_t kInterimOverhead = 256;  // of memory
 constexpr nghttp2_extpri kFair{NGHTTP2_EXTPRI_DEFAULT_URGENCY, 1};
 
 /// What the fields of a request say that are not passed on as they are.
@@ -257,10 +259,15 @@ bool Server::finished() const {
 void Server::interim(std::int32_t id, const ResponseHead& head) {
   Stream* const stream = Endpoint::streams().find(id);
   if (stream == nullptr || stream->over() || stream->responded || head.status / 100 != 1) return;
-  if (++stream->interims > kInterimsMax) return;
+  if (stream->interim_bytes > kInterimBytesMax) return;
   NameValues& list = NameValues::fresh();
   list.add_status(head.status);
   list.add_fields(head.fields, false);
+  ++stream->interims;
+  stream->interim_bytes += kInterimOverhead;
+  for (const Field& pair : list.pairs()) {
+    stream->interim_bytes += pair.name.size() + pair.value.size();
+  }
   submit_interim(id, list);
 }
 

@@ -26,7 +26,8 @@ struct Stream : Recycled {
   std::size_t unconsumed = 0;             ///< of the body that was handed over
   std::size_t window = 0;                 ///< that the peer was given; 0: that of the settings
   std::size_t passed_on = 0;              ///< of the body since the window last grew
-  unsigned interims = 0;
+  unsigned interims = 0;                  ///< server: 1xx heads that have not left
+  std::size_t interim_bytes = 0;          ///< of them
 
   bool responded : 1 = false;    ///< server: the final head was given; client: it came
   bool head_sent : 1 = false;    ///< handed to the caller of collect(), at least in part

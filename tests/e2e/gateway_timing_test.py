@@ -380,6 +380,35 @@ class Pipelined(Case):
             self.assertIn(hashlib.sha256(body).hexdigest().encode(), got[-1000:])
             unread.client.close()
 
+    def test_all_that_was_asked_before_the_end_is_answered(self):
+        """The client says at once that it has said all: answers of backends, of the gateway, with bodies, then half a request."""
+        def get(path, host=HOST):
+            return f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
+        cases = {"one": [b"/1"], "three": [b"/1", b"/2", b"/3"], "none of ours": [b"/1", None, b"/2", None, b"/3"],
+                 "none of ours last": [b"/1", None], "half": [b"/1", b"/2", get("/4")[:-3]],
+                 "half a body": [b"/1", b"/2", post("/5", b"abcdef")[:-3]]}
+        with Backend() as backend, Gateway(route(backend)) as gateway:
+            for name, parts in cases.items():
+                whole = [one for one in parts if one is None or len(one) < 10]
+                asked = b"".join(get("/", "no.example") if one is None else one if len(one) > 10
+                                 else post(one.decode(), b"abc") for one in parts)
+                for tls in (False, True):
+                    with self.subTest(name, tls=tls), gateway.dial(tls) as client:
+                        client.sendall(asked)
+                        with socket.socket(fileno=os.dup(client.fileno())) as plain:
+                            plain.shutdown(socket.SHUT_WR)
+                        got, closed = read_all(client)
+                        self.assertTrue(closed)
+                        self.assertEqual(re.findall(rb"HTTP/1.1 (\d+)", got), [b"404" if one is None else b"200" for one in whole])
+                        self.assertEqual(re.findall(rb'"target": "([^"]*)"', got), [one for one in whole if one])
+            many = 3000  # more than is kept at a time
+            with gateway.dial(tls=False) as client:
+                threading.Thread(target=lambda: (client.sendall(get("/x" + "y" * 50) * many), client.shutdown(socket.SHUT_WR)),
+                                 daemon=True).start()
+                got, closed = read_all(client)
+                self.assertEqual((got.count(b"HTTP/1.1 200 "), closed), (many, True))
+            wait_until("the end of all", lambda: gateway.metrics()["postern_gateway_requests_in_flight"] == 0)
+
 
 class Answers(Case):
     """1xx, body and trailers between all kinds of backend and client."""
@@ -413,6 +442,41 @@ class Answers(Case):
                     got = client.request(("te", "trailers"), method="POST", body=b"abc")
                     self.assertEqual((got.status, got.body, got.trailers), (200, b"abc", [("x-sum", "7")]))
                     self.assertEqual([dict(one)[":status"] for one in got.informational], ["103"])
+
+    def test_progress_may_be_reported_for_as_long_as_it_takes(self):
+        """Each of four requests gets 180 responses 102, 90 at a time."""
+        waiting = []
+
+        def speak(e):
+            for pause in (0, 1.1):
+                time.sleep(pause)
+                e.send("HTTP/1.1 102 Processing\r\n\r\n" * 90)
+            e.reply(body=b"done")
+
+        def speak2(one):
+            waiting.append(one)
+            if len(waiting) == 2:
+                for pause in (0, 1.1):
+                    time.sleep(pause)
+                    for each in waiting:
+                        for _ in range(90):
+                            each.peer.protocol.send_headers(each.number, [(":status", "102")])
+                        each.peer.flush()
+                for each in waiting:
+                    each.reply(body=b"done")
+        with Backend(handlers={"/": speak}) as one, H2Backend() as two, \
+                Gateway(route(one), route(two, hosts=["two.vanillax.me"])) as gateway, \
+                Http2(gateway) as client, gateway.dial() as first, gateway.dial() as second:
+            two.done = speak2
+            streams = [client.open(authority=host) for host in (HOST, "two.vanillax.me")]
+            for host, plain in ((HOST, first), ("two.vanillax.me", second)):
+                plain.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+            for stream in streams:
+                got = client.finish(stream)
+                self.assertEqual((got.status, got.body, len(got.informational)), (200, b"done", 180))
+            for plain in (first, second):
+                got, _ = read_all(plain)
+                self.assertEqual((got.count(b"HTTP/1.1 102 "), got.count(b"HTTP/1.1 200 ")), (180, 1))
 
 
 class KeptConnections(Case):
@@ -453,6 +517,98 @@ class KeptConnections(Case):
                 reply = gateway.curl(f"http://{HOST}/gone", "-X", method, "-d", "abc", http="--http1.1")
                 self.assertEqual(reply.status, 502)
             self.assertEqual(len(backend.seen("/gone")), 2)
+
+    def test_a_408_on_a_kept_connection_is_no_answer(self):
+        """RFC 9110 section 15.5.9: the backend did not get the request, and it may be sent again."""
+        late = "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        with Backend() as backend, Gateway(route(backend)) as gateway, gateway.dial(tls=False) as client:
+            for request in (post("/on-its-way", b"", method="GET"), post("/on-its-way", b"abc", method="GET")):
+                client.sendall(post("/first", b"abc"))
+                self.assertIn(b" 200 ", read_answer(client)[0])
+                self.stop_and_race(gateway, lambda request=request: client.sendall(request),
+                                   lambda: (list(backend.open)[-1].sendall(late.encode()), backend.drop()))
+                self.assertIn(b" 200 ", read_answer(client)[0])
+            # The second time it is the answer; so it is to what can't be sent again.
+            backend.on("/always", lambda e: (e.body(), e.send(late), e.close()))
+            for path, body, times in (("/always", b"", 2), ("/always?body", b"abc", 1)):
+                client.sendall(post("/first", b"abc"))
+                self.assertIn(b" 200 ", read_answer(client)[0])
+                before = len(backend.seen("/always"))
+                client.sendall(post(path, body))
+                self.assertIn(b" 408 ", read_answer(client)[0])
+                self.assertEqual(len(backend.seen("/always")) - before, times)
+
+
+class Unprocessed(Case):
+    """What a backend of HTTP/2 did not get is sent again, whatever its method (RFC 9113 section 8.7)."""
+
+    BODIES = {"none": (b"", []), "small": (b"abc" * 1000, [("x-sum", "7")])}
+
+    def ask(self, client, body, trailers, length=True):
+        """A POST whose head and body leave at once; its stream."""
+        fields = [("te", "trailers"), *([("content-length", str(len(body)))] if length else [])]
+        if not body:
+            return client.open(*fields, method="POST", path="/it")
+        return client.at_once(*fields, method="POST", path="/it", body=body, trailers=trailers)
+
+    def check(self, backend, client, stream, body, trailers, times):
+        got = client.finish(stream)
+        self.assertEqual((got.status, got.body), (200, b"ok"))
+        seen = [one for one in backend.exchanges if one.fields[":path"] == "/it"]
+        self.assertEqual(len(seen), times)
+        self.assertEqual((seen[-1].digest.digest(), seen[-1].trailers), (hashlib.sha256(body).digest(), trailers if body else []))
+
+    def test_refused_or_left_out_by_goaway(self):
+        def refuse(one):
+            one.refused = True
+            one.peer.protocol.reset_stream(one.number, 7)
+
+        def go_away(one):
+            one.refused = True
+            one.peer.protocol.close_connection(last_stream_id=one.number - 2)
+        for tls in (False, True):
+            with H2Backend(tls) as backend, Gateway(route(backend)) as gateway, Http2(gateway) as client:
+                reply = backend.done
+                backend.done = lambda one, reply=reply: None if hasattr(one, "refused") else reply(one)
+                for how in (refuse, go_away):
+                    for name, (body, trailers) in self.BODIES.items():
+                        for length in (True, False):
+                            with self.subTest(how.__name__, tls=tls, body=name, length=length):
+                                backend.begun = lambda one: None
+                                self.assertEqual(client.request().status, 200)
+                                backend.exchanges.clear()
+                                backend.begun = lambda one, how=how: how(one) if len(backend.exchanges) == 1 else None
+                                self.check(backend, client, self.ask(client, body, trailers, length), body, trailers, 2)
+                # Not for ever, and not what is answered in part or too large to be kept.
+                backend.begun = refuse
+                backend.exchanges.clear()
+                self.assertEqual((client.request(method="POST").status, len(backend.exchanges)), (502, 3))
+                backend.begun = lambda one: (one.peer.protocol.send_headers(one.number, [(":status", "103")]), refuse(one))
+                backend.exchanges.clear()
+                self.assertEqual((client.request(method="POST").status, len(backend.exchanges)), (502, 1))
+                backend.begun = lambda one: threading.Timer(0.1, lambda: (refuse(one), one.peer.flush())).start()
+                backend.exchanges.clear()
+                stream = client.open(method="POST", end=False)
+                client.protocol.send_data(stream, b"x" * 16384)
+                client.protocol.send_data(stream, b"x" * 16384)
+                client.flush()
+                client.wait(lambda client=client, stream=stream: client.streams[stream].fields)
+                self.assertEqual((client.streams[stream].status, len(backend.exchanges)), (502, 1))
+
+    def test_not_sent_yet_when_the_connection_ends(self):
+        for tls in (False, True):
+            for name, (body, trailers) in self.BODIES.items():
+                with H2Backend(tls) as backend, Gateway(route(backend)) as gateway, Http2(gateway) as client, \
+                        self.subTest(tls=tls, body=name):
+                    self.assertEqual(client.request().status, 200)
+                    done, backend.done = backend.done, lambda one: None
+                    other = client.open(path="/under-way")
+                    wait_until("the second request", lambda backend=backend: len(backend.exchanges) == 2)
+                    backend.done, streams = done, []
+                    KeptConnections.stop_and_race(
+                        self, gateway, lambda: streams.append(self.ask(client, body, trailers)), backend.peers[0].close)
+                    self.check(backend, client, streams[0], body, trailers, 1)
+                    self.assertEqual((client.finish(other).status, len(backend.peers)), (200, 2))
 
 
 class Names(Case):

@@ -4,6 +4,8 @@
 #include <random>
 
 #include <doctest/doctest.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 
 #include "relay_bench.h"
@@ -108,6 +110,34 @@ void reset(TestSocket& socket) {
   const linger at_once{1, 0};
   setsockopt(socket.fd(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
   socket.close_now();
+}
+
+std::size_t unacknowledged(const TestSocket& socket) {
+  int bytes = 0;
+  ioctl(socket.fd(), SIOCOUTQ, &bytes);
+  return static_cast<std::size_t>(bytes);
+}
+
+// Says `size` bytes, or as much as anybody takes; how much of it has arrived at the relay.
+std::size_t say(RelayBench& bench, const TestSocket& socket, std::size_t size) {
+  const std::string piece(10'000, 'x');
+  std::size_t sent = 0;
+  const auto say_more = [&] {
+    if (sent < size) {
+      const ssize_t n = send(socket.fd(), piece.data(), std::min(piece.size(), size - sent),
+                             MSG_DONTWAIT | MSG_NOSIGNAL);
+      if (n > 0) sent += static_cast<std::size_t>(n);
+    }
+    return sent - unacknowledged(socket);
+  };
+  std::size_t arrived = 0;
+  int quiet_turns = 0;
+  REQUIRE(bench.wait_for([&] {
+    const std::size_t before = std::exchange(arrived, say_more());
+    quiet_turns = arrived == before ? quiet_turns + 1 : 0;
+    return arrived == size || quiet_turns > 50;
+  }));
+  return arrived;
 }
 
 }  // namespace
@@ -245,6 +275,74 @@ TEST_CASE("a backend that goes while the client is sending") {
   CHECK(got == "413 too much");
   REQUIRE(joined.wait_for_log(1));
   CHECK(joined.log[0].starts_with("backend reset"));
+}
+
+TEST_CASE("a reset does not overtake what was said before, however late it is read") {
+  for (const std::size_t size : {300'000U, 1U << 30}) {
+    for (const bool to_client : {true, false}) {
+      for (const bool other_sends : {false, true}) {
+        CAPTURE(size);
+        CAPTURE(to_client);
+        CAPTURE(other_sends);
+        Joined joined;
+        TestSocket& from = to_client ? *joined.server : *joined.client;
+        TestSocket& to = to_client ? *joined.client : *joined.server;
+        const std::size_t said = say(joined, from, size);
+        reset(from);
+        for (int i = 0; i < 2; ++i) {
+          if (other_sends) send(to.fd(), "x", 1, MSG_NOSIGNAL);
+          test::run_for(joined.loop, 20);
+        }
+        const Received received = joined.receive_all(to);
+        CHECK(received.bytes.size() >= said);
+        CHECK((received.reset && !received.ended));
+        REQUIRE(joined.wait_for_log(1));
+        CHECK(joined.log[0].starts_with(to_client ? "backend reset" : "client reset"));
+      }
+    }
+  }
+}
+
+TEST_CASE("an end that came before the reset stays an end") {
+  Joined joined;
+  const std::size_t said = say(joined, *joined.server, 300'000);
+  joined.server->close_now();
+  test::run_for(joined.loop, 20);
+  for (int i = 0; i < 2; ++i) {
+    send(joined.client->fd(), "x", 1, MSG_NOSIGNAL);  // the answer to the first is a reset
+    test::run_for(joined.loop, 20);
+  }
+  const Received received = joined.receive_all(*joined.client);
+  CHECK(received.bytes.size() == said);
+  CHECK(received.ended);
+  REQUIRE(joined.wait_for_log(1));
+  CHECK(joined.log[0].starts_with("backend reset"));
+}
+
+TEST_CASE("who does not read the last bytes is not waited for without end") {
+  for (const std::size_t size : {300'000U, 1U << 30}) {
+    Joined joined([](RelayBench& bench) { bench.settings.last_bytes_ms = 50; });
+    say(joined, *joined.server, size);
+    reset(*joined.server);
+    joined.client->send_all("x");
+    REQUIRE(joined.wait_for_log(1));
+    CHECK(joined.log[0].starts_with("backend reset"));
+    CHECK(joined.receive_all(*joined.client).reset);
+    CHECK(joined.relay->connections() == 0);
+  }
+}
+
+TEST_CASE("who goes away before the last bytes ends it") {
+  for (const std::size_t size : {300'000U, 1U << 30}) {
+    Joined joined;
+    say(joined, *joined.server, size);
+    reset(*joined.server);
+    joined.client->send_all("x");
+    test::run_for(joined.loop, 20);
+    reset(*joined.client);
+    REQUIRE(joined.wait_for_log(1));
+    CHECK(joined.relay->connections() == 0);
+  }
 }
 
 TEST_CASE("a backend that refuses is passed over and left alone for a while") {

@@ -154,16 +154,17 @@ TEST_CASE("malformed responses close their stream with an error") {
   }
 }
 
-TEST_CASE("interim responses without end close the stream") {
+TEST_CASE("interim responses are told however many there are, to an owner that listens") {
   TestClient client;
   client.greet();
   Exchange exchange;
   client.start(&exchange);
-  for (int i = 0; i < 100; ++i) client.give(headers(1, {{":status", "102"}}));
-  client.take();
-  CHECK(exchange.interims == 64);
-  CHECK(exchange.closes == 1);
-  CHECK(exchange.error == 0xb);
+  for (int i = 0; i < 1000; ++i) client.give(headers(1, {{":status", "102"}}));
+  CHECK(exchange.interims == 1000);
+  client.connection->cancel(1);
+  CHECK(client.give(headers(1, {{":status", "102"}})));
+  CHECK(exchange.interims == 1000);
+  CHECK(exchange.closes == 0);
 }
 
 TEST_CASE("what the backend never looked at may be sent again") {
@@ -216,6 +217,56 @@ TEST_CASE("streams that had been sent are not unprocessed when the connection di
   CHECK(unsent.closes == 1);
   CHECK(unsent.unprocessed);
   CHECK(client.connection->going_away());
+}
+
+TEST_CASE("the body of what the backend never looked at comes back when it is still there") {
+  const std::string small(16384, 'a');
+  const std::string large(16385, 'b');
+  for (const bool sent : {false, true}) {
+    for (const bool interim : {false, true}) {
+      for (const std::string& body : {std::string(), small, large}) {
+        CAPTURE(sent);
+        CAPTURE(interim);
+        CAPTURE(body.size());
+        TestClient client;
+        client.greet();
+        Exchange exchange;
+        client.connection->request(request_head("POST", "/"), {Kind::kUnknown, 0}, exchange);
+        client.connection->body(1, as_bytes(body));
+        if (sent) client.take();
+        if (sent && interim) client.give(headers(1, {{":status", "103"}}));
+        if (sent) {
+          client.give(rst_stream(1, 7));
+        } else {
+          client.connection->abandon();
+        }
+        CHECK(exchange.unprocessed);
+        const bool there = body.empty() || !sent || (!interim && body.size() <= 16384);
+        CHECK(exchange.returns == (there ? 1 : 0));
+        CHECK((!there || exchange.returned_body == body));
+      }
+    }
+  }
+}
+
+TEST_CASE("when the transport is gone, what has not left is unprocessed") {
+  TestClient client;
+  client.greet();
+  Exchange sent, canceled, unsent;
+  client.connection->request(request_head("POST", "/"), {Kind::kUnknown, 0}, sent);
+  client.connection->body(1, as_bytes("abc"));
+  client.start(&canceled);
+  client.connection->cancel(3);
+  client.connection->request(request_head("POST", "/"), {Kind::kUnknown, 0}, unsent);
+  client.connection->body(5, as_bytes("def"));
+  client.connection->abandon();
+  CHECK((sent.closes == 1 && !sent.unprocessed && sent.returns == 0));
+  CHECK(canceled.closes == 0);
+  CHECK((unsent.closes == 1 && unsent.unprocessed && unsent.returned_body == "def"));
+  CHECK(client.connection->streams() == 0);
+  CHECK(!client.connection->has_room());
+  client.connection->abandon();
+  CHECK(unsent.closes == 1);
 }
 
 TEST_CASE("the backend's limit of streams is kept") {

@@ -22,6 +22,8 @@ struct Exchange final : http::h2::ClientStream {
   unsigned status = 0;
   std::uint32_t error = 0;
   bool unprocessed = false;
+  int returns = 0;
+  std::string returned_body;
   BodyLength length;
   Lines fields;
   std::string content;
@@ -50,6 +52,10 @@ struct Exchange final : http::h2::ClientStream {
   void drained() override {
     ++drains;
     if (on_drained) on_drained();
+  }
+  void returned(Bytes all) override {
+    ++returns;
+    returned_body = as_text(all);
   }
   void closed(std::uint32_t code, bool never_seen) override {
     ++closes;

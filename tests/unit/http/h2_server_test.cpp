@@ -294,8 +294,15 @@ TEST_CASE("interim responses come before the final one") {
   REQUIRE(frames.size() == 1);
   CHECK(frames[0].lines == Lines{{":status", "100"}});
   CHECK(!frames[0].ends_stream());
-  for (int i = 0; i < 100; ++i) server.connection->interim(1, interim);
-  CHECK(server.take().size() == 63);
+  for (int i = 0; i < 200; ++i) server.connection->interim(1, interim);
+  CHECK(server.take().size() == 200);
+  // For a client that does not read, no more are kept than 64 KiB of memory hold.
+  for (int i = 0; i < 1000; ++i) server.connection->interim(1, interim);
+  CHECK(server.take().size() < 256);
+  const std::string link(5000, 'x');
+  interim.fields.add("link", link);
+  for (int i = 0; i < 1000; ++i) server.connection->interim(1, interim);
+  CHECK(server.take().size() < 16);
 }
 
 TEST_CASE("malformed requests reset their stream only") {
