@@ -165,7 +165,7 @@ clang_tidy() {
   [ "$1" = src ] || near='/tests/unit/.*\.cpp' far=
   tidy -checks='-clang-analyzer-*' "$PWD$near" || return
   [ -z "$far" ] || tidy -extra-arg=-Xclang -extra-arg=-analyzer-config -extra-arg=-Xclang \
-    -extra-arg="max-nodes=${ANALYZER_NODES:-40000}" "$PWD$far"
+    -extra-arg="max-nodes=${ANALYZER_NODES:-20000}" "$PWD$far"
 }
 tidy() { run-clang-tidy-14 -quiet -j "$JOBS" -p build-tsan "$@"; }
 

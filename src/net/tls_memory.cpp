@@ -15,7 +15,7 @@ constexpr std::size_t kSslBytesMin = 4U << 10, kSslBytesMax = 8U << 10;
 struct Lending {
   SparseBlock* to = nullptr;  // inside SSL_new(), which allocates the structure first
   std::size_t bytes = 0;      // taken of it
-  void* back = nullptr;       // inside SSL_free()
+  void* back = nullptr;       // when OpenSSL frees it: in SSL_free(), or in SSL_new() that failed
 };
 constinit thread_local Lending lending;
 
@@ -47,15 +47,14 @@ TlsMemory::~TlsMemory() {
   SSL* const made = ssl();
   if (used_ != 0) lending.back = block_.data();
   SSL_free(made);
-  lending.back = nullptr;
+  lending = {};
 }
 
 bool TlsMemory::make(SSL_CTX* context) {
-  lending.to = &block_;
-  lending.bytes = 0;
+  lending = {.to = &block_, .bytes = 0, .back = block_.data()};
   ssl_ = SSL_new(context);
-  lending.to = nullptr;
-  used_ = lending.bytes;
+  used_ = ssl_ == nullptr ? 0 : lending.bytes;
+  lending = {};
   return ssl_ != nullptr;
 }
 
