@@ -3,7 +3,7 @@
 # fails and shows the end of its log. The last line counts test cases and checks.
 #
 #   FUZZ_SECONDS=6    how long each fuzzer runs
-#   ANALYZER_NODES=225000   how deep clang-tidy looks (default 40000)
+#   ANALYZER_NODES=225000   how deep clang-tidy looks (default 20000)
 #   JOBS=2            compilers at a time; default: the processors of this machine
 #   tests/all.sh STEP...   only these steps (names as printed; clang-tidy-tests runs only so)
 set -u
