@@ -63,6 +63,11 @@ Backend::~Backend() {
   for (Waiting* waiting : waiting_) waiting->backend_ = nullptr;
 }
 
+void Backend::use_tls_of(const Site& site) {
+  tls_ = site.backend_tls;
+  tls_h2_ = site.backend_tls_h2;
+}
+
 void Backend::forget(const Waiting& waiting) { std::erase(waiting_, &waiting); }
 
 // --- a connection for a request

@@ -40,7 +40,7 @@ struct Gateway::Impl final : public Connections {
 
   void adopt(std::shared_ptr<const Site> site);
   std::shared_ptr<Backend> backend_for(const http::BackendUrl& url,
-                                       const http::HealthSettings& health);
+                                       const http::HealthSettings& health, const Site& site);
   void accept(net::Fd fd, const Endpoint& peer, const Endpoint& local);
   bool is_full();
   bool is_relay(const Endpoint& local) const;
@@ -91,7 +91,7 @@ void Gateway::Impl::adopt(std::shared_ptr<const Site> site) {
   for (const http::RouteSettings& route : next->site->routes) {
     auto& of_route = next->backends.emplace_back();
     for (const http::BackendSettings& backend : route.backends) {
-      of_route.push_back(backend_for(backend.url, route.health));
+      of_route.push_back(backend_for(backend.url, route.health, *next->site));
     }
   }
   for (const Listener& listener : next->site->listeners) {
@@ -105,13 +105,15 @@ void Gateway::Impl::adopt(std::shared_ptr<const Site> site) {
 }
 
 std::shared_ptr<Backend> Gateway::Impl::backend_for(const http::BackendUrl& url,
-                                                    const http::HealthSettings& health) {
+                                                    const http::HealthSettings& health,
+                                                    const Site& site) {
   std::string key = url.to_string();
   if (!health.path.empty()) {
     key += ' ' + health.path + ' ' + std::to_string(health.interval_ms);
   }
   std::shared_ptr<Backend>& known = backends[std::move(key)];
   if (known == nullptr) known = std::make_shared<Backend>(context, url, health);
+  known->use_tls_of(site);
   return known;
 }
 
