@@ -106,6 +106,12 @@ class Exchange final : public BackendEvents {
   void settle_upgrade();
   void prepare_upgrade();
   void ask_backend();
+  /// timeouts.request or timeouts.backend.
+  struct TimeLimit {
+    std::uint64_t left_ms;
+    std::string_view name;
+  };
+  std::optional<TimeLimit> next_limit() const;
   void start_timer();
   void timed_out();
 
@@ -164,7 +170,7 @@ class Exchange final : public BackendEvents {
   bool body_sent_ = false;  // some of the request's body went to the backend
   bool response_begun_ = false, response_stopped_ = false, responded_ = false;
   bool response_done_ = false;  // of an upgraded exchange, whose request goes on
-  bool extended_connect_ = false, upgraded_ = false, backend_timed_ = false;
+  bool extended_connect_ = false, upgraded_ = false;
   std::uint16_t status_ = 0;
   std::uint64_t active_ms_ = 0, request_done_ms_ = 0;
   std::uint64_t begun_us_ = 0, first_byte_us_ = 0;
