@@ -233,7 +233,9 @@ Result<void> Gateway::listen_quic(net::Fd udp) {
 
 void Gateway::stop_listening(const Endpoint& tcp) {
   for (const Impl::Listening& listening : impl_->listening) {
-    if (listening.local == tcp) listening.listener->accept_waiting();
+    if (listening.local != tcp) continue;
+    listening.listener->accept_waiting();
+    impl_->context.counts.exhausted += listening.listener->exhausted();
   }
   std::erase_if(impl_->listening, [&](const auto& listening) { return listening.local == tcp; });
 }
@@ -289,6 +291,9 @@ void Gateway::follow(RequestFollower* follower) { impl_->context.access_log.foll
 GatewayCounts Gateway::counts() const {
   GatewayCounts counts = impl_->context.counts;
   counts.connections = impl_->connections.size();
+  for (const Impl::Listening& listening : impl_->listening) {
+    counts.exhausted += listening.listener->exhausted();
+  }
   counts.quic_refused = impl_->quic.counts.refused;
   counts.quic_ignored = impl_->quic.counts.ignored;
   counts.quic_limited = impl_->quic.counts.limited;
