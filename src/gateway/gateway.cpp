@@ -267,6 +267,14 @@ void Gateway::stop_accepting() {
   impl_->shut_down_all();
 }
 
+void Gateway::cut() {
+  auto& connections = impl_->connections;
+  for (std::size_t i = connections.size(); i > 0; --i) {
+    if (i <= connections.size()) connections[i - 1]->cut();
+  }
+  impl_->relay.cut();
+}
+
 bool Gateway::accepting() const { return !impl_->listening.empty(); }
 
 bool Gateway::drained() const {

@@ -218,7 +218,9 @@ void Worker::end_when_drained() {
   gateway_.stop_accepting();
   if (!gateway_.drained() && now_ms < gateway_until_ms_) return;
   drain_dns();
-  if (dns_is_drained() || now_ms >= dns_until_ms_) loop_.stop();
+  if (!dns_is_drained() && now_ms < dns_until_ms_) return;
+  gateway_.cut();
+  loop_.stop();
 }
 
 bool Worker::dns_is_drained() const {
