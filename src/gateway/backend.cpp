@@ -18,7 +18,6 @@ constexpr std::uint64_t kDownMs = 1000;
 constexpr std::uint64_t kDownMaxMs = 30'000;
 constexpr std::uint64_t kResolveAgainMs = 5000;  // after a failure
 constexpr std::size_t kAddressesMax = 32;
-constexpr std::size_t kBackendsMax = 64;  // of a route, that are weighed
 
 BackendFailure failure_of(const Error& error) {
   switch (error.code) {
@@ -61,6 +60,11 @@ Backend::Backend(Context& context, const http::BackendUrl& url, const http::Heal
 Backend::~Backend() {
   probe_.reset();
   for (Waiting* waiting : waiting_) waiting->backend_ = nullptr;
+}
+
+void Backend::use_tls_of(const Site& site) {
+  tls_ = site.backend_tls;
+  tls_h2_ = site.backend_tls_h2;
 }
 
 void Backend::forget(const Waiting& waiting) { std::erase(waiting_, &waiting); }
@@ -377,10 +381,10 @@ BackendCounts Backend::counts() const {
 std::optional<std::size_t> choose_backend(std::span<const std::shared_ptr<Backend>> backends,
                                           std::span<const http::BackendSettings> settings,
                                           std::uint64_t random, std::uint64_t tried) {
-  const std::size_t count = std::min(backends.size(), kBackendsMax);
+  const std::size_t count = std::min(backends.size(), http::kBackendsMax);
   if (count == 1)
     return tried == 0 && settings[0].weight != 0 ? std::optional<std::size_t>(0) : std::nullopt;
-  std::array<std::uint32_t, kBackendsMax> weights{};
+  std::array<std::uint32_t, http::kBackendsMax> weights{};
   bool equal = true;
   for (const bool only_healthy : {true, false}) {
     std::uint32_t first = 0;

@@ -64,6 +64,13 @@ class Backend {
   /// Calls backend_ready() or backend_failed() at once, then returns nullptr; or later.
   [[nodiscard]] std::unique_ptr<Waiting> request(BackendEvents& events, const BackendWish& wish);
 
+  /// TLS to it is from now on made as this site says, which has it. Kept: a later site may have
+  /// none, while requests of this one go on.
+  void use_tls_of(const Site& site);
+  std::shared_ptr<const net::TlsClient> tls(bool http1_only) const {
+    return http1_only ? tls_ : tls_h2_;
+  }
+
   bool healthy() const;
   std::size_t load() const { return in_use_; }  ///< requests under way
   const std::string& text() const { return text_; }
@@ -122,6 +129,7 @@ class Backend {
   std::string text_;
   RequestCounts::NameId name_id_;
   http::HealthSettings health_;
+  std::shared_ptr<const net::TlsClient> tls_, tls_h2_;
   std::vector<Address> addresses_;
   std::uint64_t addresses_until_ms_ = 0;
   std::unique_ptr<HostResolver::Ticket> resolving_;

@@ -39,12 +39,10 @@ Result<void> BackendConnection::connect() {
     stream_ = std::move(*stream);
     return {};
   }
-  const Site& site = *context_.site->site;
   net::TlsSettings settings;
   settings.connect_timeout_ms = Backend::kConnectTimeoutMs;
-  auto stream =
-      net::TlsStream::connect(loop, endpoint_, backend_.url().host, *this,
-                              http1_only_ ? site.backend_tls : site.backend_tls_h2, settings);
+  auto stream = net::TlsStream::connect(loop, endpoint_, backend_.url().host, *this,
+                                        backend_.tls(http1_only_), settings);
   if (!stream) return tl::unexpected(stream.error());
   stream_ = std::move(*stream);
   return {};

@@ -137,7 +137,7 @@ void Connection::drained() {
 void Connection::failed(const Error& error) {
   if (closed_) return;
   if (session_ != nullptr) {
-    session_->failed();
+    session_->failed("the client closed the connection");
   } else {
     ++context_.counts.handshakes_failed;
     if (error.code == Code::kNotFound) ++context_.counts.unknown_sni;
@@ -211,6 +211,12 @@ void Connection::move_to_site() {
 void Connection::shut_down() {
   shut_down_ = true;
   if (session_ != nullptr && !closing()) session_->shut_down();
+}
+
+void Connection::cut() {
+  if (session_ == nullptr || closing()) return;
+  stream_->reset_on_close();  // a response without a length must not look complete
+  session_->failed("the gateway was stopped");
 }
 
 void Connection::close() {

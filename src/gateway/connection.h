@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string_view>
 
 #include "base/address.h"
 #include "gateway/context.h"
@@ -24,7 +25,8 @@ class Session {
   virtual void received(Bytes chunk) = 0;
   virtual void ended() = 0;
   virtual void drained() = 0;
-  virtual void failed() = 0;
+  /// The connection is gone: requests under way are over.
+  virtual void failed(std::string_view why) = 0;
   /// Every kSweepMs: time limits.
   virtual void check(std::uint64_t now_ms) = 0;
   /// End it gracefully: requests under way finish.
@@ -53,6 +55,8 @@ class Connection final : public net::StreamReader {
   /// New requests are served by the context's site; a connection nobody listens for any more ends.
   void move_to_site();
   void shut_down();
+  /// The gateway goes: what is under way is over. REQUIRES: it is destroyed soon.
+  void cut();
 
   // For its session.
   Context& context() { return context_; }

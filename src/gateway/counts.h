@@ -31,6 +31,7 @@ struct BackendCounts {
 struct GatewayCounts {
   std::uint64_t connections = 0;  ///< of clients, now
   std::uint64_t accepted = 0;
+  std::uint64_t exhausted = 0;            ///< rests from accepting: no descriptors or memory left
   std::uint64_t connections_refused = 0;  ///< [gateway.limits] connections was reached
   std::uint64_t handshakes_full = 0, handshakes_resumed = 0;
   std::uint64_t handshakes_failed = 0, unknown_sni = 0;

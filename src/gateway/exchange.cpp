@@ -92,7 +92,7 @@ void Exchange::clear() {
   request_done_ = request_end_pending_ = request_stopped_ = body_sent_ = false;
   response_begun_ = response_stopped_ = responded_ = response_done_ = false;
   last_failure_ = BackendFailure::kNone;
-  extended_connect_ = upgraded_ = backend_timed_ = false;
+  extended_connect_ = upgraded_ = false;
   status_ = 0;
   first_byte_us_ = received_ = sent_ = 0;
   failure_.clear();
@@ -273,40 +273,37 @@ void Exchange::ask_backend() {
   if (auto waiting = backend_->request(*this, wish)) waiting_ = std::move(waiting);
 }
 
-void Exchange::start_timer() {
+// The one that comes first.
+std::optional<Exchange::TimeLimit> Exchange::next_limit() const {
   const http::TimeoutSettings& timeouts = settings().timeouts;
-  std::uint64_t limit = timeouts.request_ms;
-  backend_timed_ = timeouts.backend_ms != 0 && (limit == 0 || timeouts.backend_ms < limit);
-  if (backend_timed_) limit = timeouts.backend_ms;
-  if (limit == 0) return;
+  const auto left = [](std::uint64_t limit, std::uint64_t passed) {
+    return limit - std::min(limit, passed);
+  };
+  std::optional<TimeLimit> next;
+  if (timeouts.request_ms != 0) {
+    const std::uint64_t passed = (monotonic_us() - begun_us_) / 1000;
+    next = {left(timeouts.request_ms, passed), "timeouts.request"};
+  }
+  if (timeouts.backend_ms == 0 || responded_) return next;
+  // A backend's time begins when it has the whole request.
+  const std::uint64_t waited = request_done_ ? now_ms() - request_done_ms_ : 0;
+  const TimeLimit backend{left(timeouts.backend_ms, waited), "timeouts.backend"};
+  return next && next->left_ms <= backend.left_ms ? next : backend;
+}
+
+void Exchange::start_timer() {
+  const auto limit = next_limit();
+  if (!limit) return;
   timer_ = std::make_unique<net::Timer>(context_.loop, [this] { timed_out(); });
-  timer_->start_once(limit);
+  timer_->start_once(limit->left_ms);
 }
 
 void Exchange::timed_out() {
-  const std::uint64_t whole = settings().timeouts.request_ms;
-  const std::uint64_t for_backend = settings().timeouts.backend_ms;
-  // A backend's time begins when it has the whole request.
-  if (backend_timed_ && !responded_) {
-    const std::uint64_t waited = request_done_ ? now_ms() - request_done_ms_ : 0;
-    if (waited < for_backend) {
-      timer_->start_once(for_backend - waited);
-      return;
-    }
-  }
-  if (backend_timed_ && responded_) {
-    // In time; what is left is the limit of the whole request.
-    backend_timed_ = false;
-    const std::uint64_t passed = (monotonic_us() - begun_us_) / 1000;
-    if (whole == 0) return;
-    if (passed < whole) {
-      timer_->start_once(whole - passed);
-      return;
-    }
-  }
+  const auto limit = next_limit();
+  if (!limit) return;
+  if (limit->left_ms != 0) return timer_->start_once(limit->left_ms);
   if (backend_ != nullptr) backend_->count_failure();
-  fail(504, "The backend did not answer in time.",
-       backend_timed_ ? "timeouts.backend" : "timeouts.request");
+  fail(504, "The backend did not answer in time.", limit->name);
 }
 
 void Exchange::check_idle(std::uint64_t now_ms) {

@@ -40,7 +40,7 @@ struct Gateway::Impl final : public Connections {
 
   void adopt(std::shared_ptr<const Site> site);
   std::shared_ptr<Backend> backend_for(const http::BackendUrl& url,
-                                       const http::HealthSettings& health);
+                                       const http::HealthSettings& health, const Site& site);
   void accept(net::Fd fd, const Endpoint& peer, const Endpoint& local);
   bool is_full();
   bool is_relay(const Endpoint& local) const;
@@ -91,7 +91,7 @@ void Gateway::Impl::adopt(std::shared_ptr<const Site> site) {
   for (const http::RouteSettings& route : next->site->routes) {
     auto& of_route = next->backends.emplace_back();
     for (const http::BackendSettings& backend : route.backends) {
-      of_route.push_back(backend_for(backend.url, route.health));
+      of_route.push_back(backend_for(backend.url, route.health, *next->site));
     }
   }
   for (const Listener& listener : next->site->listeners) {
@@ -105,13 +105,15 @@ void Gateway::Impl::adopt(std::shared_ptr<const Site> site) {
 }
 
 std::shared_ptr<Backend> Gateway::Impl::backend_for(const http::BackendUrl& url,
-                                                    const http::HealthSettings& health) {
+                                                    const http::HealthSettings& health,
+                                                    const Site& site) {
   std::string key = url.to_string();
   if (!health.path.empty()) {
     key += ' ' + health.path + ' ' + std::to_string(health.interval_ms);
   }
   std::shared_ptr<Backend>& known = backends[std::move(key)];
   if (known == nullptr) known = std::make_shared<Backend>(context, url, health);
+  known->use_tls_of(site);
   return known;
 }
 
@@ -231,7 +233,9 @@ Result<void> Gateway::listen_quic(net::Fd udp) {
 
 void Gateway::stop_listening(const Endpoint& tcp) {
   for (const Impl::Listening& listening : impl_->listening) {
-    if (listening.local == tcp) listening.listener->accept_waiting();
+    if (listening.local != tcp) continue;
+    listening.listener->accept_waiting();
+    impl_->context.counts.exhausted += listening.listener->exhausted();
   }
   std::erase_if(impl_->listening, [&](const auto& listening) { return listening.local == tcp; });
 }
@@ -263,6 +267,14 @@ void Gateway::stop_accepting() {
   impl_->shut_down_all();
 }
 
+void Gateway::cut() {
+  auto& connections = impl_->connections;
+  for (std::size_t i = connections.size(); i > 0; --i) {
+    if (i <= connections.size()) connections[i - 1]->cut();
+  }
+  impl_->relay.cut();
+}
+
 bool Gateway::accepting() const { return !impl_->listening.empty(); }
 
 bool Gateway::drained() const {
@@ -287,6 +299,9 @@ void Gateway::follow(RequestFollower* follower) { impl_->context.access_log.foll
 GatewayCounts Gateway::counts() const {
   GatewayCounts counts = impl_->context.counts;
   counts.connections = impl_->connections.size();
+  for (const Impl::Listening& listening : impl_->listening) {
+    counts.exhausted += listening.listener->exhausted();
+  }
   counts.quic_refused = impl_->quic.counts.refused;
   counts.quic_ignored = impl_->quic.counts.ignored;
   counts.quic_limited = impl_->quic.counts.limited;

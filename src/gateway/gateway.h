@@ -47,6 +47,8 @@ class Gateway {
   bool older_drained() const;
   /// The shared listeners, too; who came since is told to end.
   void stop_accepting();
+  /// What is under way ends now, and the log says so; nothing else may follow but the destructor.
+  void cut();
   bool accepting() const;
   bool drained() const;
 

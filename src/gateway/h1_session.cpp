@@ -49,7 +49,7 @@ class H1Session final : public Session, public ClientSide {
       process_ahead();
     }
   }
-  void failed() override { leave("the client closed the connection"); }
+  void failed(std::string_view why) override { leave(why); }
   void check(std::uint64_t now_ms) override;
   void shut_down() override { shutting_down_ = true; }
 

@@ -83,7 +83,7 @@ class H2Session final : public Session, public http::h2::ServerEvents {
   void received(Bytes chunk) override;
   void ended() override;
   void drained() override { pump(); }
-  void failed() override { leave_all("the client closed the connection"); }
+  void failed(std::string_view why) override { leave_all(why); }
   void check(std::uint64_t now_ms) override;
   void shut_down() override;
   void rest() override;

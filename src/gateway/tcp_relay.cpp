@@ -126,6 +126,8 @@ void TcpRelay::accept(net::Fd fd, const Endpoint& peer, const Listener& listener
 
 void TcpRelay::drain() { impl_->draining = true; }
 
+void TcpRelay::cut() { impl_->end_all(); }
+
 std::size_t TcpRelay::connections() const { return impl_->sessions.size(); }
 
 RelayCounts TcpRelay::counts() const {

@@ -79,6 +79,8 @@ class TcpRelay {
   void accept(net::Fd fd, const Endpoint& peer, const Listener& listener);
   /// No new connections; those under way go on until they end.
   void drain();
+  /// Ends those under way.
+  void cut();
 
   std::size_t connections() const;
   RelayCounts counts() const;

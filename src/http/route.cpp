@@ -304,6 +304,10 @@ void check_action(const RouteSettings& route, Problems& problems) {
   if (actions != 1) {
     problems.add("", "a route has one of backends, redirect and respond; here are {}", actions);
   }
+  if (route.backends.size() > kBackendsMax) {
+    problems.add("backends", "{} of them; allowed: {} at most", route.backends.size(),
+                 kBackendsMax);
+  }
   if (route.redirect) check_redirect(*route.redirect, problems);
   if (route.respond) check_respond(*route.respond, problems);
 }

@@ -55,6 +55,8 @@ struct RouteMatchSettings {
   std::vector<HeaderValue> query;    ///< as query_has()
 };
 
+constexpr std::size_t kBackendsMax = 64;  ///< of a route
+
 struct BackendSettings {
   BackendUrl url;
   std::uint32_t weight = 1;

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "dns/override.h"
 #include "server/config_help.h"
 
 namespace postern::server {
@@ -166,25 +167,57 @@ bool listens(const ListenerSettings& listener, const IpAddress& ip, std::uint16_
   });
 }
 
-/// nullptr when nothing of ours listens there.
-const ListenerSettings* own_listener(const Document& document, const std::string& host,
-                                     std::uint16_t port) {
-  const auto ip = IpAddress::parse(host == "localhost" ? "127.0.0.1" : host);
-  if (!ip) return nullptr;
-  const auto& listeners = document.config.listeners;
-  const auto found = std::find_if(listeners.begin(), listeners.end(), [&](const auto& listener) {
-    return listens(listener, *ip, port);
-  });
-  return found == listeners.end() ? nullptr : &*found;
-}
+/// Backends' names are looked up in our own nameserver first, where the override of a wildcard may
+/// lead them back here.
+class OwnListeners {
+ public:
+  explicit OwnListeners(const Config& config) : listeners_(config.listeners) {
+    std::vector<const dns::OverrideSettings*> rules;
+    for (const auto& rule : config.policy.overrides) {
+      if (rule.views.empty()) rules.push_back(&rule);
+    }
+    overrides_ = dns::OverrideTable::compile(rules);
+  }
 
-void warn_of_own_backends(Reader& reader, const Document& document, const Node& node,
+  /// nullptr when nothing of ours listens there.
+  const ListenerSettings* find(const std::string& host, std::uint16_t port) const {
+    for (const IpAddress& ip : addresses_of(host)) {
+      const auto found =
+          std::find_if(listeners_.begin(), listeners_.end(),
+                       [&](const auto& listener) { return listens(listener, ip, port); });
+      if (found != listeners_.end()) return &*found;
+    }
+    return nullptr;
+  }
+
+ private:
+  std::vector<IpAddress> addresses_of(const std::string& host) const {
+    if (const auto ip = IpAddress::parse(host == "localhost" ? "127.0.0.1" : host)) return {*ip};
+    const auto name = dns::Name::parse(host);
+    if (!name || host.find('.') == std::string::npos) return {};  // such a one the system knows
+    const auto match = overrides_.find(dns::LookupName(name->view()), dns::RrType::kA);
+    if (!match || match.rule->forward) return {};
+    std::vector<IpAddress> addresses;
+    const Bytes a = match.rule->a.bytes();
+    for (std::size_t at = 0; at < a.size(); at += 4) addresses.push_back(IpAddress::v4(&a[at]));
+    const Bytes aaaa = match.rule->aaaa.bytes();
+    for (std::size_t at = 0; at < aaaa.size(); at += 16) {
+      addresses.push_back(IpAddress::v6(&aaaa[at]));
+    }
+    return addresses;
+  }
+
+  const std::vector<ListenerSettings>& listeners_;
+  dns::OverrideTable overrides_;
+};
+
+void warn_of_own_backends(Reader& reader, const OwnListeners& listeners, const Node& node,
                           const RouteSettings& route) {
   const Node* backends = node.find("backends");
   if (backends == nullptr) return;
   for (std::size_t i = 0; i < route.backends.size() && i < backends->items.size(); ++i) {
     const http::BackendUrl& url = route.backends[i].url;
-    const ListenerSettings* const own = own_listener(document, url.host, url.port);
+    const ListenerSettings* const own = listeners.find(url.host, url.port);
     if (own == nullptr) continue;
     // With another host they may find another route there, or this one is not on that listener.
     const bool returns = own->tcp == 0 && is_on(route, *own) && route.filters.rewrite.host.empty();
@@ -199,13 +232,13 @@ void warn_of_own_backends(Reader& reader, const Document& document, const Node& 
   }
 }
 
-void warn_of_own_relays(Reader& reader, const Document& document) {
+void warn_of_own_relays(Reader& reader, const OwnListeners& listeners, const Document& document) {
   for (std::size_t i = 0; i < document.listeners.size(); ++i) {
     const ListenerSettings& listener = document.config.listeners[i];
     const Node* backends = document.listeners[i].node->find("backends");
     for (std::size_t b = 0; b < listener.backends.size(); ++b) {
       const gateway::TcpBackend& backend = listener.backends[b];
-      if (own_listener(document, backend.host, backend.port) != &listener) continue;
+      if (listeners.find(backend.host, backend.port) != &listener) continue;
       reader.warning(
           backends->items[b].place,
           fmt::format("gateway.listener.backends: '{}' is the listener '{}' itself, so connections "
@@ -221,7 +254,8 @@ void warn_of_own_relays(Reader& reader, const Document& document) {
 void advise_on_routes(Reader& reader, const Document& document) {
   warn_of_trusted_everybody(reader, document);
   warn_of_unused_certificates(reader, document);
-  warn_of_own_relays(reader, document);
+  const OwnListeners own(document.config);
+  warn_of_own_relays(reader, own, document);
   RedirectLoops loops(reader, document);
   for (std::size_t i = 0; i < document.routes.size(); ++i) {
     const Node& node = *document.routes[i].node;
@@ -232,7 +266,7 @@ void advise_on_routes(Reader& reader, const Document& document) {
     }
     warn_of_keys_without_effect(reader, node, route);
     if (route.redirect) loops.check(node, route);
-    warn_of_own_backends(reader, document, node, route);
+    warn_of_own_backends(reader, own, node, route);
   }
 }
 

@@ -141,6 +141,7 @@ void add(nameserver::TcpServiceCounts* sum, const nameserver::TcpServiceCounts& 
 void add(gateway::GatewayCounts* sum, const gateway::GatewayCounts& more) {
   sum->connections += more.connections;
   sum->accepted += more.accepted;
+  sum->exhausted += more.exhausted;
   sum->connections_refused += more.connections_refused;
   sum->handshakes_full += more.handshakes_full;
   sum->handshakes_resumed += more.handshakes_resumed;

@@ -68,6 +68,8 @@ constexpr auto kEvents = std::to_array<LogEvent>({
      "Look at the lines of that event before it."},
     {"notify", "warning", "The service manager cannot be told how things stand.",
      "Look at NOTIFY_SOCKET and the sandbox of the service."},
+    {"open_files", "info", "The system gives too few files for all connections that are allowed.",
+     ""},
     {"overrides", "info", "How many overrides and views are served.", ""},
     {"passed_socket", "info or warning",
      "A socket from the service manager is used, or does not fit.",

@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "server/system.h"
 
 namespace postern::server {
 namespace {
@@ -118,6 +119,13 @@ void log_served(const Snapshot& snapshot) {
   if (config.listeners.empty()) return;
   log_info("gateway", "{}, {}", counted(config.listeners.size(), "listener"),
            counted(config.routes.size(), "route"));
+  const std::uint32_t wanted = config.gateway_limits.connections;
+  const std::uint32_t held_to = snapshot.site().limits.connections;
+  if (held_to == wanted) return;
+  log_info("open_files",
+           "{} connections at most in place of {} (gateway.limits.connections): this process may "
+           "open {} files; LimitNOFILE of the service, or ulimit -Hn, gives it more",
+           held_to, wanted, open_files_max());
 }
 
 void warn_of_expiry(const Snapshot& snapshot) {

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "http/header_filter.h"
+#include "server/system.h"
 
 namespace postern::server {
 namespace {
@@ -95,6 +96,8 @@ void add_backend_tls(const Config& config, gateway::Site* site, GatewayRead* rea
 std::shared_ptr<gateway::Site> new_site(const Config& config) {
   auto site = std::make_shared<gateway::Site>();
   site->limits = config.gateway_limits;
+  site->limits.connections =
+      std::min(site->limits.connections, connections_within(open_files_max()));
   site->log_requests = config.server.log.requests;
   site->ech_public_names = config.ech_public_names;
   site->routes = config.routes;

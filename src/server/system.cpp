@@ -155,6 +155,17 @@ std::uint64_t raise_open_files() {
   return limit.rlim_cur;
 }
 
+std::uint64_t open_files_max() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return kOpenFilesWanted;
+  return std::max(limit.rlim_cur, std::min<rlim_t>(limit.rlim_max, kOpenFilesWanted));
+}
+
+std::uint32_t connections_within(std::uint64_t open_files) {
+  return static_cast<std::uint32_t>(
+      std::clamp<std::uint64_t>(open_files - open_files / 4, 1, UINT32_MAX));
+}
+
 bool is_root() { return ::geteuid() == 0; }
 
 bool has_user(const std::string& user) { return ids_of(user).has_value(); }

@@ -19,6 +19,11 @@ unsigned quota_processors(const std::string& membership, const std::string& moun
 
 /// Raises the limit of open files to what the system allows; the new limit.
 std::uint64_t raise_open_files();
+/// What that will be, or is.
+std::uint64_t open_files_max();
+/// How many clients of the gateway may have one of so many files: a quarter is left for what they
+/// want of backends, and for the nameserver.
+std::uint32_t connections_within(std::uint64_t open_files);
 
 bool is_root();
 

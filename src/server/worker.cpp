@@ -56,6 +56,7 @@ Worker::Worker(const WorkerPlan& plan, Sockets sockets, ClientNotes::Tell note,
       tcp_(loop_, resolver_, tcp_settings()),
       host_resolver_(loop_, resolver_),
       gateway_(loop_, host_resolver_, site_of(plan), plan.workers),
+      drop_soon_(loop_, [this] { drop_retired(); }),
       tick_(loop_, [this] { drop_retired(); }),
       mailbox_(loop_) {
   resolver_.tell_notes(notes_);
@@ -196,6 +197,7 @@ void Worker::remove_listeners(const ListenChange& change) {
     retired_udp_.push_back(std::move(*service));
   }
   udp_.erase(kept, udp_.end());
+  drop_soon_.schedule();  // the next reload may want their address again
   for (const Endpoint& endpoint : change.dns_removed) tcp_.stop_listening(endpoint);
   for (const Endpoint& endpoint : change.quic_removed) gateway_.stop_quic(endpoint);
   for (const Endpoint& endpoint : change.gateway_removed) gateway_.stop_listening(endpoint);
@@ -218,7 +220,9 @@ void Worker::end_when_drained() {
   gateway_.stop_accepting();
   if (!gateway_.drained() && now_ms < gateway_until_ms_) return;
   drain_dns();
-  if (dns_is_drained() || now_ms >= dns_until_ms_) loop_.stop();
+  if (!dns_is_drained() && now_ms < dns_until_ms_) return;
+  gateway_.cut();
+  loop_.stop();
 }
 
 bool Worker::dns_is_drained() const {

@@ -102,6 +102,7 @@ class Worker {
   gateway::Gateway gateway_;
   std::unique_ptr<FollowSource> follow_;   // while somebody does
   nameserver::UdpServiceCounts past_udp_;  // of services that are gone
+  net::Deferred drop_soon_;
   net::Timer tick_;  // also keeps the loop running when nothing is listened on
   bool draining_ = false, dns_draining_ = false;
   bool dns_is_shared_ = false;  // what comes after the last answer is not lost

@@ -220,6 +220,13 @@ class Process(Case):
             postern.port = new
             self.assertEqual(postern.answer("llama.vanillax.me"), ["10.0.0.1"])
 
+    def test_a_listener_may_go_and_come_back_at_once(self):
+        with Postern(self.config("10.0.0.1"), server="workers = 2") as postern:
+            old, new = postern.port, free_port()
+            for port in (new, old) * 3:
+                postern.listen = [f"127.0.0.1:{port}"]
+                self.assertIn("reloaded", postern.reload())
+
     def test_sighup_during_the_start_is_a_reload_after_it(self):
         zone = ("$TTL 60\n@ IN SOA ns admin 1 2 3 4 5\n  IN NS ns\nns IN A 10.9.9.9\n"
                 "$GENERATE 1-900000 h-$ IN A 10.0.0.8\n")  # takes a good while to read

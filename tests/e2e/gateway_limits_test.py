@@ -15,7 +15,7 @@ from hyperframe.frame import HeadersFrame
 from gateway_backends import Backend, is_open
 from gateway_h2_client import Http2
 from gateway_lab import HOST, Gateway, read_all, read_until, route
-from lab import SLOW, Case, wait_until
+from lab import BINARY, SLOW, Case, wait_until
 
 OWN = {"status": 200, "body": "own"}
 
@@ -134,6 +134,20 @@ class Limits(Case):
                 one.close()
         wait_until("service again", lambda: self.gateway.curl(
             f"http://{HOST}/", http="--http1.1", check=False).status == 200)
+
+
+class Descriptors(Case):
+    def test_clients_do_not_take_those_of_backends_and_the_nameserver(self):
+        with Backend() as backend:
+            gateway = Gateway(route(backend), binary="/usr/bin/prlimit")
+            gateway.arguments = ["--nofile=160", BINARY, "run", "-c", str(gateway.config_path)]
+            with gateway, contextlib.ExitStack() as held:
+                gateway.wait_log(r"open_files: 120 connections at most in place of 20000")
+                connections = [held.enter_context(gateway.dial(tls=False)) for _ in range(200)]
+                limit = lambda: gateway.metrics()['postern_limit_hits_total{limit="gateway.limits.connections"}']
+                wait_until("the others refused", lambda: limit() >= 80)
+                connections[0].sendall(f"GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+                self.assertIn(b" 200 ", read_until(connections[0], b"\r\n"))
 
 
 class Drain(Case):

@@ -9,7 +9,7 @@ import threading
 import time
 import unittest
 
-from gateway_backends import Nginx, is_open, new_port
+from gateway_backends import Backend, Nginx, is_open, new_port, server_context
 from gateway_h2_client import Http2
 from gateway_lab import HOST, Gateway, read_until, route, tls_context
 from lab import SLOW, Case, wait_until
@@ -167,6 +167,21 @@ class Load(Case):
         stream = connection.open()
         connection.wait(lambda: connection.streams[stream].done)
         self.assertEqual((connection.streams[stream].status, connection.streams[stream].body), (200, b"x"))
+
+    def test_the_last_backend_with_tls_goes_while_it_is_in_use(self):
+        hold = threading.Event()
+        with Backend("tls", context=server_context("127.0.0.1")) as backend, Gateway(
+                route(backend, health={"path": "/health", "interval": "100ms"})) as gateway:
+            backend.on("/wait", lambda e: (e.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\na"),
+                                           hold.wait(20 * SLOW), e.send("b")))
+            with gateway.dial() as connection:
+                connection.sendall(f"GET /wait HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+                read_until(connection, b"\r\n\r\na")
+                gateway.change(routes=[route(respond={"status": 200, "body": "x"})])
+                asked = len(backend.seen("/health"))
+                wait_until("new connections to it", lambda: len(backend.seen("/health")) > asked + 2)
+                hold.set()
+                self.assertEqual(read_until(connection, b"b"), b"b")
 
     def test_listeners_move_on_reload(self):
         with Gateway(route(respond={"status": 200, "body": "x"})) as gateway:

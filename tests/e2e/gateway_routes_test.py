@@ -8,7 +8,7 @@ import unittest
 
 from gateway_backends import Backend, new_port
 from gateway_h2_client import Http2
-from gateway_lab import HOST, Gateway, route
+from gateway_lab import HOST, Gateway, read_until, route
 from lab import SLOW, Case, data, wait_until
 
 
@@ -256,6 +256,7 @@ class Limits(Case):
             backend.on("/drip", self.drip)
             with Gateway(route(backend, hosts=["request.vanillax.me"], timeouts={"request": "500ms"}),
                          route(backend, hosts=["backend.vanillax.me"], timeouts={"backend": "500ms"}),
+                         route(backend, hosts=["both.vanillax.me"], timeouts={"request": "500ms", "backend": "400ms"}),
                          route(backend, hosts=["idle.vanillax.me"], timeouts={"idle": "600ms"})) as gateway:
                 for host in ("request", "backend"):
                     for scheme, how in (("http", "--http1.1"), ("https", "--http2")):
@@ -263,6 +264,10 @@ class Limits(Case):
                         self.assertEqual(reply.status, 504, host)
                         self.assertLess(len(reply.body), 300)
                         self.assertTrue(0.4 < reply.seconds < 4 * SLOW, reply.seconds)
+                with gateway.dial(tls=False) as slow:  # a client that does not say all of its request
+                    slow.sendall(b"POST / HTTP/1.1\r\nHost: both.vanillax.me\r\nContent-Length: 9\r\n\r\n")
+                    self.assertIn(b" 504 ", read_until(slow, b"\r\n"))
+                self.assertIn("failure=timeouts.request", gateway.access("both.vanillax.me"))
                 reply = gateway.curl("http://request.vanillax.me/stall", http="--http1.1", check=False)
                 self.assertNotEqual(reply.code, 0)
                 self.assertIn("504", gateway.access("request.vanillax.me"))

@@ -476,6 +476,14 @@ TEST_CASE("filters that would break a message or contradict each other are probl
   }
 }
 
+TEST_CASE("more backends than are weighed are a problem") {
+  RouteSettings settings = route("r", {});
+  settings.backends.assign(kBackendsMax, {parse_backend_url("http://192.0.2.1").value(), 1});
+  CHECK(problems(settings) == "");
+  settings.backends.push_back(settings.backends.front());
+  CHECK(problems(settings) == "backends: 65 of them; allowed: 64 at most\n");
+}
+
 TEST_CASE("redirects, responses, health paths and timeouts are checked") {
   RouteSettings settings = route("r", {});
   settings.backends.clear();

@@ -110,6 +110,28 @@ TEST_CASE("a backend that is a listener of ours") {
                 "https = 0\n"));
 }
 
+TEST_CASE("a backend whose name our own DNS leads back here") {
+  const auto circles = [](const std::string& url, const std::string& more = "") {
+    return says(listener() + route("backends = [{ url = \"" + url + "\" }]") + more, kCircle);
+  };
+  const std::string wildcard =
+      "[[dns.override]]\nnames = [\"*.example\"]\naddress = [\"127.0.0.1\"]\n";
+  CHECK(circles("https://nas.example:8443", wildcard));
+  CHECK(circles("https://app.example:8443"));  // publish_dns
+  CHECK_FALSE(circles("https://nas.example:8443"));
+  CHECK_FALSE(circles("https://nas.example:5001", wildcard));
+  CHECK_FALSE(circles("https://nas.example:8443",
+                      wildcard + "[[dns.override]]\nnames = [\"nas.example\"]\nforward = true\n"));
+  CHECK_FALSE(circles(
+      "https://nas.example:8443",
+      wildcard + "[[dns.override]]\nnames = [\"nas.example\"]\naddress = [\"127.0.0.9\"]\n"));
+  const std::string db =
+      "[[gateway.listener]]\nname = \"db\"\naddress = [\"127.0.0.1\"]\n"
+      "tcp = 5432\nbackends = [\"db.example:5432\"]\n";
+  CHECK(says(listener() + db + wildcard, "until there are too many"));
+  CHECK_FALSE(says(listener() + db, "until there are too many"));
+}
+
 TEST_CASE("a backend that is another listener") {
   const std::string other =
       "[[gateway.listener]]\nname = \"b\"\naddress = [\"{}\"]\nhttp = 8081\nhttps = 0\n";

@@ -44,4 +44,10 @@ TEST_CASE("whether a user is there") {
   CHECK_FALSE(has_user("nobody-of-that-name"));
 }
 
+TEST_CASE("clients leave descriptors for their backends and for the nameserver") {
+  CHECK(connections_within(20'000) == 15'000);
+  CHECK(connections_within(1024) == 768);
+  CHECK(connections_within(0) == 1);
+}
+
 }  // namespace postern::server
