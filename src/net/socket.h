@@ -1,6 +1,5 @@
-// Sockets made with plain system calls: non-blocking, closed on exec. libuv 1.44 has no
-// SO_REUSEPORT and no batched datagrams, so it only watches these descriptors. Errors say what was
-// tried, why it failed and where to look next. Any thread.
+// Sockets made with plain system calls: non-blocking, closed on exec. Errors say what was tried,
+// why it failed and where to look next. Any thread.
 #pragma once
 
 #include <cstdint>
