@@ -468,11 +468,12 @@ class Upstream:
         self.tcp.bind((self.address, self.port))
         self.tcp.listen(64)
         self.connections = []
-        for target in (self._serve_udp, self._serve_tcp):
-            threading.Thread(target=target, daemon=True).start()
+        self.serving = [threading.Thread(target=target, daemon=True) for target in (self._serve_udp, self._serve_tcp)]
+        for thread in self.serving:
+            thread.start()
 
     def stop(self):
-        """Unplugged: nothing listens here any more."""
+        """Unplugged: nothing listens here any more, and the port can be taken again at once."""
         if not self.running:
             return
         self.running = False
@@ -480,6 +481,8 @@ class Upstream:
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
             one.close()
+        for thread in self.serving:  # who still waits in a system call holds its socket
+            thread.join(5)
 
     def _later(self, action):
         if self.delay:
