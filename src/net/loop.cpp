@@ -115,7 +115,7 @@ void Loop::tell_sockets(int timeout_ms) {
   for (next_event_ = 0; next_event_ < event_count_;) {
     const epoll_event event = events_[next_event_++];
     if (event.data.ptr == this) {
-      libuv_waits_ = true;
+      run_libuv();  // in its turn: a message is heard before what came to a socket after it
     } else if (event.data.ptr != nullptr) {
       tell(*static_cast<Poll*>(event.data.ptr), event.events);
     }

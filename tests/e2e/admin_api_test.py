@@ -56,7 +56,7 @@ class Follower:
     """The live log, read line by line by curl."""
 
     def __init__(self, port, query=""):
-        self.process = subprocess.Popen(["curl", "-sN", f"http://127.0.0.1:{port}/api/v1/log?{query}"],
+        self.process = subprocess.Popen(["curl", "-sN", "-m", str(60 * SLOW), f"http://127.0.0.1:{port}/api/v1/log?{query}"],
                                         stdout=subprocess.PIPE, text=True)
 
     def __enter__(self):
@@ -74,6 +74,16 @@ class Follower:
             if line.startswith("data: {"):
                 return json.loads(line[6:])
         raise AssertionError("the log has ended")
+
+
+@contextlib.contextmanager
+def ended(process):
+    """A test that fails waits for nobody."""
+    try:
+        yield
+    except BaseException:
+        process.kill()
+        raise
 
 
 BLOCKED = [f"ads{i}.example" for i in range(30)]
@@ -101,6 +111,11 @@ class ApiCase(Case):
         cls.gateway.__exit__(None, None, None)
         cls.backend.stop()
         cls.up.stop()
+
+    def followed(self):
+        """Somebody follows, and the workers know."""
+        wait_until("a follower", lambda: self.call("/api/v1/status")["live_log"]["followers"] == 1)
+        ask(self.port, "/metrics")  # asks each of them, behind what it was told before
 
     def call(self, path, method="get", status=200, **parameters):
         """The answer, after a look whether it is what the document says."""
@@ -243,7 +258,7 @@ class LiveLogTest(ApiCase):
 
     def test_queries_and_requests_as_they_come(self):
         with Follower(self.port, "text=follow") as log:
-            wait_until("a follower", lambda: self.call("/api/v1/status")["live_log"]["followers"] > 0)
+            self.followed()
             self.gateway.ask("not.this.one.home.arpa")
             self.gateway.ask("Follow.home.arpa", "TXT")
             event = log.event()
@@ -264,7 +279,7 @@ class LiveLogTest(ApiCase):
                               ("client=127.0.0.8/30", [2, 3]), ("text=NAS", [1, 2]),
                               ("text=nas&client=127.0.0.9", [2])):
             with Follower(self.port, query) as log:
-                wait_until("a follower", lambda: self.call("/api/v1/status")["live_log"]["followers"] == 1)
+                self.followed()
                 for name, rdtype, source in asked:
                     self.gateway.ask(name, rdtype, source=source)
                 got = [log.event() for _ in wanted]
@@ -284,7 +299,7 @@ class LiveLogTest(ApiCase):
 
     def test_one_who_does_not_read_holds_nobody_up_and_what_is_left_out_is_counted(self):
         with Follower(self.port, "kind=query"):
-            wait_until("a follower", lambda: self.call("/api/v1/status")["live_log"]["followers"] == 1)
+            self.followed()
             began = time.monotonic()
             with self.gateway.connect() as connection:  # many in a second, one after the other
                 query = b"\x00\x1d\x01\x02\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03nas\x04home\x04arpa" \
@@ -457,8 +472,8 @@ class CommandTest(ApiCase):
 
     def test_log_follows_with_filters(self):
         words = ["log", "--follow", "--text", "logged", "--lines", "2", "-c", str(self.gateway.config_path)]
-        with subprocess.Popen([BINARY, *words], stdout=subprocess.PIPE, text=True) as process:
-            wait_until("a follower", lambda: self.call("/api/v1/status")["live_log"]["followers"] == 1)
+        with subprocess.Popen([BINARY, *words], stdout=subprocess.PIPE, text=True) as process, ended(process):
+            self.followed()
             self.gateway.ask("logged.home.arpa")
             self.gateway.ask("other.home.arpa")
             self.gateway.curl(f"http://{HOST}/logged")
@@ -486,6 +501,7 @@ class CommandTest(ApiCase):
             self.addCleanup(process.kill)
             for name in ("before", "after", "later"):
                 wait_until("a follower", lambda: followers() == 1)
+                ask(self.port, "/metrics")  # asks each worker, behind what it was told before
                 self.gateway.ask(f"{name}.home.arpa")
                 line = process.stdout.readline()
                 while f" {name}.home.arpa " not in line:
