@@ -38,7 +38,7 @@ std::vector<std::uint8_t> sparse_bytes(std::size_t size, unsigned step, std::mt1
 }
 
 bool holds(SparseBlock& block, const std::vector<std::uint8_t>& bytes) {
-  return std::memcmp(block.data(), bytes.data(), bytes.size()) == 0;
+  return std::equal(bytes.begin(), bytes.end(), block.data());
 }
 
 TEST_CASE("what was in a block is there again, at the same place") {
