@@ -215,7 +215,7 @@ class Burst(Case):
 class StoppedReader(Case):
     """A reader of standard error that stops, as a paused terminal or a stuck journal does."""
 
-    QUERIES = 18_000
+    QUERIES = 15_000
     LABEL = "x" * 60
 
     def test_queries_are_answered_and_what_was_lost_is_told(self):
@@ -224,27 +224,33 @@ class StoppedReader(Case):
             channel.connect((postern.address, postern.port))
             channel.settimeout(5 * SLOW)
             query = dns.message.make_query(f"{self.LABEL}.{self.LABEL}.{self.LABEL}.vanillax.me", "A").to_wire()
-            slowest = 0.0
-            for _ in range(self.QUERIES):
-                began = time.monotonic()
-                channel.send(query)
-                channel.recv(2000)
-                slowest = max(slowest, time.monotonic() - began)
-            # It was more than the pipe and the queue hold.
-            lost = wait_until("lines to be lost", lambda: postern.metrics()["postern_log_dropped_lines_total"])
+            slowest, asked = 0.0, 0
+
+            def ask_more(count):
+                nonlocal slowest, asked
+                for _ in range(count):
+                    began = time.monotonic()
+                    channel.send(query)
+                    channel.recv(2000)
+                    slowest = max(slowest, time.monotonic() - began)
+                asked += count
+                return postern.metrics()["postern_log_dropped_lines_total"]
+            # More than the pipe and the queue hold; where the machine has much else to do, the workers' rings lose some before.
+            ask_more(self.QUERIES)
+            lost = wait_until("lines to be lost", lambda: ask_more(1000))
             self.assertLess(slowest, 1.0 * SLOW)
             text = postern.text(b"lines were lost")
 
             def told():
                 return sum(int(number) for number in re.findall(r"log_dropped: (\d+) lines", text))
             ring = 'postern_query_log_dropped_total{reason="ring"}'
-            while text.count(".vanillax.me. ") + told() + postern.metrics()[ring] < self.QUERIES:
+            while text.count(".vanillax.me. ") + told() + postern.metrics()[ring] < asked:
                 if not select.select([postern.reader], [], [], 10 * SLOW)[0]:
                     break
                 text += os.read(postern.reader, 65536).decode()
             self.assertGreaterEqual(told(), lost)
             self.assertEqual(told(), postern.metrics()["postern_log_dropped_lines_total"])
-            self.assertEqual(text.count(".vanillax.me. ") + told() + postern.metrics()[ring], self.QUERIES)
+            self.assertEqual(text.count(".vanillax.me. ") + told() + postern.metrics()[ring], asked)
 
     def test_it_ends_although_nobody_reads(self):
         with Piped(OVERRIDE, server="log = { queries = true }\n") as postern:
