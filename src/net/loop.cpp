@@ -16,6 +16,7 @@ namespace postern::net {
 namespace {
 
 constexpr std::size_t kScratchBytes = 64U << 10;
+constexpr int kRetryMs = 100;           // to watch what could not be watched
 constexpr int kDeferredPassesMax = 16;  // work that schedules work; the rest waits for a turn more
 
 std::unique_ptr<uv_loop_t> make_loop() {
@@ -105,7 +106,9 @@ int Loop::libuv_timeout_ms() const {
 
 int Loop::longest_wait_ms(bool wait) const {
   if (!wait || stopped_ || libuv_waits_ || !deferred_.empty() || !is_alive()) return 0;
-  return libuv_timeout_ms();
+  const int timeout = libuv_timeout_ms();
+  if (changed_.empty()) return timeout;
+  return timeout < 0 ? kRetryMs : std::min(timeout, kRetryMs);
 }
 
 void Loop::tell_sockets(int timeout_ms) {
@@ -125,14 +128,15 @@ void Loop::tell_sockets(int timeout_ms) {
 
 void Loop::tell(Poll& poll, std::uint32_t events) {
   if (poll.wanted_ == 0) return;  // since the wait
-  if ((events & EPOLLERR) != 0) {
+  const bool hung_up = (events & EPOLLHUP) != 0;
+  if ((events & EPOLLERR) != 0 || (hung_up && poll.wanted_ == kErrorsOnly)) {
     poll.watch(0);
     poll.callback_(poll.owner_, -1, 0);
     return;
   }
   int happened =
       ((events & EPOLLIN) != 0 ? kReadable : 0) | ((events & EPOLLOUT) != 0 ? kWritable : 0);
-  if ((events & EPOLLHUP) != 0 && happened == 0) happened = poll.wanted_;
+  if (hung_up && happened == 0) happened = poll.wanted_;
   happened &= poll.wanted_;
   if (happened != 0) poll.callback_(poll.owner_, 0, happened);
 }
@@ -151,17 +155,27 @@ void Loop::forget(Poll& poll) {
   }
 }
 
+// What changes meanwhile is for the next turn.
 void Loop::apply_changes() {
-  for (std::size_t i = 0; i < changed_.size(); ++i) {
+  const std::size_t count = changed_.size();
+  for (std::size_t i = 0; i < count; ++i) {
     Poll* const poll = changed_[i];
     if (poll == nullptr) continue;
     poll->listed_at_ = Poll::kNotListed;
     apply(*poll);
   }
-  changed_.clear();
+  std::size_t kept = 0;
+  for (std::size_t i = count; i < changed_.size(); ++i) {
+    Poll* const poll = changed_[i];
+    if (poll == nullptr) continue;
+    poll->listed_at_ = kept;
+    changed_[kept++] = poll;
+  }
+  changed_.resize(kept);
 }
 
-// A descriptor that cannot be watched (no memory, too many of this user) is a broken one.
+// A descriptor that cannot be watched (no memory, too many of this user) is told as an error. Who
+// watches it again is tried again, and told again, each kRetryMs: slow, but it goes on.
 void Loop::apply(Poll& poll) {
   if (poll.wanted_ == poll.known_) return;
   const int what = poll.known_ == 0    ? EPOLL_CTL_ADD

@@ -204,6 +204,35 @@ TEST_CASE("a descriptor that cannot be watched is a broken one") {
   CHECK_FALSE(gone);
 }
 
+TEST_CASE("who insists on watching what cannot be watched is told so now and then") {
+  Loop loop;
+  const Pair pair;
+  pair.say();
+  const Fd file(open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
+  Watcher stubborn(loop, file.get()), other(loop, pair.ours.get());
+  stubborn.poll.watch(kReadable);
+  stubborn.then = [&] { stubborn.poll.watch(kReadable); };
+  other.poll.watch(kReadable);
+  for (int turn = 1; turn <= 5; ++turn) {
+    loop.run_once(false);
+    CHECK(stubborn.times == turn);
+    CHECK(other.times == turn);
+  }
+  pair.hear();
+  const auto begin = loop.now_ms();
+  loop.run_once(true);  // there is nothing else to wait for
+  loop.run_once(true);
+  CHECK(stubborn.times == 7);
+  CHECK(loop.now_ms() >= begin + 100);
+  std::optional<Watcher> gone(std::in_place, loop, file.get());
+  gone->poll.watch(kReadable);
+  gone->then = [&] { gone->poll.watch(kWritable); };
+  loop.run_once(false);
+  gone.reset();  // while it waits to be tried again
+  loop.run_once(false);
+  CHECK(stubborn.times == 9);
+}
+
 TEST_CASE("timers and mailboxes get their turns while a socket is always ready") {
   Loop loop;
   const Pair pair;
