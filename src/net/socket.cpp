@@ -52,7 +52,8 @@ std::string where_to_look(int error_number, const Endpoint& endpoint, bool strea
                          stream ? 't' : 'u', endpoint.port);
     case EACCES:
     case EPERM:
-      return "; ports below 1024 need root or CAP_NET_BIND_SERVICE";
+      return "; ports below 1024 need root, CAP_NET_BIND_SERVICE or "
+             "net.ipv4.ip_unprivileged_port_start = 0";
     case EADDRNOTAVAIL:
       return "; this machine does not have that address, see: ip address";
     case EAFNOSUPPORT:
