@@ -344,4 +344,13 @@ class Nginx(Process):
             """))
         scheme = {"ssl": "https", "http2": "h2c"}.get(how, "http")
         self.url = f"{scheme}://127.0.0.1:{self.port}"
-        super().__init__("nginx", "-c", self.directory / "nginx.conf", ready=self.port)
+        self.start()
+
+    def start(self):
+        super().__init__("nginx", "-c", self.directory / "nginx.conf", ready=self.port, start_new_session=True)
+
+    def die(self):
+        """At once, with its workers: they would go on serving without their master."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        wait_until("the port to be free", lambda: not is_open(self.port))
