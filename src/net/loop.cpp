@@ -29,7 +29,10 @@ std::unique_ptr<uv_loop_t> make_loop() {
   return loop;
 }
 
-std::uint32_t epoll_mask(int events) {
+constexpr std::uint8_t kBoth = kReadable | kWritable;
+
+std::uint32_t epoll_mask(Trigger trigger, int events) {
+  if (trigger == Trigger::kEdge) return EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
   return ((events & kReadable) != 0 ? EPOLLIN : 0U) | ((events & kWritable) != 0 ? EPOLLOUT : 0U);
 }
 
@@ -86,6 +89,7 @@ void Loop::turn(bool wait) {
   run_deferred();
   apply_changes();
   tell_sockets(longest_wait_ms(wait));
+  tell_again();
   if (libuv_waits_ || libuv_timeout_ms() == 0) run_libuv();
   run_deferred();
 }
@@ -105,7 +109,8 @@ int Loop::libuv_timeout_ms() const {
 }
 
 int Loop::longest_wait_ms(bool wait) const {
-  if (!wait || stopped_ || libuv_waits_ || !deferred_.empty() || !is_alive()) return 0;
+  if (!wait || stopped_ || libuv_waits_ || !deferred_.empty() || !again_.empty() || !is_alive())
+    return 0;
   const int timeout = libuv_timeout_ms();
   if (changed_.empty()) return timeout;
   return timeout < 0 ? kRetryMs : std::min(timeout, kRetryMs);
@@ -126,7 +131,43 @@ void Loop::tell_sockets(int timeout_ms) {
   event_count_ = 0;
 }
 
+void Loop::tell_again() {
+  for (std::size_t i = 0; i < again_.size(); ++i) {
+    Poll* const poll = again_[i];
+    if (poll == nullptr) continue;
+    poll->again_at_ = Poll::kNotListed;
+    tell_edge(*poll);
+  }
+  again_.clear();
+}
+
 void Loop::tell(Poll& poll, std::uint32_t events) {
+  if (poll.trigger_ == Trigger::kLevel) return tell_level(poll, events);
+  const bool over = (events & (EPOLLHUP | EPOLLERR)) != 0;
+  if ((events & EPOLLOUT) != 0) poll.ready_ |= kWritable;
+  if ((events & EPOLLIN) != 0) poll.ready_ |= kReadable;
+  if ((events & EPOLLRDHUP) != 0) poll.lasting_ |= kReadable;
+  if (over) poll.lasting_ = kBoth;
+  poll.ready_ |= poll.lasting_;
+  poll.failed_ = poll.failed_ || (events & EPOLLERR) != 0;
+  poll.hung_up_ = poll.hung_up_ || (events & EPOLLHUP) != 0;
+  tell_edge(poll);
+}
+
+// What is ready after that too, and not said to be drained, is told again in the next turn.
+void Loop::tell_edge(Poll& poll) {
+  if (!poll.is_pending()) return;
+  if (poll.listed_at_ == Poll::kNotListed) list_changed(poll);
+  if (poll.failed_ || (poll.ready_ & poll.wanted_) == 0) {
+    poll.failed_ = false;
+    poll.watch(0);
+    poll.callback_(poll.owner_, -1, 0);
+  } else {
+    poll.callback_(poll.owner_, 0, poll.ready_ & poll.wanted_);
+  }
+}
+
+void Loop::tell_level(Poll& poll, std::uint32_t events) {
   if (poll.wanted_ == 0) return;  // since the wait
   const bool hung_up = (events & EPOLLHUP) != 0;
   if ((events & EPOLLERR) != 0 || (hung_up && poll.wanted_ == kErrorsOnly)) {
@@ -142,14 +183,19 @@ void Loop::tell(Poll& poll, std::uint32_t events) {
 }
 
 void Loop::list_changed(Poll& poll) {
-  poll.listed_at_ = changed_.size();
+  poll.listed_at_ = static_cast<std::uint32_t>(changed_.size());
   changed_.push_back(&poll);
 }
 
 void Loop::forget(Poll& poll) {
   if (poll.listed_at_ != Poll::kNotListed) changed_[poll.listed_at_] = nullptr;
   poll.listed_at_ = Poll::kNotListed;
-  if (poll.known_ != 0) apply(poll);
+  if (poll.again_at_ != Poll::kNotListed) again_[poll.again_at_] = nullptr;
+  poll.again_at_ = Poll::kNotListed;
+  if (poll.known_ != 0) {
+    epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, poll.fd_, nullptr);
+    poll.known_ = 0;
+  }
   for (std::size_t i = next_event_; i < event_count_; ++i) {
     if (events_[i].data.ptr == &poll) events_[i].data.ptr = nullptr;
   }
@@ -168,7 +214,7 @@ void Loop::apply_changes() {
   for (std::size_t i = count; i < changed_.size(); ++i) {
     Poll* const poll = changed_[i];
     if (poll == nullptr) continue;
-    poll->listed_at_ = kept;
+    poll->listed_at_ = static_cast<std::uint32_t>(kept);
     changed_[kept++] = poll;
   }
   changed_.resize(kept);
@@ -177,12 +223,19 @@ void Loop::apply_changes() {
 // A descriptor that cannot be watched (no memory, too many of this user) is told as an error. Who
 // watches it again is tried again, and told again, each kRetryMs: slow, but it goes on.
 void Loop::apply(Poll& poll) {
+  if (poll.trigger_ == Trigger::kEdge && poll.known_ != 0) {
+    if (poll.is_pending() && poll.again_at_ == Poll::kNotListed) {
+      poll.again_at_ = static_cast<std::uint32_t>(again_.size());
+      again_.push_back(&poll);
+    }
+    return;
+  }
   if (poll.wanted_ == poll.known_) return;
   const int what = poll.known_ == 0    ? EPOLL_CTL_ADD
                    : poll.wanted_ == 0 ? EPOLL_CTL_DEL
                                        : EPOLL_CTL_MOD;
   epoll_event event{};
-  event.events = epoll_mask(poll.wanted_);
+  event.events = epoll_mask(poll.trigger_, poll.wanted_);
   event.data.ptr = &poll;
   const bool done = epoll_ctl(epoll_.get(), what, poll.fd_, &event) == 0;
   poll.known_ = done ? poll.wanted_ : 0;

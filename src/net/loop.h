@@ -67,7 +67,10 @@ class Loop {
   int libuv_timeout_ms() const;
   void run_libuv();
   void tell_sockets(int timeout_ms);
+  void tell_again();
   void tell(Poll& poll, std::uint32_t events);
+  void tell_level(Poll& poll, std::uint32_t events);
+  void tell_edge(Poll& poll);
   void run_deferred();
 
   // For Poll.
@@ -83,6 +86,7 @@ class Loop {
   bool libuv_waits_ = true, stopped_ = false;
   int watched_ = 0;             // descriptors of which something is
   std::vector<Poll*> changed_;  // what the kernel does not know yet; nullptr: closed since
+  std::vector<Poll*> again_;    // what is still ready, without the kernel saying so again
   std::array<epoll_event, kEventsMax> events_{};
   std::size_t next_event_ = 0, event_count_ = 0;  // of those that are being told
   std::vector<std::uint8_t> scratch_;

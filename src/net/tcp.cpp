@@ -101,9 +101,12 @@ Result<std::unique_ptr<TcpStream>> TcpStream::make(Loop& loop, Fd fd, const Endp
                                                    const TcpSettings& settings, State state) {
   std::unique_ptr<TcpStream> stream(
       new TcpStream(loop, std::move(fd), peer, reader, settings, state));
-  stream->poll_.open(loop, stream->fd_.get(), stream.get(), [](void* self, int status, int events) {
-    static_cast<TcpStream*>(self)->ready(status, events);
-  });
+  stream->poll_.open(
+      loop, stream->fd_.get(), stream.get(),
+      [](void* self, int status, int events) {
+        static_cast<TcpStream*>(self)->ready(status, events);
+      },
+      Trigger::kEdge);
   stream->update_interest();
   return stream;
 }
@@ -167,12 +170,17 @@ void TcpStream::read_chunk() {
   const MutableBytes room = loop_.scratch();
   const ssize_t size = recv(fd_.get(), room.data(), room.size(), 0);
   if (size > 0) {
-    reader_.received(room.first(static_cast<std::size_t>(size)));
+    const auto got = static_cast<std::size_t>(size);
+    // A short read has emptied the socket: no system call to be told EAGAIN.
+    if (got < room.size()) poll_.drained(kReadable);
+    reader_.received(room.first(got));
   } else if (size == 0) {
     read_ended_ = true;
     update_interest();
     reader_.ended();
-  } else if (errno != EAGAIN && errno != EINTR) {
+  } else if (errno == EAGAIN) {
+    poll_.drained(kReadable);
+  } else if (errno != EINTR) {
     die(errno);
   }
 }
@@ -222,8 +230,10 @@ std::size_t TcpStream::send_now(Bytes data) {
   const ssize_t sent = send(fd_.get(), data.data(), data.size(), MSG_NOSIGNAL);
   if (sent >= 0) {
     sent_total_ += static_cast<std::uint64_t>(sent);
+    if (static_cast<std::size_t>(sent) < data.size()) poll_.drained(kWritable);
     return static_cast<std::size_t>(sent);
   }
+  if (errno == EAGAIN) poll_.drained(kWritable);
   if (is_would_block(errno) || errno == EINTR) return 0;
   error_number_ = errno;
   state_ = State::kBroken;

@@ -4,6 +4,8 @@
 
 #include <sys/socket.h>
 
+#include "net/poll.h"
+
 namespace postern::net {
 namespace {
 
@@ -28,6 +30,7 @@ int read_socket(BIO* bio, char* to, int size) {
   const ssize_t got = recv(socket.fd, to, static_cast<std::size_t>(size), 0);
   if (got > 0) {
     // A short read has emptied the socket: no system call to be told EAGAIN.
+    if (got < size) socket.poll->drained(kReadable);
     socket.reads_left = got < size ? 0 : socket.reads_left - 1;
     return static_cast<int>(got);
   }
@@ -36,6 +39,7 @@ int read_socket(BIO* bio, char* to, int size) {
     socket.ended = true;
     return 0;
   }
+  if (errno == EAGAIN) socket.poll->drained(kReadable);
   if (is_would_block(errno)) return starve(bio, socket);
   socket.error_number = errno;
   return -1;
@@ -45,6 +49,7 @@ int write_socket(BIO* bio, const char* from, int size) {
   BIO_clear_retry_flags(bio);
   TlsSocket& socket = socket_of(bio);
   const ssize_t sent = send(socket.fd, from, static_cast<std::size_t>(size), MSG_NOSIGNAL);
+  if (sent < size && (sent >= 0 || errno == EAGAIN)) socket.poll->drained(kWritable);
   if (sent >= 0) return static_cast<int>(sent);
   if (is_would_block(errno)) {
     BIO_set_retry_write(bio);

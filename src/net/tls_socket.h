@@ -6,10 +6,12 @@
 
 namespace postern::net {
 
+class Poll;
 struct TlsNotes;
 
 struct TlsSocket {
   int fd = -1;
+  Poll* poll = nullptr;       ///< which is told what is drained
   TlsNotes* notes = nullptr;  ///< what callbacks of OpenSSL have to say to the stream
   int reads_left = 0;         ///< until the socket is taken to be empty
   int error_number = 0;       ///< of the read or write that failed

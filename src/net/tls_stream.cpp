@@ -126,13 +126,17 @@ bool SocketTlsStream::resumed() const { return SSL_session_reused(tls_.ssl()) ==
 
 Result<void> SocketTlsStream::start() {
   socket_.fd = fd_.get();
+  socket_.poll = &poll_;
   socket_.notes = &notes_;
   BIO* const bio = make_bio(socket_);
   if (bio == nullptr) return fail(Code::kIo, "out of memory for a TLS connection");
   SSL_set_bio(tls_.ssl(), bio, bio);
-  poll_.open(loop_, fd_.get(), this, [](void* self, int status, int events) {
-    static_cast<SocketTlsStream*>(self)->ready(status, events);
-  });
+  poll_.open(
+      loop_, fd_.get(), this,
+      [](void* self, int status, int events) {
+        static_cast<SocketTlsStream*>(self)->ready(status, events);
+      },
+      Trigger::kEdge);
   update_interest();
   return {};
 }

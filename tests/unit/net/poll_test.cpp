@@ -39,12 +39,21 @@ struct Pair {
   Fd ours, theirs;
 };
 
+/// Who says nothing of what is drained is told the same by both.
+Trigger each_trigger() {
+  Trigger trigger = Trigger::kLevel;
+  SUBCASE("level") {}
+  SUBCASE("edge") { trigger = Trigger::kEdge; }
+  return trigger;
+}
+
 /// Notes what it is told, then does what a test wants.
 struct Watcher {
-  Watcher(Loop& loop, int fd) {
-    poll.open(loop, fd, this, [](void* self, int status, int events) {
+  Watcher(Loop& loop, int fd, Trigger trigger) {
+    const auto tell = [](void* self, int status, int events) {
       static_cast<Watcher*>(self)->told(status, events);
-    });
+    };
+    poll.open(loop, fd, this, tell, trigger);
   }
   void told(int status, int events) {
     ++times;
@@ -59,9 +68,10 @@ struct Watcher {
 };
 
 TEST_CASE("what is ready is told as long as it is, and only what is watched") {
+  const Trigger trigger = each_trigger();
   Loop loop;
   const Pair pair;
-  Watcher watcher(loop, pair.ours.get());
+  Watcher watcher(loop, pair.ours.get(), trigger);
   watcher.poll.watch(kReadable);
   loop.run_once(false);
   CHECK(watcher.times == 0);
@@ -88,13 +98,14 @@ TEST_CASE("what is ready is told as long as it is, and only what is watched") {
 }
 
 TEST_CASE("a watcher that another one destroys in the same turn hears nothing") {
+  const Trigger trigger = each_trigger();
   Loop loop;
   const std::vector<Pair> pairs(40);
   std::vector<std::unique_ptr<Watcher>> watchers;
   int told = 0;
   for (const Pair& pair : pairs) {
     pair.say();
-    watchers.push_back(std::make_unique<Watcher>(loop, pair.ours.get()));
+    watchers.push_back(std::make_unique<Watcher>(loop, pair.ours.get(), trigger));
     watchers.back()->poll.watch(kReadable);
     watchers.back()->then = [&] {
       ++told;
@@ -108,9 +119,10 @@ TEST_CASE("a watcher that another one destroys in the same turn hears nothing") 
 }
 
 TEST_CASE("what is no more watched is not told, though it was ready when the turn began") {
+  const Trigger trigger = each_trigger();
   Loop loop;
   const Pair one, two;
-  Watcher first(loop, one.ours.get()), second(loop, two.ours.get());
+  Watcher first(loop, one.ours.get(), trigger), second(loop, two.ours.get(), trigger);
   first.poll.watch(kReadable);
   second.poll.watch(kReadable);
   first.then = [&] { second.poll.watch(0); };
@@ -122,17 +134,18 @@ TEST_CASE("what is no more watched is not told, though it was ready when the tur
 }
 
 TEST_CASE("a descriptor closed and opened again under the same number is another one") {
+  const Trigger trigger = each_trigger();
   Loop loop;
   for (int round = 0; round < 50; ++round) {
     std::optional<Pair> pair(std::in_place);
-    std::optional<Watcher> watcher(std::in_place, loop, pair->ours.get());
+    std::optional<Watcher> watcher(std::in_place, loop, pair->ours.get(), trigger);
     watcher->poll.watch(kReadable);
     loop.run_once(false);
     if (round % 2 == 0) pair->say();
     watcher.reset();
     pair.reset();
     pair.emplace();
-    watcher.emplace(loop, pair->ours.get());
+    watcher.emplace(loop, pair->ours.get(), trigger);
     watcher->poll.watch(kReadable);
     loop.run_once(false);
     CHECK(watcher->times == 0);
@@ -163,11 +176,12 @@ Pair reset_pair() {
 }
 
 TEST_CASE("a reset is told once, whatever was watched, and ends the watching") {
+  const Trigger trigger = each_trigger();
   for (const int watched : {kReadable, kWritable, kReadable | kWritable, kErrorsOnly}) {
     CAPTURE(watched);
     Loop loop;
     const Pair pair = reset_pair();
-    Watcher watcher(loop, pair.ours.get());
+    Watcher watcher(loop, pair.ours.get(), trigger);
     watcher.poll.watch(watched);
     loop.run_once(false);
     loop.run_once(false);
@@ -177,9 +191,10 @@ TEST_CASE("a reset is told once, whatever was watched, and ends the watching") {
 }
 
 TEST_CASE("an end is told to who reads or writes") {
+  const Trigger trigger = each_trigger();
   Loop loop;
   const Pair pair;
-  Watcher watcher(loop, pair.ours.get());
+  Watcher watcher(loop, pair.ours.get(), trigger);
   watcher.poll.watch(kReadable);
   shutdown(pair.theirs.get(), SHUT_RDWR);
   loop.run_once(false);
@@ -188,16 +203,17 @@ TEST_CASE("an end is told to who reads or writes") {
 }
 
 TEST_CASE("a descriptor that cannot be watched is a broken one") {
+  const Trigger trigger = each_trigger();
   Loop loop;
   const Fd file(open("/proc/self/exe", O_RDONLY | O_CLOEXEC));  // epoll takes no regular files
-  Watcher watcher(loop, file.get());
+  Watcher watcher(loop, file.get(), trigger);
   watcher.poll.watch(kReadable);
   loop.run_once(false);
   CHECK(watcher.times == 1);
   CHECK(watcher.last_status < 0);
   loop.run_once(false);
   CHECK(watcher.times == 1);
-  std::optional<Watcher> gone(std::in_place, loop, file.get());
+  std::optional<Watcher> gone(std::in_place, loop, file.get(), trigger);
   gone->poll.watch(kReadable);
   gone->then = [&] { gone.reset(); };
   loop.run_once(false);
@@ -205,11 +221,12 @@ TEST_CASE("a descriptor that cannot be watched is a broken one") {
 }
 
 TEST_CASE("who insists on watching what cannot be watched is told so now and then") {
+  const Trigger trigger = each_trigger();
   Loop loop;
   const Pair pair;
   pair.say();
   const Fd file(open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
-  Watcher stubborn(loop, file.get()), other(loop, pair.ours.get());
+  Watcher stubborn(loop, file.get(), trigger), other(loop, pair.ours.get(), trigger);
   stubborn.poll.watch(kReadable);
   stubborn.then = [&] { stubborn.poll.watch(kReadable); };
   other.poll.watch(kReadable);
@@ -219,12 +236,13 @@ TEST_CASE("who insists on watching what cannot be watched is told so now and the
     CHECK(other.times == turn);
   }
   pair.hear();
+  other.poll.drained(kReadable);
   const auto begin = loop.now_ms();
   loop.run_once(true);  // there is nothing else to wait for
   loop.run_once(true);
   CHECK(stubborn.times == 7);
   CHECK(loop.now_ms() >= begin + 100);
-  std::optional<Watcher> gone(std::in_place, loop, file.get());
+  std::optional<Watcher> gone(std::in_place, loop, file.get(), trigger);
   gone->poll.watch(kReadable);
   gone->then = [&] { gone->poll.watch(kWritable); };
   loop.run_once(false);
@@ -234,10 +252,11 @@ TEST_CASE("who insists on watching what cannot be watched is told so now and the
 }
 
 TEST_CASE("timers and mailboxes get their turns while a socket is always ready") {
+  const Trigger trigger = each_trigger();
   Loop loop;
   const Pair pair;
   pair.say();
-  Watcher busy(loop, pair.ours.get());
+  Watcher busy(loop, pair.ours.get(), trigger);
   busy.poll.watch(kReadable);
   bool expired = false, came = false;
   Timer timer(loop, [&] { expired = true; });
@@ -258,9 +277,10 @@ TEST_CASE("timers and mailboxes get their turns while a socket is always ready")
 }
 
 TEST_CASE("a loop ends when nothing is watched any more, and waits as long as something is") {
+  const Trigger trigger = each_trigger();
   Loop loop;
   const Pair pair;
-  Watcher watcher(loop, pair.ours.get());
+  Watcher watcher(loop, pair.ours.get(), trigger);
   loop.run();  // nothing yet
   watcher.poll.watch(kReadable);
   watcher.then = [&] {
@@ -275,6 +295,112 @@ TEST_CASE("a loop ends when nothing is watched any more, and waits as long as so
   timer.start_once(5);
   loop.run();
   CHECK_FALSE(timer.active());
+}
+
+TEST_CASE("edge: what is drained is told again when more has come") {
+  Loop loop;
+  const Pair pair;
+  Watcher watcher(loop, pair.ours.get(), Trigger::kEdge);
+  watcher.poll.watch(kReadable);
+  for (int round = 1; round <= 3; ++round) {
+    pair.say();
+    watcher.then = [&] {
+      pair.hear();
+      watcher.poll.drained(kReadable);
+    };
+    loop.run_once(false);
+    loop.run_once(false);
+    CHECK(watcher.times == round);
+  }
+  pair.say();
+  pair.say();
+  watcher.then = [&] { pair.hear(); };  // one of two, and says nothing
+  loop.run_once(false);
+  loop.run_once(false);
+  CHECK(watcher.times == 5);
+}
+
+TEST_CASE("edge: what comes while nothing is watched is told when it is watched again") {
+  Loop loop;
+  const Pair pair;
+  Watcher watcher(loop, pair.ours.get(), Trigger::kEdge);
+  watcher.poll.watch(kReadable);
+  loop.run_once(false);
+  watcher.poll.watch(0);
+  pair.say();
+  loop.run_once(false);
+  loop.run_once(false);
+  CHECK(watcher.times == 0);
+  watcher.poll.watch(kReadable);
+  loop.run_once(true);  // does not wait for what the kernel will not say again
+  CHECK(watcher.times == 1);
+  CHECK(watcher.last_events == kReadable);
+}
+
+TEST_CASE("edge: an end stays told, whatever was drained before") {
+  Loop loop;
+  const Pair pair;
+  Watcher watcher(loop, pair.ours.get(), Trigger::kEdge);
+  watcher.poll.watch(kReadable);
+  pair.say();
+  shutdown(pair.theirs.get(), SHUT_WR);
+  watcher.then = [&] {
+    if (watcher.times == 1) pair.hear();
+    watcher.poll.drained(kReadable);  // as a short read seems to say
+  };
+  loop.run_once(false);
+  loop.run_once(false);
+  CHECK(watcher.times == 2);
+  char c = 0;
+  CHECK(read(pair.ours.get(), &c, 1) == 0);
+  watcher.poll.watch(kReadable | kWritable);
+  watcher.poll.drained(kWritable);  // the other direction is its own
+  loop.run_once(false);
+  CHECK(watcher.last_events == kReadable);
+}
+
+TEST_CASE("edge: room to write is told when the peer has read") {
+  Loop loop;
+  const Pair pair;
+  Watcher watcher(loop, pair.ours.get(), Trigger::kEdge);
+  watcher.poll.watch(kWritable);
+  loop.run_once(false);
+  CHECK(watcher.last_events == kWritable);
+  const std::vector<char> block(64U << 10);
+  while (write(pair.ours.get(), block.data(), block.size()) > 0) {
+  }
+  watcher.poll.drained(kWritable);
+  const int before = watcher.times;
+  loop.run_once(false);
+  CHECK(watcher.times == before);
+  std::vector<char> room(64U << 10);
+  while (read(pair.theirs.get(), room.data(), room.size()) > 0) {
+  }
+  loop.run_once(false);
+  CHECK(watcher.times == before + 1);
+}
+
+TEST_CASE("edge: watchers that go while they wait to be told again are told nothing") {
+  Loop loop;
+  const std::vector<Pair> pairs(8);
+  std::vector<std::unique_ptr<Watcher>> watchers;
+  int told = 0;
+  for (const Pair& pair : pairs) {
+    pair.say();
+    watchers.push_back(std::make_unique<Watcher>(loop, pair.ours.get(), Trigger::kEdge));
+    watchers.back()->poll.watch(kReadable);
+  }
+  loop.run_once(false);
+  for (const auto& watcher : watchers) {
+    watcher->then = [&] {
+      ++told;
+      watchers.clear();
+    };
+  }
+  loop.run_once(false);  // told again: the first one destroys all
+  CHECK(told == 1);
+  loop.run_once(false);
+  CHECK(told == 1);
 }
 
 }  // namespace
