@@ -19,20 +19,22 @@ std::uint64_t rotated(std::uint64_t x, int bits) { return (x << bits) | (x >> (6
 
 }  // namespace
 
-Output::Output(net::Loop& loop) : end_of_turn_(loop, [this] { flush_now(); }), memory_(kBytes) {}
+Output::Output(net::Loop& loop) : end_of_turn_(loop, [this] { flush_all(); }), memory_(kBytes) {
+  parts_.reserve(kPartsMax);
+}
 
 void Output::use(net::Stream& stream) {
-  if (stream_ == &stream) return;
-  flush_now();
-  stream_ = &stream;
+  if (!parts_.empty() && parts_.back().stream == &stream) return;
+  if (parts_.size() == kPartsMax) flush_all();
+  parts_.push_back({&stream, used_});
   end_of_turn_.schedule();
 }
 
 MutableBytes Output::room(net::Stream& stream, std::size_t size) {
   use(stream);
   if (memory_.size() - used_ < size) {
-    flush_now();
-    stream_ = &stream;
+    flush_all();
+    use(stream);
   }
   if (memory_.size() < size) memory_.resize(size);
   return MutableBytes(memory_).subspan(used_);
@@ -40,28 +42,47 @@ MutableBytes Output::room(net::Stream& stream, std::size_t size) {
 
 void Output::add(net::Stream& stream, Bytes data) {
   if (data.empty()) return;
-  use(stream);
   const bool fits = data.size() <= memory_.size() - used_;
-  if (!fits || (used_ == 0 && data.size() >= kDirectBytes)) {
-    flush_now();
+  if (!fits || (data.size() >= kDirectBytes && !waits(stream))) {
+    if (!fits) flush_all();
     if (!stream.write(data)) stream.break_off();
     return;
   }
+  use(stream);
   std::memcpy(memory_.data() + used_, data.data(), data.size());
   used_ += data.size();
 }
 
-void Output::flush(const net::Stream& stream) {
-  if (stream_ == &stream) flush_now();
+bool Output::waits(const net::Stream& stream) const {
+  for (std::size_t i = 0; i < parts_.size(); ++i) {
+    if (parts_[i].stream == &stream && parts_[i].begin != end_of(i)) return true;
+  }
+  return false;
 }
 
-void Output::flush_now() {
-  net::Stream* const stream = std::exchange(stream_, nullptr);
-  const std::size_t size = std::exchange(used_, 0);
-  if (stream == nullptr || size == 0) return;
+std::size_t Output::end_of(std::size_t part) const {
+  return part + 1 < parts_.size() ? parts_[part + 1].begin : used_;
+}
+
+void Output::flush(const net::Stream& stream) {
+  for (std::size_t i = 0; i < parts_.size(); ++i) {
+    if (parts_[i].stream == &stream) send(i);
+  }
+}
+
+void Output::send(std::size_t part) {
+  net::Stream* const stream = std::exchange(parts_[part].stream, nullptr);
+  const std::size_t begin = parts_[part].begin, end = end_of(part);
+  if (stream == nullptr || begin == end) return;
   // Who gives more than the stream's limit was not stopped in time: better no connection than one
   // with a gap.
-  if (!stream->write(Bytes(memory_).first(size))) stream->break_off();
+  if (!stream->write(Bytes(memory_).subspan(begin, end - begin))) stream->break_off();
+}
+
+void Output::flush_all() {
+  for (std::size_t i = 0; i < parts_.size(); ++i) send(i);
+  parts_.clear();
+  used_ = 0;
 }
 
 void Graveyard::empty() {

@@ -25,9 +25,9 @@ namespace postern::gateway {
 class Backend;
 class Exchange;
 
-/// Puts the writes of one event together: a head and the first bytes of its body leave in one
-/// system call and one TLS record. What is added for one stream leaves when another stream's turn
-/// comes, or at the end of the loop's turn.
+/// Puts writes together: a head and the first bytes of its body leave in one system call and one
+/// TLS record, and what one turn of the loop has for many streams leaves at its end, so that who
+/// serves many of them is woken once.
 class Output {
  public:
   explicit Output(net::Loop& loop);
@@ -45,12 +45,22 @@ class Output {
  private:
   static constexpr std::size_t kBytes = 96U << 10;
   static constexpr std::size_t kDirectBytes = 8U << 10;  // not worth a copy when nothing waits
+  static constexpr std::size_t kPartsMax = 32;           // then the first has waited long enough
+
+  // What one stream gets: up to where the next part begins.
+  struct Part {
+    net::Stream* stream;  // nullptr: has left
+    std::size_t begin;
+  };
 
   void use(net::Stream& stream);
-  void flush_now();
+  bool waits(const net::Stream& stream) const;
+  std::size_t end_of(std::size_t part) const;
+  void send(std::size_t part);
+  void flush_all();
 
   net::Deferred end_of_turn_;
-  net::Stream* stream_ = nullptr;
+  std::vector<Part> parts_;
   std::size_t used_ = 0;
   std::vector<std::uint8_t> memory_;
 };
