@@ -15,7 +15,12 @@ namespace {
 constexpr std::uint64_t kKeptIdleMs = 180'000;
 constexpr std::uint64_t kStalledMs = 600'000;  // a response that the client does not take
 constexpr std::uint64_t kFirstRequestMs = 1'000;
-constexpr std::uint64_t kGoAwayMs = 1'000;     // between the two steps
+constexpr std::uint64_t kGoAwayMs = 1'000;  // between the two steps
+// What still comes of a body that nobody wants, before the client is told: by then most clients
+// have sent theirs, and some take RST_STREAM in the middle of it for a failure, whatever its code
+// says.
+constexpr std::uint64_t kUnwantedMs = 2'000;
+constexpr std::size_t kUnwantedBytes = 64U << 10;
 constexpr std::size_t kPumpBytes = 16U << 10;  // a chunk worth a system call of its own
 constexpr std::uint32_t kInternalError = 2;    // RFC 9113 section 7
 constexpr std::uint32_t kNoError = 0, kCancel = 8;
@@ -57,6 +62,7 @@ class H2Stream final : public http::h2::ServerStream, public ClientSide, public 
  private:
   void give_back();
   void give_back_window();
+  void stop_client();
   void check_stalled(std::uint64_t now_ms);
 
   H2Session& session_;
@@ -64,9 +70,11 @@ class H2Stream final : public http::h2::ServerStream, public ClientSide, public 
   std::unique_ptr<Exchange> exchange_;  // until the response is complete
   bool head_done_ = false, request_done_ = false, stopped_ = false, gone_ = false;
   std::uint64_t opened_ms_;
-  std::size_t held_ = 0;        // bytes handed over whose window is not open again
-  std::uint64_t moved_ms_ = 0;  // when some of a complete response left
-  std::size_t left_ = 0;        // of it, then
+  std::size_t held_ = 0;           // bytes handed over whose window is not open again
+  std::uint64_t moved_ms_ = 0;     // when some of a complete response left
+  std::size_t left_ = 0;           // of it, then
+  std::uint64_t answered_ms_ = 0;  // when the exchange was over
+  std::size_t unwanted_ = 0;       // bytes of the request that came after that
 };
 
 class H2Session final : public Session, public http::h2::ServerEvents {
@@ -140,7 +148,12 @@ void H2Stream::head_too_large() {
 
 void H2Stream::body(Bytes chunk) {
   held_ += chunk.size();
-  if (exchange_ != nullptr) exchange_->request_body(chunk);
+  if (exchange_ != nullptr) {
+    exchange_->request_body(chunk);
+  } else {
+    unwanted_ += chunk.size();
+    if (unwanted_ > kUnwantedBytes) stop_client();
+  }
   if (!stopped_) give_back_window();
 }
 
@@ -203,19 +216,23 @@ std::size_t H2Stream::unsent() const { return gone_ ? 0 : session_.codec().unsen
 void H2Stream::finished(bool cut) {
   give_back();
   if (gone_) return;
-  moved_ms_ = session_.context().loop.now_ms();
+  answered_ms_ = moved_ms_ = session_.context().loop.now_ms();
   stopped_ = false;
   give_back_window();
-  if (cut) {
-    session_.codec().reset(id_, kInternalError);
-  } else if (!request_done_) {
-    session_.codec().stop_request(id_);
-  }
+  if (cut) session_.codec().reset(id_, kInternalError);
+  session_.schedule();
+}
+
+// The rest of the request is not needed (RFC 9113 section 8.1).
+void H2Stream::stop_client() {
+  if (gone_) return;
+  session_.codec().stop_request(id_);
   session_.schedule();
 }
 
 void H2Stream::check(std::uint64_t now_ms) {
   if (exchange_ == nullptr) {
+    if (!request_done_ && now_ms >= answered_ms_ + kUnwantedMs) stop_client();
     check_stalled(now_ms);
     return;
   }

@@ -6,6 +6,7 @@ import threading
 import time
 import unittest
 
+import h2.exceptions
 import h2.settings
 import hpack
 from hyperframe.frame import (ContinuationFrame, DataFrame, HeadersFrame, PingFrame, RstStreamFrame,
@@ -243,6 +244,55 @@ class EarlyTrailers(Case):
         with Backend("late") as backend, Gateway(route(f"http://127.0.0.1:{new_port()}", backend)) as gateway:
             for body in (b"", b"abc") * 4:
                 self.request(gateway, body)
+
+
+class EarlyAnswers(Case):
+    """The answer is there before the request is: nobody needs the rest, but most clients send it."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.gateway = Gateway(route(respond={"status": 200, "body": "early"}))
+        cls.gateway.start()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.gateway.__exit__(None, None, None)
+
+    def answered(self, client):
+        """A stream that has its whole answer and not yet sent its body."""
+        stream = client.open(method="POST", end=False)
+        client.wait(lambda: client.streams[stream].ended)
+        self.assertEqual(client.streams[stream].body, b"early")
+        return stream
+
+    def test_a_client_that_sends_its_body_afterwards_is_not_reset(self):
+        with Http2(self.gateway) as client:
+            for size in (0, 3, 60_000):
+                stream = self.answered(client)
+                client.data(stream, b"x" * size, end=True)
+                self.assertEqual(client.request(path="/next").status, 200)
+                self.assertIsNone(client.streams[stream].reset)
+
+    def test_one_that_sends_a_lot_is_told_to_stop(self):
+        with Http2(self.gateway) as client:
+            stream = self.answered(client)
+            with self.assertRaises(h2.exceptions.StreamClosedError):
+                for _ in range(100):
+                    client.data(stream, b"x" * 16_000)
+                    client.read(seconds=0.02)
+            self.assertEqual(client.streams[stream].reset, 0)
+            self.assertEqual(client.request(path="/next").status, 200)
+
+    def test_one_that_sends_nothing_is_told_after_a_while(self):
+        with Http2(self.gateway) as client:
+            stream = self.answered(client)
+            self.assertFalse(client.read(lambda: client.streams[stream].reset is not None, 1 / SLOW))
+            client.wait(lambda: client.streams[stream].reset is not None, 8)
+            self.assertEqual(client.streams[stream].reset, 0)
+
+    def test_curl_gets_the_answer_to_what_it_posts(self):
+        for _ in range(20):
+            self.assertEqual(self.gateway.curl(f"https://{HOST}/", "-d", "a=b").body, b"early")
 
 
 class Malformed(Http2Case):
