@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <span>
 #include <string>
 #include <system_error>
 
@@ -82,7 +83,11 @@ void log_problems(std::string_view event, const std::vector<ConfigProblem>& prob
   std::size_t logged = 0;
   for (const ConfigProblem& problem : problems) {
     if (++logged > kProblemsLogged) {
-      log_error(event, "and {} more", problems.size() - kProblemsLogged);
+      const auto left = std::span(problems).subspan(kProblemsLogged);
+      const bool warnings = std::all_of(left.begin(), left.end(),
+                                        [](const ConfigProblem& one) { return one.warning; });
+      log_line(warnings ? LogLevel::kWarning : LogLevel::kError, event,
+               fmt::format("and {} more", left.size()));
       return;
     }
     if (problem.warning) {
