@@ -283,8 +283,9 @@ void TcpListener::ready() {
       continue;
     }
     if (errno == EAGAIN) return;
-    if (is_exhausted(errno)) {
-      ++exhausted_;
+    // EINVAL: whoever else holds this socket has shut it down; it may listen again.
+    if (is_exhausted(errno) || errno == EINVAL) {
+      if (errno != EINVAL) ++exhausted_;
       poll_.watch(0);
       rest_.start_once(kAcceptRestMs);
       return;

@@ -301,6 +301,25 @@ TEST_CASE("a listener hands over each connection with its peer") {
   CHECK(peers[1] == second.local());
 }
 
+TEST_CASE("a listener that another holder has shut down rests until it listens again") {
+  Loop loop;
+  int accepted = 0;
+  Fd ours = listen_tcp(endpoint("127.0.0.1")).value();
+  const Fd theirs(dup(ours.get()));
+  auto listener =
+      TcpListener::open(loop, std::move(ours), [&](Fd, const Endpoint&) { ++accepted; }).value();
+  loop.run_once(false);
+  REQUIRE(shutdown(theirs.get(), SHUT_RDWR) == 0);
+  int turns = 0;
+  for (const auto begin = loop.now_ms(); loop.now_ms() < begin + 250; ++turns) loop.run_once(true);
+  CHECK(turns < 20);
+  REQUIRE(listen(theirs.get(), 8) == 0);  // at a new port
+  TestSocket client(SOCK_STREAM, "127.0.0.1");
+  const std::uint16_t port = listener->local().port;
+  client.connect_to(endpoint("127.0.0.1", port));
+  CHECK(run_until(loop, [&] { return accepted == 1; }));
+}
+
 TEST_CASE("a listener without descriptors left rests and goes on when there are some again") {
   Loop loop;
   int accepted = 0;
