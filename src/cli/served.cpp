@@ -238,19 +238,19 @@ void add_route(const http::RouteSettings& route, std::span<const http::RouteRank
                Lines* lines) {
   const http::RewriteSettings& rewrite = route.filters.rewrite;
   const std::string rewritten = rewrite.host + rewrite.prefix + rewrite.path;
-  lines->add("route", "{} {} on {} {}{}{}{} timeouts {} {} {} body {} health {} {}",
-             route.hostnames.empty() ? "*" : fmt::format("{}", fmt::join(route.hostnames, " ")),
-             matches_of(route, ranks),
-             route.listeners.empty() ? "all" : fmt::format("{}", fmt::join(route.listeners, " ")),
-             target_of(route), text_of_edits("request", route.filters.request),
-             text_of_edits("response", route.filters.response),
-             rewritten.empty()
-                 ? ""
-                 : fmt::format(" rewrite host {} prefix {} path {}", json_text(rewrite.host),
-                               json_text(rewrite.prefix), json_text(rewrite.path)),
-             duration_text(route.timeouts.request_ms), duration_text(route.timeouts.backend_ms),
-             duration_text(route.timeouts.idle_ms), route.body_bytes_max,
-             json_text(route.health.path), duration_text(route.health.interval_ms));
+  lines->add(
+      "route", "{} {} on {} {}{}{}{} timeouts {} {} {} body {} health {} {}",
+      route.hostnames.empty() ? "*" : fmt::format("{}", fmt::join(route.hostnames, " ")),
+      matches_of(route, ranks),
+      route.listeners.empty() ? "all" : fmt::format("{}", fmt::join(route.listeners, " ")),
+      target_of(route), text_of_edits("request", route.filters.request),
+      text_of_edits("response", route.filters.response),
+      rewritten.empty() ? ""
+                        : fmt::format(" rewrite host {} prefix {} path {}", json_text(rewrite.host),
+                                      json_text(rewrite.prefix), json_text(rewrite.path)),
+      duration_text(route.timeouts.request_ms), duration_text(route.timeouts.backend_ms),
+      route.timeouts.idle_given ? duration_text(route.timeouts.idle_ms) : "default",
+      route.body_bytes_max, json_text(route.health.path), duration_text(route.health.interval_ms));
 }
 
 void add_gateway(const server::Snapshot& snapshot, Lines* lines) {

@@ -306,8 +306,10 @@ void Backend::mark_down(const Endpoint& endpoint, std::string_view why) {
   }
 }
 
+bool Backend::fails_health_check() const { return probe_ != nullptr && !probe_->healthy(); }
+
 bool Backend::healthy() const {
-  if (probe_ != nullptr && !probe_->healthy()) return false;
+  if (fails_health_check()) return false;
   const std::uint64_t now = context_.loop.now_ms();
   return addresses_.empty() || std::any_of(addresses_.begin(), addresses_.end(),
                                            [&](const auto& a) { return a.down_until_ms <= now; });
@@ -372,7 +374,7 @@ void Backend::close_idle() {
 
 BackendCounts Backend::counts() const {
   BackendCounts counts = counts_;
-  counts.probe_fails = probe_ != nullptr && !probe_->healthy();
+  counts.probe_fails = fails_health_check();
   counts.connections = connections_.size();
   counts.idle = kept_.size();
   return counts;
@@ -382,14 +384,16 @@ std::optional<std::size_t> choose_backend(std::span<const std::shared_ptr<Backen
                                           std::span<const http::BackendSettings> settings,
                                           std::uint64_t random, std::uint64_t tried) {
   const std::size_t count = std::min(backends.size(), http::kBackendsMax);
-  if (count == 1)
-    return tried == 0 && settings[0].weight != 0 ? std::optional<std::size_t>(0) : std::nullopt;
+  const auto may_be_asked = [&](std::size_t i) {
+    return ((tried >> i) & 1) == 0 && settings[i].weight != 0 && !backends[i]->fails_health_check();
+  };
+  if (count == 1) return may_be_asked(0) ? std::optional<std::size_t>(0) : std::nullopt;
   std::array<std::uint32_t, http::kBackendsMax> weights{};
   bool equal = true;
   for (const bool only_healthy : {true, false}) {
     std::uint32_t first = 0;
     for (std::size_t i = 0; i < count; ++i) {
-      const bool allowed = ((tried >> i) & 1) == 0 && (!only_healthy || backends[i]->healthy());
+      const bool allowed = may_be_asked(i) && (!only_healthy || backends[i]->healthy());
       weights[i] = allowed ? settings[i].weight : 0;
       if (weights[i] == 0) continue;
       if (first == 0) first = weights[i];

@@ -72,6 +72,8 @@ class Backend {
   }
 
   bool healthy() const;
+  /// By its last answer; false without health checks.
+  bool fails_health_check() const;
   std::size_t load() const { return in_use_; }  ///< requests under way
   const std::string& text() const { return text_; }
   RequestCounts::NameId name_id() const { return name_id_; }
@@ -144,8 +146,9 @@ class Backend {
   BackendCounts counts_;
 };
 
-/// Which of a route's backends gets a request: not one in `tried` (bits), a healthy one when there
-/// is one; by weight, or, with equal weights, the one with the fewest requests under way.
+/// Which of a route's backends gets a request: not one in `tried` (bits) or that fails its health
+/// check, one that takes connections when there is one; by weight, or, with equal weights, the one
+/// with the fewest requests under way.
 std::optional<std::size_t> choose_backend(std::span<const std::shared_ptr<Backend>> backends,
                                           std::span<const http::BackendSettings> settings,
                                           std::uint64_t random, std::uint64_t tried);

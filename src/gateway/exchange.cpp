@@ -259,7 +259,11 @@ void Exchange::ask_backend() {
   const auto chosen = choose_backend(backends, settings().backends, context_.random.next(), tried_);
   if (!chosen) {
     const FailureText answer_text = text_of(last_failure_);
-    fail(answer_text.status, answer_text.text, failure_.empty() ? "no backend" : failure_);
+    const bool unwell = std::any_of(backends.begin(), backends.end(), [](const auto& backend) {
+      return backend->fails_health_check();
+    });
+    const std::string_view why = unwell ? "no backend passes its health check" : "no backend";
+    fail(answer_text.status, answer_text.text, failure_.empty() ? why : failure_);
     return;
   }
   if (*chosen < 64) tried_ |= std::uint64_t{1} << *chosen;
@@ -310,8 +314,7 @@ void Exchange::check_idle(std::uint64_t now_ms) {
   if (over()) return;
   std::uint64_t limit = match_ ? settings().timeouts.idle_ms : kUpgradedIdleMs;
   // Nobody who leaves the key alone wants a chat to end after ten quiet minutes.
-  const bool is_default = limit == http::TimeoutSettings{}.idle_ms;
-  if (upgraded_ && is_default) limit = kUpgradedIdleMs;
+  if (upgraded_ && match_ && !settings().timeouts.idle_given) limit = kUpgradedIdleMs;
   if (upgraded_ && response_done_) {
     limit = limit == 0 ? kHalfClosedIdleMs : std::min(limit, kHalfClosedIdleMs);
   }

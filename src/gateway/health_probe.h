@@ -1,5 +1,5 @@
 // Active health of one backend: GET `health.path` every `health.interval`; anything but 2xx and 3xx
-// in time means that requests go elsewhere while there is an elsewhere. Loop thread only.
+// in time means that it gets no requests until it answers again. Loop thread only.
 #pragma once
 
 #include <memory>

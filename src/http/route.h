@@ -82,6 +82,7 @@ struct TimeoutSettings {
   std::uint64_t request_ms = 0;
   std::uint64_t backend_ms = 0;
   std::uint64_t idle_ms = 600'000;
+  bool idle_given = false;  ///< holds for what was upgraded, too
 };
 
 struct HealthSettings {

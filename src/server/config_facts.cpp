@@ -170,7 +170,9 @@ constexpr auto kMeanings = std::to_array<Meaning>({
     {"gateway.route.timeouts", "", "\"0s\" is none."},
     {"gateway.route.timeouts.request", "", "From the request to the end of the answer."},
     {"gateway.route.timeouts.backend", "", "Until the backend begins to answer."},
-    {"gateway.route.timeouts.idle", "", "Without a byte in either direction."},
+    {"gateway.route.timeouts.idle", "",
+     "Without a byte in either direction; when it is not written, 1h for what was upgraded "
+     "(WebSocket)."},
     {"gateway.route.limits", "", "Limits of one request."},
     {"gateway.route.limits.body", "", "A longer body is 413; \"0\" is no limit."},
     {"gateway.route.health", "", "Whether backends are asked how they are."},

@@ -197,10 +197,15 @@ constexpr std::array<Key<http::RespondSettings>, 3> kRespondKeys{{
 
 constexpr auto kReadTimeout = milliseconds<0, kTimeoutMax, std::uint64_t>;
 
+void read_idle(Reader& reader, const Node& node, http::TimeoutSettings& timeouts) {
+  field<&http::TimeoutSettings::idle_ms, kReadTimeout>(reader, node, timeouts);
+  timeouts.idle_given = true;
+}
+
 constexpr std::array<Key<http::TimeoutSettings>, 3> kTimeoutKeys{{
     {"request", field<&http::TimeoutSettings::request_ms, kReadTimeout>},
     {"backend", field<&http::TimeoutSettings::backend_ms, kReadTimeout>},
-    {"idle", field<&http::TimeoutSettings::idle_ms, kReadTimeout>},
+    {"idle", read_idle},
 }};
 
 constexpr std::array<Key<RouteSettings>, 1> kRouteLimitKeys{{

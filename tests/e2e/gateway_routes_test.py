@@ -245,6 +245,25 @@ class Backends(Case):
             wait_until("a back", lambda: {ask() for _ in range(6)} == {"a", "b"})
             wait_until("b asked again", lambda: len(b.seen("/healthz")) > 1)
 
+    def test_nothing_is_sent_to_backends_that_all_fail_their_health_check(self):
+        good = [False]
+        with Backend("a") as a, Backend("b") as b, Gateway(
+                route(a, b, health={"path": "/healthz", "interval": "200ms"}),
+                route(a, hosts=["alone.vanillax.me"], health={"path": "/healthz", "interval": "200ms"})) as gateway:
+            for backend in (a, b):
+                backend.on("/healthz", lambda e: e.reply(200 if good[0] else 500))
+            for host in (HOST, "alone.vanillax.me"):
+                ask = lambda: gateway.curl(f"http://{host}/x", http="--http1.1").status
+                wait_until("503", lambda: ask() == 503)
+                before = len(a.seen("/x")) + len(b.seen("/x"))
+                for _ in range(5):
+                    self.assertEqual(ask(), 503)
+                self.assertEqual(len(a.seen("/x")) + len(b.seen("/x")), before)
+                gateway.wait_log('failure="no backend passes its health check"')
+            good[0] = True
+            for host in (HOST, "alone.vanillax.me"):
+                wait_until("one to be well", lambda: gateway.curl(f"http://{host}/x", http="--http1.1").status == 200)
+
 
 class Limits(Case):
     def test_time_outs(self):

@@ -191,6 +191,7 @@ rewrite_host = "inner.example"
   CHECK(route.timeouts.request_ms == 30'000);
   CHECK(route.timeouts.backend_ms == 10'000);
   CHECK(route.timeouts.idle_ms == 0);
+  CHECK(route.timeouts.idle_given);
   CHECK(route.body_bytes_max == 10U << 20);
   CHECK(route.health.path == "/healthz");
   CHECK(route.health.interval_ms == 5000);
