@@ -94,7 +94,7 @@ class Built(Case):
     def setUpClass(cls):
         cls.work = pathlib.Path(tempfile.mkdtemp(prefix="postern-package-"))
         cls.addClassCleanup(shutil.rmtree, cls.work, ignore_errors=True)
-        name, content, cls.compiled = debian_package()
+        name, content, cls.compiled, cls.said = debian_package()
         cls.first = cls.work / name
         cls.first.write_bytes(content)
         cls.second = cls.newer(cls.first, "9.9", {CONFIG: "\n# a key that is new in 9.9\n"})
@@ -123,7 +123,14 @@ class Build(Built):
     """What `dh` makes of the sources; only the compiler has a stand-in."""
 
     def test_every_source_is_compiled_as_debian_compiles(self):
-        lines = [line for line in self.compiled if line.endswith(".cpp")]
+        # Once to be trained, and once with what the training has shown.
+        end = 1 + next(i for i, line in enumerate(self.compiled) if not line.endswith(".cpp"))
+        self.assertIn("Trained: obj-", self.said)
+        self.compiled_with(self.compiled[:end], {"-fprofile-generate"})
+        self.compiled_with(self.compiled[end:], {"-fprofile-use", "-fprofile-partial-training"})
+
+    def compiled_with(self, compiled, profile):
+        lines = [line for line in compiled if line.endswith(".cpp")]
         sources = {found[1] for line in lines if (found := re.search(r" \.\./(src/\S+\.cpp)$", line))}  # not what is generated
         self.assertEqual(sources, {str(path.relative_to(ROOT)) for path in (ROOT / "src").rglob("*.cpp")})
         for line in lines:
@@ -132,7 +139,8 @@ class Build(Built):
                          "-fstack-protector-strong", "-fstack-clash-protection", "-Wformat", "-Werror=format-security"):
                 self.assertIn(flag, words, line)
             self.assertFalse([word for word in words if word.startswith("-fsanitize") or word == "-Werror"], line)
-        link, = [line.split() for line in self.compiled if not line.endswith(".cpp")]
+            self.assertEqual({word for word in words if re.match("-fprofile-(generate|use|partial)", word)}, profile, line)
+        link, = [line.split() for line in compiled if not line.endswith(".cpp")]
         for flag in ("-Wl,-z,relro", "-Wl,-z,now", "-flto"):
             self.assertIn(flag, link)
 

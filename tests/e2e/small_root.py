@@ -69,18 +69,18 @@ def where_mounts_work(loader, reason, what, *cases):
 
 def build_environment(log):
     """For a build whose program is the one under test; what the compiler was told is in `log`."""
-    return dict(os.environ, CXX=str(ROOT / "tests/tools/stand_in_compiler.sh"), STAND_IN_LOG=str(log),
+    return dict(os.environ, REQUESTS="200", QUERIES="60", CXX=str(ROOT / "tests/tools/stand_in_compiler.sh"), STAND_IN_LOG=str(log),
                 POSTERN=str(pathlib.Path(BINARY).resolve()))
 
 
 @functools.lru_cache
 def debian_package():
-    """(name, content, command lines of the compiler) of the .deb, built once."""
+    """(name, content, command lines of the compiler, what was said) of the .deb, built once."""
     with tempfile.TemporaryDirectory() as folder:
         log = pathlib.Path(folder, "log")
-        call("sh", ROOT / "packaging/deb/build.sh", folder, env=build_environment(log))
+        said = call("sh", ROOT / "packaging/deb/build.sh", folder, env=build_environment(log))
         package = next(pathlib.Path(folder).glob("postern_*.deb"))
-        return package.name, package.read_bytes(), log.read_text().splitlines()
+        return package.name, package.read_bytes(), log.read_text().splitlines(), said
 
 
 # --- packages ---------------------------------------------------------------------------------
