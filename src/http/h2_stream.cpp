@@ -6,33 +6,33 @@
 namespace postern::http::h2 {
 
 std::size_t StreamTable::position(std::int32_t id) const {
-  const auto found = std::lower_bound(streams_.begin(), streams_.end(), id,
-                                      [](const std::unique_ptr<Stream>& stream,
-                                         std::int32_t wanted) { return stream->id < wanted; });
-  return static_cast<std::size_t>(found - streams_.begin());
+  return static_cast<std::size_t>(std::lower_bound(ids_.begin(), ids_.end(), id) - ids_.begin());
 }
 
 Stream* StreamTable::find(std::int32_t id) const {
   const std::size_t at = position(id);
-  return at < streams_.size() && streams_[at]->id == id ? streams_[at].get() : nullptr;
+  return at < ids_.size() && ids_[at] == id ? streams_[at].get() : nullptr;
 }
 
 Stream& StreamTable::add(std::int32_t id) {
-  assert(streams_.empty() || streams_.back()->id < id);
+  assert(ids_.empty() || ids_.back() < id);
+  ids_.push_back(id);
   return *streams_.emplace_back(std::make_unique<Stream>(id));
 }
 
 std::unique_ptr<Stream> StreamTable::remove(std::int32_t id) {
   const std::size_t at = position(id);
-  if (at == streams_.size() || streams_[at]->id != id) return nullptr;
+  if (at == ids_.size() || ids_[at] != id) return nullptr;
   std::unique_ptr<Stream> stream = std::move(streams_[at]);
   streams_.erase(streams_.begin() + static_cast<std::ptrdiff_t>(at));
+  ids_.erase(ids_.begin() + static_cast<std::ptrdiff_t>(at));
   return stream;
 }
 
 std::unique_ptr<Stream> StreamTable::remove_last() {
   std::unique_ptr<Stream> stream = std::move(streams_.back());
   streams_.pop_back();
+  ids_.pop_back();
   return stream;
 }
 

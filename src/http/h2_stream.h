@@ -62,6 +62,7 @@ class StreamTable {
   std::size_t position(std::int32_t id) const;
 
   std::vector<std::unique_ptr<Stream>> streams_;
+  std::vector<std::int32_t> ids_;  // theirs: a search touches no stream but the one it finds
 };
 
 }  // namespace postern::http::h2
