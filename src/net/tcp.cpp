@@ -6,6 +6,8 @@
 
 #include <sys/socket.h>
 
+#include "net/raw_calls.h"
+
 namespace postern::net {
 namespace {
 
@@ -168,7 +170,7 @@ void TcpStream::finish_connecting() {
 void TcpStream::read_chunk() {
   if (paused_ || read_ended_) return;
   const MutableBytes room = loop_.scratch();
-  const ssize_t size = recv(fd_.get(), room.data(), room.size(), 0);
+  const ssize_t size = receive_from(fd_.get(), room);
   if (size > 0) {
     const auto got = static_cast<std::size_t>(size);
     // A short read has emptied the socket: no system call to be told EAGAIN.
@@ -190,7 +192,7 @@ void TcpStream::read_what_came() {
   LifeGuard guard(destroyed_);
   const MutableBytes room = loop_.scratch();
   while (!paused_ && !read_ended_) {
-    const ssize_t size = recv(fd_.get(), room.data(), room.size(), 0);
+    const ssize_t size = receive_from(fd_.get(), room);
     if (size <= 0) return;
     reader_.received(room.first(static_cast<std::size_t>(size)));
     if (guard.gone()) return;
@@ -227,7 +229,7 @@ void TcpStream::end_writing_when_sent() {
 // Returns how much the socket took. An error is kept for failed(), which the loop calls.
 std::size_t TcpStream::send_now(Bytes data) {
   if (data.empty()) return 0;
-  const ssize_t sent = send(fd_.get(), data.data(), data.size(), MSG_NOSIGNAL);
+  const ssize_t sent = send_to(fd_.get(), data);
   if (sent >= 0) {
     sent_total_ += static_cast<std::uint64_t>(sent);
     if (static_cast<std::size_t>(sent) < data.size()) poll_.drained(kWritable);

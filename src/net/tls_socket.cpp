@@ -2,9 +2,8 @@
 
 #include <cerrno>
 
-#include <sys/socket.h>
-
 #include "net/poll.h"
+#include "net/raw_calls.h"
 
 namespace postern::net {
 namespace {
@@ -27,7 +26,8 @@ int read_socket(BIO* bio, char* to, int size) {
   BIO_clear_retry_flags(bio);
   TlsSocket& socket = socket_of(bio);
   if (socket.reads_left == 0) return starve(bio, socket);
-  const ssize_t got = recv(socket.fd, to, static_cast<std::size_t>(size), 0);
+  const ssize_t got = receive_from(
+      socket.fd, {reinterpret_cast<std::uint8_t*>(to), static_cast<std::size_t>(size)});
   if (got > 0) {
     // A short read has emptied the socket: no system call to be told EAGAIN.
     if (got < size) socket.poll->drained(kReadable);
@@ -48,7 +48,8 @@ int read_socket(BIO* bio, char* to, int size) {
 int write_socket(BIO* bio, const char* from, int size) {
   BIO_clear_retry_flags(bio);
   TlsSocket& socket = socket_of(bio);
-  const ssize_t sent = send(socket.fd, from, static_cast<std::size_t>(size), MSG_NOSIGNAL);
+  const ssize_t sent = send_to(
+      socket.fd, {reinterpret_cast<const std::uint8_t*>(from), static_cast<std::size_t>(size)});
   if (sent < size && (sent >= 0 || errno == EAGAIN)) socket.poll->drained(kWritable);
   if (sent >= 0) return static_cast<int>(sent);
   if (is_would_block(errno)) {
