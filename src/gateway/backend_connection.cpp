@@ -108,6 +108,7 @@ void BackendConnection::close() {
 
 void BackendConnection::fail(BackendFailure failure, std::string_view detail) {
   if (closed_) return;
+  context_.output.drop(*stream_);
   close();
   session_->failed(failure, detail);
 }

@@ -45,6 +45,7 @@ class H1Backend final : public BackendSession, public BackendStream {
   http::h1::ResponseReader reader_;
   http::h1::BodyReader body_;
   std::vector<std::uint8_t> head_bytes_;  // of a head that has not come whole
+  std::uint64_t sent_before_ = 0;  // of the stream's bytes: what the request adds is behind them
   bool reused_ = false, to_head_ = false, chunked_ = false, stopped_ = false;
   bool request_done_ = false, in_body_ = false, response_done_ = false;
   bool keep_alive_ = false, upgrade_ = false, tunnel_ = false;
@@ -65,6 +66,7 @@ void H1Backend::send_head(const http::RequestHead& head, http::BodyLength body) 
                   (body.kind == http::BodyLength::Kind::kKnown && body.bytes == 0);
   reader_.start(to_head_);
   net::Stream& stream = connection_.stream();
+  sent_before_ = stream.sent_total();
   const MutableBytes room = output().room(stream, http::h1::request_size_max(head));
   // RFC 9110 section 10.1.4
   const std::string_view option = head.fields.find("te") != nullptr ? "TE" : "";
@@ -231,6 +233,9 @@ void H1Backend::failed(BackendFailure failure, std::string_view detail) {
   if (events_ == nullptr) return;
   BackendEvents* const events = std::exchange(events_, nullptr);
   const std::string text(detail);
+  // It was closed before a byte of the request had left.
+  const bool untouched = connection_.stream().sent_total() == sent_before_;
+  if (failure == BackendFailure::kClosed && untouched) failure = BackendFailure::kUnprocessed;
   connection_.backend().end_use();
   connection_.backend().count_failure();
   // Who has begun to answer has seen the request.

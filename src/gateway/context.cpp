@@ -70,6 +70,12 @@ void Output::flush(const net::Stream& stream) {
   }
 }
 
+void Output::drop(const net::Stream& stream) {
+  for (Part& part : parts_) {
+    if (part.stream == &stream) part.stream = nullptr;
+  }
+}
+
 void Output::send(std::size_t part) {
   net::Stream* const stream = std::exchange(parts_[part].stream, nullptr);
   const std::size_t begin = parts_[part].begin, end = end_of(part);

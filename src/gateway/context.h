@@ -39,6 +39,8 @@ class Output {
   void add(net::Stream& stream, std::string_view text) { add(stream, as_bytes(text)); }
   /// What waits for this stream leaves now.
   void flush(const net::Stream& stream);
+  /// What waits for this stream leaves never: its peer is gone.
+  void drop(const net::Stream& stream);
   /// The stream is about to go: what waits for it leaves if it can.
   void forget(const net::Stream& stream) { flush(stream); }
 

@@ -68,7 +68,8 @@ class H2Stream final : public http::h2::ServerStream, public ClientSide, public 
   H2Session& session_;
   std::int32_t id_;
   std::unique_ptr<Exchange> exchange_;  // until the response is complete
-  bool head_done_ = false, request_done_ = false, stopped_ = false, gone_ = false;
+  bool head_done_ = false, request_done_ = false, stopped_ = false, gone_ = false,
+       client_stopped_ = false;
   std::uint64_t opened_ms_;
   std::size_t held_ = 0;           // bytes handed over whose window is not open again
   std::uint64_t moved_ms_ = 0;     // when some of a complete response left
@@ -225,7 +226,7 @@ void H2Stream::finished(bool cut) {
 
 // The rest of the request is not needed (RFC 9113 section 8.1).
 void H2Stream::stop_client() {
-  if (gone_) return;
+  if (gone_ || std::exchange(client_stopped_, true)) return;
   session_.codec().stop_request(id_);
   session_.schedule();
 }

@@ -9,7 +9,10 @@
 namespace postern::gateway {
 
 HealthProbe::HealthProbe(Backend& backend, const http::HealthSettings& settings)
-    : backend_(backend), settings_(settings), timer_(backend.context().loop, [this] { ask(); }) {
+    : backend_(backend), settings_(settings), timer_(backend.context().loop, [this] {
+        repeated_ = false;
+        ask();
+      }) {
   const http::BackendUrl& url = backend.url();
   const bool v6 = url.is_address && url.host.find(':') != std::string::npos;
   authority_ =
@@ -57,10 +60,14 @@ void HealthProbe::response_end(const http::Fields&) {
   judge(status_ >= 200 && status_ < 400, fmt::format("status {}", status_));
 }
 
-void HealthProbe::backend_failed(BackendFailure, std::string_view detail, bool) {
+void HealthProbe::backend_failed(BackendFailure failure, std::string_view detail, bool reused) {
   stream_ = nullptr;
   const std::string why(detail);
   leave();
+  if (failure == BackendFailure::kBusy) return;  // of our making, and no answer
+  // A connection that was just ending says nothing about the backend.
+  const bool ending = reused || failure == BackendFailure::kUnprocessed;
+  if (ending && !std::exchange(repeated_, true)) return ask();
   judge(false, why);
 }
 

@@ -46,7 +46,7 @@ class HealthProbe final : public BackendEvents {
   http::RequestHead request_;
   http::ResponseHead response_;
   std::uint16_t status_ = 0;
-  bool asking_ = false;
+  bool asking_ = false, repeated_ = false;
   bool healthy_ = true;
 };
 

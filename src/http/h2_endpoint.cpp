@@ -118,7 +118,7 @@ int Endpoint::Calls::frame_begins(nghttp2_session* session, const nghttp2_frame_
       if (hd->length == 0 && !ends) self.note(Abuse::kEmptyFrames);
       break;
     case NGHTTP2_RST_STREAM:
-      self.note(Abuse::kRapidReset);
+      if (!self.is_answered(hd->stream_id)) self.note(Abuse::kRapidReset);
       break;
     case NGHTTP2_SETTINGS:
       if (!acknowledges) self.note(Abuse::kSettings);
@@ -464,6 +464,12 @@ void Endpoint::section_ended(bool ends_stream) {
   }
   section_ = {};
   trailers_.reset();
+}
+
+// A client that has its whole answer may give up the rest of its request.
+bool Endpoint::is_answered(std::int32_t id) const {
+  const Stream* const stream = streams_.find(id);
+  return stream != nullptr && stream->server != nullptr && stream->sent_end;
 }
 
 void Endpoint::data_came(std::int32_t id, Bytes chunk) {

@@ -104,6 +104,7 @@ class Endpoint {
 
   void field_came(Text name, Text value);
   void section_ended(bool ends_stream);
+  bool is_answered(std::int32_t id) const;
   void data_came(std::int32_t id, Bytes chunk);
   void end_came(Stream& stream, const Fields& trailers);
   void end_left(Stream& stream);

@@ -32,7 +32,7 @@ std::unique_ptr<uv_loop_t> make_loop() {
 constexpr std::uint8_t kBoth = kReadable | kWritable;
 
 std::uint32_t epoll_mask(Trigger trigger, int events) {
-  if (trigger == Trigger::kEdge) return EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+  if (trigger == Trigger::kEdge) return EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET;
   return ((events & kReadable) != 0 ? EPOLLIN : 0U) | ((events & kWritable) != 0 ? EPOLLOUT : 0U);
 }
 
@@ -150,6 +150,7 @@ void Loop::tell(Poll& poll, std::uint32_t events) {
   if (over) poll.lasting_ = kBoth;
   poll.ready_ |= poll.lasting_;
   poll.failed_ = poll.failed_ || (events & EPOLLERR) != 0;
+  poll.urgent_ = poll.urgent_ || (events & EPOLLPRI) != 0;
   poll.hung_up_ = poll.hung_up_ || (events & EPOLLHUP) != 0;
   tell_edge(poll);
 }

@@ -10,7 +10,7 @@ void Poll::open(Loop& loop, int fd, void* owner, Callback callback, Trigger trig
   assert(!is_open());
   trigger_ = trigger;
   ready_ = lasting_ = 0;
-  failed_ = hung_up_ = false;
+  failed_ = hung_up_ = urgent_ = false;
   loop_ = &loop;
   fd_ = fd;
   owner_ = owner;

@@ -38,6 +38,11 @@ class Poll {
   /// Edge: that there is nothing to read (kReadable) or no room to write (kWritable) just now. Not
   /// to be said of what was not tried: what is ready would not be told.
   void drained(int events) { ready_ &= static_cast<std::uint8_t>(~events | lasting_); }
+  /// A read that got less than there was room for has emptied the socket, unless it stopped in
+  /// front of urgent data (RFC 9293 section 3.8.5), of which nobody makes use.
+  void short_read() {
+    if (!urgent_) drained(kReadable);
+  }
   void close();
   bool is_open() const { return loop_ != nullptr; }
 
@@ -59,7 +64,7 @@ class Poll {
   std::uint8_t wanted_ = 0, known_ = 0;  // the latter by the kernel
   // Edge: what the kernel has told, and of that what stays so.
   std::uint8_t ready_ = 0, lasting_ = 0;
-  bool failed_ = false, hung_up_ = false;
+  bool failed_ = false, hung_up_ = false, urgent_ = false;
 };
 
 }  // namespace postern::net

@@ -173,8 +173,7 @@ void TcpStream::read_chunk() {
   const ssize_t size = receive_from(fd_.get(), room);
   if (size > 0) {
     const auto got = static_cast<std::size_t>(size);
-    // A short read has emptied the socket: no system call to be told EAGAIN.
-    if (got < room.size()) poll_.drained(kReadable);
+    if (got < room.size()) poll_.short_read();  // no system call to be told EAGAIN
     reader_.received(room.first(got));
   } else if (size == 0) {
     read_ended_ = true;

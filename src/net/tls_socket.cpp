@@ -30,7 +30,7 @@ int read_socket(BIO* bio, char* to, int size) {
       socket.fd, {reinterpret_cast<std::uint8_t*>(to), static_cast<std::size_t>(size)});
   if (got > 0) {
     // A short read has emptied the socket: no system call to be told EAGAIN.
-    if (got < size) socket.poll->drained(kReadable);
+    if (got < size) socket.poll->short_read();
     socket.reads_left = got < size ? 0 : socket.reads_left - 1;
     return static_cast<int>(got);
   }

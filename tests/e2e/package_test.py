@@ -135,7 +135,7 @@ class Build(Built):
         self.assertEqual(sources, {str(path.relative_to(ROOT)) for path in (ROOT / "src").rglob("*.cpp")})
         for line in lines:
             words = line.split()
-            for flag in ("-O2", "-g", "-flto=auto", "-DNDEBUG", "-std=c++20", "-D_FORTIFY_SOURCE=2", "-D_GLIBCXX_ASSERTIONS",
+            for flag in ("-O3", "-g", "-flto=auto", "-DNDEBUG", "-std=c++20", "-D_FORTIFY_SOURCE=2", "-D_GLIBCXX_ASSERTIONS",
                          "-fstack-protector-strong", "-fstack-clash-protection", "-Wformat", "-Werror=format-security"):
                 self.assertIn(flag, words, line)
             self.assertFalse([word for word in words if word.startswith("-fsanitize") or word == "-Werror"], line)

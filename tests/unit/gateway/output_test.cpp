@@ -131,6 +131,17 @@ TEST_CASE_FIXTURE(Fixture, "a stream that is about to go gets what waits, and no
   CHECK(order == "aab");
 }
 
+TEST_CASE_FIXTURE(Fixture, "what waits for a stream whose peer is gone never leaves") {
+  output.add(a, "1");
+  output.add(b, "x");
+  output.add(a, "2");
+  output.drop(a);
+  output.add(a, "3");
+  turn();
+  CHECK(a.all() == "3");
+  CHECK(b.all() == "x");
+}
+
 TEST_CASE_FIXTURE(Fixture, "room that was not used is no write, and a full stream is broken off") {
   static_cast<void>(output.room(a, 100));
   b.full = true;

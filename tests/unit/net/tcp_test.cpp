@@ -118,6 +118,17 @@ TEST_CASE("what is written before the connection stands arrives first") {
   CHECK(pair.stream->local().ip == endpoint("127.0.0.1").ip);
 }
 
+TEST_CASE("what stands behind urgent data is read without waiting for more") {
+  Pair pair;
+  pair.accept_one();
+  pair.say("before ");
+  REQUIRE(send(pair.accepted, "!", 1, MSG_OOB | MSG_NOSIGNAL) == 1);
+  pair.say("behind");
+  CHECK(run_until(pair.loop, [&] { return pair.reader.heard == "before behind"; }));
+  pair.say(", and more");
+  CHECK(run_until(pair.loop, [&] { return pair.reader.heard == "before behind, and more"; }));
+}
+
 TEST_CASE("bytes come in, then the end, and the other direction stays open") {
   Pair pair;
   pair.accept_one();
