@@ -2,7 +2,9 @@
 
 import contextlib
 import http.server
+import pathlib
 import re
+import signal
 import socket
 import threading
 import time
@@ -10,7 +12,7 @@ import unittest
 
 from gateway_backends import Backend, new_port, server_context
 from gateway_lab import HOST, EchoCase, Gateway, read_until, route
-from lab import SLOW, Case
+from lab import SLOW, Case, wait_until
 
 
 class Failing(EchoCase):
@@ -210,6 +212,40 @@ class Again(EchoCase):
             self.assertEqual(self.ask("/idle", method, "-d", "x").status, 200)
             self.other.drop()  # while idle in the pool
             time.sleep(0.1 * SLOW)
+
+    def test_a_backend_that_ends_while_a_request_waits_for_its_turn_never_gets_it(self):
+        """Both are there when the gateway looks: the request is read first, then the end of the kept connection."""
+        for method in ("GET", "POST"):
+            with self.subTest(method):
+                self.kept_and_ended(method)
+
+    def kept_and_ended(self, method):
+        answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            server.settimeout(6 * SLOW)
+            with Gateway(route(f"http://127.0.0.1:{server.getsockname()[1]}")) as gateway, gateway.dial(tls=False) as client:
+                client.sendall(f"GET /first HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+                first = server.accept()[0]
+                with first:
+                    read_until(first, b"\r\n\r\n")
+                    first.sendall(answer)
+                    self.assertTrue(read_until(client, b"ok"))
+                    gateway.process.send_signal(signal.SIGSTOP)
+                    tasks = pathlib.Path(f"/proc/{gateway.process.pid}/task")
+                    wait_until("it to stand still", lambda: all(
+                        one.read_text().rpartition(")")[2].split()[0] == "T" for one in tasks.glob("*/stat")))
+                    client.sendall(f"{method} /second HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 0\r\n\r\n".encode())
+                    time.sleep(0.05)
+                    first.shutdown(socket.SHUT_WR)
+                    time.sleep(0.05)
+                    gateway.process.send_signal(signal.SIGCONT)
+                    second = server.accept()[0]
+                    with second:
+                        self.assertIn(method.encode(), read_until(second, b"\r\n\r\n"))
+                        second.sendall(answer)
+                        self.assertTrue(read_until(client, b"ok"))
+                    first.settimeout(6 * SLOW)
+                    self.assertEqual(first.recv(1000), b"")
 
     def test_connections_are_kept(self):
         self.other.on("/kept", lambda e: e.reply(body=b"ok"))
