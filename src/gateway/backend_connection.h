@@ -44,6 +44,7 @@ class BackendConnection final : public net::StreamReader {
   std::uint64_t tried() const { return tried_; }
   bool http1_only() const { return http1_only_; }
   bool is_h2() const { return is_h2_; }
+  bool leads_here() const { return leads_here_; }
   bool has_room() const { return session_ != nullptr && session_->has_room(); }
   bool is_idle() const { return session_ == nullptr || session_->is_idle(); }
   /// Something, or the end, has come that nobody asked for.
@@ -84,7 +85,7 @@ class BackendConnection final : public net::StreamReader {
   Context& context_;  // may be needed when the backend is gone
   Endpoint endpoint_;
   bool http1_only_;
-  bool is_h2_ = false, closed_ = false;
+  bool is_h2_ = false, closed_ = false, leads_here_ = false;
   std::uint64_t tried_;
   std::uint64_t requests_ = 0;
   std::uint64_t kept_since_ms_ = 0;

@@ -24,6 +24,7 @@ class H1Backend final : public BackendSession, public BackendStream {
   void failed(BackendFailure failure, std::string_view detail) override;
 
   // BackendStream
+  bool leads_here() const override { return connection_.leads_here(); }
   void send_head(const http::RequestHead& head, http::BodyLength body) override;
   void send_body(Bytes chunk) override;
   void send_end(const http::Fields& trailers) override;

@@ -32,6 +32,7 @@ class H2BackendStream final : public BackendStream, public http::h2::ClientStrea
       : owner_(owner), events_(&events), reused_(reused) {}
 
   // BackendStream
+  bool leads_here() const override;
   void send_head(const http::RequestHead& head, http::BodyLength body) override;
   void send_body(Bytes chunk) override;
   void send_end(const http::Fields& trailers) override;
@@ -90,6 +91,7 @@ class H2Backend final : public BackendSession {
   http::h2::ClientConnection& codec() { return *codec_; }
   void schedule() { pump_.schedule(); }
   Backend& backend() { return connection_.backend(); }
+  bool leads_here() const { return connection_.leads_here(); }
   /// The stream is over: its memory lasts until the end of the turn.
   void drop(H2BackendStream& stream);
   void give_back() { connection_.given_back(!over_ || !streams_.empty()); }
@@ -135,6 +137,8 @@ void H2BackendStream::send_end(const http::Fields& trailers) {
   owner_.codec().body_end(id_, trailers);
   owner_.schedule();
 }
+
+bool H2BackendStream::leads_here() const { return owner_.leads_here(); }
 
 std::size_t H2BackendStream::unsent() const { return gone_ ? 0 : owner_.codec().unsent(id_); }
 

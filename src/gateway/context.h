@@ -138,7 +138,7 @@ struct Context {
   Graveyard graveyard;
   ClientNotes* notes = nullptr;
   StrayClients ech_tried;
-  LogLimit abuse_log{10'000}, handshake_log{10'000}, claim_log{10'000};
+  LogLimit abuse_log{10'000}, handshake_log{10'000}, claim_log{10'000}, loop_log{10'000};
   std::vector<std::unique_ptr<Exchange>> idle_exchanges;
   /// Over, but maybe still on the call stack: idle from the next turn on.
   std::vector<std::unique_ptr<Exchange>> ended_exchanges;

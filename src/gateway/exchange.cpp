@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "gateway/loop_mark.h"
 #include "http/header_filter.h"
 #include "http/rewrite.h"
 
@@ -92,7 +93,7 @@ void Exchange::clear() {
   request_done_ = request_end_pending_ = request_stopped_ = body_sent_ = false;
   response_begun_ = response_stopped_ = responded_ = response_done_ = false;
   last_failure_ = BackendFailure::kNone;
-  extended_connect_ = upgraded_ = false;
+  extended_connect_ = upgraded_ = loop_marked_ = false;
   status_ = 0;
   first_byte_us_ = received_ = sent_ = 0;
   failure_.clear();
@@ -227,6 +228,10 @@ void Exchange::filter_request() {
   if (!http::remove_hop_by_hop(request_.fields, false)) {
     ++context_.counts.malformed;
     answer(400, "This request names too many fields in Connection.", "too many connection options");
+    return;
+  }
+  if (has_looped(request_.fields)) {
+    refuse_loop();
     return;
   }
   const auto& forwarded = listener_->settings.forwarded;
@@ -413,6 +418,9 @@ void Exchange::backend_ready(BackendStream& stream) {
   stream_ = &stream;
   waiting_.reset();
   touch();
+  if (stream.leads_here() && !std::exchange(loop_marked_, true)) {
+    request_.fields.add(kLoopField, loop_mark());
+  }
   stream.send_head(request_, request_length_);
   const bool tunnel_waits = !request_.protocol.empty();
   if (stream_ == nullptr || tunnel_waits) return;

@@ -107,6 +107,7 @@ class Exchange final : public BackendEvents {
   void filter_request();
   void settle_upgrade();
   void prepare_upgrade();
+  void refuse_loop();
   void ask_backend();
   /// timeouts.request or timeouts.backend.
   struct TimeLimit {
@@ -173,7 +174,7 @@ class Exchange final : public BackendEvents {
   bool body_sent_ = false;  // some of the request's body went to the backend
   bool response_begun_ = false, response_stopped_ = false, responded_ = false;
   bool response_done_ = false;  // of an upgraded exchange, whose request goes on
-  bool extended_connect_ = false, upgraded_ = false;
+  bool extended_connect_ = false, upgraded_ = false, loop_marked_ = false;
   std::uint16_t status_ = 0;
   unsigned interims_ = 0;  // since interims_since_ms_
   std::uint64_t interims_since_ms_ = 0;

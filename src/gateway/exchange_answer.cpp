@@ -66,6 +66,17 @@ void Exchange::count_status(std::uint16_t status) {
   if (first_digit < context_.counts.by_class.size()) ++context_.counts.by_class[first_digit];
 }
 
+void Exchange::refuse_loop() {
+  std::uint64_t held_back = 0;
+  if (context_.loop_log.allow(now_ms(), &held_back)) {
+    log_warning("backend_loop",
+                "{}: requests for '{}' come back to this gateway: a backend of this route leads to "
+                "it ({} more not logged)",
+                settings().source, host_->host(), held_back);
+  }
+  answer(508, "The backend of this request leads back to this gateway.", "backend loop");
+}
+
 // A short page for people: "404 Not Found" and a sentence.
 void Exchange::answer(std::uint16_t status, std::string_view text, std::string_view failure) {
   failure_ = failure;

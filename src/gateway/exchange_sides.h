@@ -47,6 +47,8 @@ class ClientSide {
 class BackendStream {
  public:
   virtual ~BackendStream() = default;
+  /// To a listener of our own (loop_mark.h).
+  virtual bool leads_here() const = 0;
   virtual void send_head(const http::RequestHead& head, http::BodyLength body) = 0;
   virtual void send_body(Bytes chunk) = 0;
   virtual void send_end(const http::Fields& trailers) = 0;

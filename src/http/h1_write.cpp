@@ -19,7 +19,7 @@ struct Reason {
   std::uint16_t status;
   std::string_view text;
 };
-// By status; RFC 9110 section 15, and RFC 6585, 8297 and 8470.
+// By status; RFC 9110 section 15, and RFC 5842, 6585, 8297 and 8470.
 constexpr auto kReasons = std::to_array<Reason>({
     {100, "Continue"},
     {101, "Switching Protocols"},
@@ -70,6 +70,7 @@ constexpr auto kReasons = std::to_array<Reason>({
     {503, "Service Unavailable"},
     {504, "Gateway Timeout"},
     {505, "HTTP Version Not Supported"},
+    {508, "Loop Detected"},
 });
 
 /// Appends text and remembers that something did not fit or may not be sent.

@@ -14,6 +14,8 @@ constexpr auto kEvents = std::to_array<LogEvent>({
     {"backend_down", "warning", "A backend could not be reached and rests for a while.",
      "Look at the backend; the line says what failed."},
     {"backend_healthy", "info", "A backend answers its health check again.", ""},
+    {"backend_loop", "warning", "A backend of a route leads back to the gateway itself.",
+     "Look at the address of the backend, and at what DNS says of its name on this machine."},
     {"backend_unhealthy", "warning", "A backend does not answer its health check.",
      "Look at the backend; it gets no requests until it answers."},
     {"backend_up", "info", "A backend that rested takes connections again.", ""},

@@ -79,6 +79,34 @@ class Failing(EchoCase):
             self.assertIn("503", gateway.access("/none-there"))
 
 
+class Loops(Case):
+    def test_a_backend_that_leads_back_to_the_gateway(self):
+        for name in ("127.0.0.1", "localhost"):
+            for scheme, how in (("http", "--http1.1"), ("https", "--http2")):
+                with self.subTest(name=name, how=how), Gateway() as gateway:
+                    gateway.change(routes=[route(f"http://{name}:{gateway.http_port}")])
+                    reply = gateway.curl(f"{scheme}://{HOST}/round", http=how)
+                    self.assertEqual(reply.status, 508)
+                    self.assertIn(b"leads back to this gateway", reply.body)
+                    gateway.wait_log("backend_loop")
+                    self.assertLess(len([line for line in gateway.log if "path=/round" in line]), 8)
+
+    def test_one_listener_may_have_another_one_behind_it(self):
+        with Gateway() as gateway:
+            here = f"http://127.0.0.1:{gateway.http_port}"
+            gateway.change(routes=[
+                route(here, hosts=["one.vanillax.me"], filters={"rewrite_host": "two.vanillax.me"}),
+                route(here, hosts=["two.vanillax.me"], filters={"rewrite_host": "three.vanillax.me"}),
+                route(respond={"status": 200, "body": "three"}, hosts=["three.vanillax.me"])])
+            for _ in range(3):
+                self.assertEqual(gateway.curl("http://one.vanillax.me/", http="--http1.1").body, b"three")
+
+    def test_other_backends_get_no_mark(self):
+        with Backend("plain") as backend, Gateway(route(backend)) as gateway:
+            gateway.curl(f"http://{HOST}/x", "-H", "CDN-Loop: cloudflare", http="--http1.1")
+            self.assertEqual(backend.seen("/x")[0].header("CDN-Loop"), "cloudflare")
+
+
 class Told(Case):
     """What the client, the log and the metrics say of each way in which a backend fails."""
 
