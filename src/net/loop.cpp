@@ -16,7 +16,9 @@ namespace postern::net {
 namespace {
 
 constexpr std::size_t kScratchBytes = 64U << 10;
-constexpr int kRetryMs = 100;           // to watch what could not be watched
+constexpr int kRetryMs = 100;                 // to watch what could not be watched
+constexpr std::uint64_t kTurnNs = 2'000'000;  // then what is deferred has waited long enough
+constexpr std::size_t kEventsBetweenLooks = 32;
 constexpr int kDeferredPassesMax = 16;  // work that schedules work; the rest waits for a turn more
 
 std::unique_ptr<uv_loop_t> make_loop() {
@@ -120,7 +122,14 @@ void Loop::tell_sockets(int timeout_ms) {
   const int count = epoll_wait(epoll_.get(), events_.data(), kEventsMax, timeout_ms);
   uv_update_time(loop_.get());
   event_count_ = count > 0 ? static_cast<std::size_t>(count) : 0;
+  std::uint64_t begin_ns = event_count_ > kEventsBetweenLooks ? uv_hrtime() : 0;
   for (next_event_ = 0; next_event_ < event_count_;) {
+    if (next_event_ != 0 && next_event_ % kEventsBetweenLooks == 0 &&
+        uv_hrtime() - begin_ns >= kTurnNs) {
+      run_deferred();
+      uv_update_time(loop_.get());
+      begin_ns = uv_hrtime();
+    }
     const epoll_event event = events_[next_event_++];
     if (event.data.ptr == this) {
       run_libuv();  // in its turn: a message is heard before what came to a socket after it

@@ -59,7 +59,7 @@ class Loop {
  private:
   friend class Deferred;
   friend class Poll;
-  static constexpr std::size_t kEventsMax = 32;  // of one turn: what is deferred waits for them
+  static constexpr std::size_t kEventsMax = 512;  // of one wait
 
   bool is_alive() const;
   void turn(bool wait);

@@ -297,6 +297,30 @@ TEST_CASE("a loop ends when nothing is watched any more, and waits as long as so
   CHECK_FALSE(timer.active());
 }
 
+TEST_CASE("what is deferred does not wait for hundreds of slow events") {
+  const Trigger trigger = each_trigger();
+  Loop loop;
+  const std::vector<Pair> pairs(200);
+  std::vector<std::unique_ptr<Watcher>> watchers;
+  int told = 0, told_before = -1;
+  Deferred work(loop, [&] {
+    if (told_before < 0) told_before = told;
+  });
+  for (const Pair& pair : pairs) {
+    pair.say();
+    watchers.push_back(std::make_unique<Watcher>(loop, pair.ours.get(), trigger));
+    watchers.back()->poll.watch(kReadable);
+    watchers.back()->then = [&] {
+      if (++told == 1) work.schedule();
+      usleep(200);
+    };
+  }
+  loop.run_once(false);
+  CHECK(told == 200);
+  CHECK(told_before >= 1);
+  CHECK(told_before <= 64);
+}
+
 TEST_CASE("edge: what is drained is told again when more has come") {
   Loop loop;
   const Pair pair;
