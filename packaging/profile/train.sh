@@ -84,8 +84,6 @@ publish_dns = false
 listeners = ["outer"]
 hostnames = ["$name"]
 backends = [{ url = "http://$inner:18080" }]
-END
-cat >>"$work/outer.toml" <<END
 [[gateway.route]]
 listeners = ["outer"]
 hostnames = ["files.home.arpa"]
@@ -147,8 +145,8 @@ done
 
 # get OPTIONS... URL: all of it has to succeed.
 get() {
-  curl -q --noproxy "*" --max-time 60 --silent --show-error --no-progress-meter --fail --fail-early --output /dev/null --cacert "$work/cert.pem" --resolve "*:18443:$outer" \
-    --resolve "*:18080:$outer" -A 'Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0' \
+  curl -q --noproxy "*" --max-time 60 --silent --show-error --no-progress-meter --fail --fail-early \
+    --output /dev/null --cacert "$work/cert.pem" --resolve "*:18443:$outer" --resolve "*:18080:$outer" -A 'Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0' \
     -H 'Accept-Language: en-US,en;q=0.5' -H 'Cookie: session=0123456789abcdef0123456789abcdef' "$@"
 }
 get --retry 20 --retry-delay 1 "http://$name:18080/ready" # a backend that is not there yet: 503

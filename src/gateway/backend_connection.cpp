@@ -57,7 +57,7 @@ bool BackendConnection::agreed_on_h2() const {
 
 void BackendConnection::connected() {
   is_h2_ = agreed_on_h2();
-  leads_here_ = gateway::leads_here(*context_.site->site, stream_->local(), endpoint_);
+  leads_here_ = gateway::leads_here(*context_.site->site, *stream_);
   session_ = is_h2_ ? make_h2_backend(*this) : make_h1_backend(*this);
   keep(context_.loop.now_ms());
   backend_.connected(*this);

@@ -37,11 +37,13 @@ bool has_looped(const http::Fields& request) {
   return rounds >= kRoundsMax;
 }
 
-bool leads_here(const Site& site, const Endpoint& local, const Endpoint& peer) {
-  if (local.ip != peer.ip && !peer.ip.is_loopback()) return false;
-  return std::any_of(site.listeners.begin(), site.listeners.end(), [&](const auto& listener) {
+bool leads_here(const Site& site, const net::Stream& connection) {
+  const Endpoint& peer = connection.peer();
+  const auto has_port = [&](const auto& listener) {
     return peer.port == listener.settings.http || peer.port == listener.settings.https;
-  });
+  };
+  if (std::none_of(site.listeners.begin(), site.listeners.end(), has_port)) return false;
+  return peer.ip.is_loopback() || peer.ip == connection.local().ip;
 }
 
 }  // namespace postern::gateway

@@ -6,9 +6,9 @@
 
 #include <string_view>
 
-#include "base/address.h"
 #include "gateway/site.h"
 #include "http/head.h"
+#include "net/stream.h"
 
 namespace postern::gateway {
 
@@ -21,6 +21,6 @@ std::string_view loop_mark();
 bool has_looped(const http::Fields& request);
 
 /// Is the other end of a connection a port of a listener, on this machine?
-bool leads_here(const Site& site, const Endpoint& local, const Endpoint& peer);
+bool leads_here(const Site& site, const net::Stream& connection);
 
 }  // namespace postern::gateway
