@@ -136,6 +136,13 @@ class UncuredCases:
         super().setUp()
         self.addCleanup(self.network.drop_quic, False)
 
+    def is_named(self, visits, name):
+        """Whether the line about QUIC in the log names the host, which takes the whole ClientHello. Some take two
+        datagrams or three, and Firefox does not send the rest of one after a refusal."""
+        if not any(visit.packets for visit in visits):
+            return False
+        return f" for {name}; refused" in self.network.postern.wait_log("still tries QUIC on ")
+
     def test_4_records_passed(self):
         self.network.serve(PASS_RECORDS, NO_EDITS)
         self.network.drop_quic(True)
@@ -152,14 +159,14 @@ class UncuredCases:
 
     def test_4_ech_passed(self):
         """QUIC is refused as ever: ECH alone breaks the page."""
-        self.network.serve(PASS_RECORDS, NO_EDITS)
         self.network.go_home()
         visits = []
-        while not visits or visits[-1].packets == 0 or not re.search(self.ECH_ERROR, visits[-1].error):
+        while not visits or not re.search(self.ECH_ERROR, visits[-1].error) or \
+                not self.is_named(visits[-1:], OUTER_NAME):
             self.assertLess(len(visits), 8, visits)
+            self.network.serve(PASS_RECORDS, NO_EDITS)
             visits.append(self.visit_afresh(LEAK))
         self.network.postern.wait_log(f"ech_seen: .*SNI {OUTER_NAME}")
-        self.network.postern.wait_log(f"still tries QUIC on .* for {OUTER_NAME}; refused")
 
     def test_4_quic_ignored(self):
         self.network.serve('quic = "ignore"')
@@ -175,10 +182,10 @@ class UncuredCases:
 
     def test_4_alt_svc_kept(self):
         """Its memory stays: the profile still has h3 for the host, which "clear" takes away."""
-        self.network.serve('alt_svc = "strip"')
-        visits = []
-        while sum(visit.packets for visit in visits) == 0:
-            self.assertLess(len(visits), 12, visits)
+        visits, pages = [], []
+        while not self.is_named(pages, ALT):
+            self.assertLess(len(visits), 24, visits)
+            self.network.serve('alt_svc = "strip"')
             pages = self.come_home(ALT, "dns")
             browser = self.close()
             # Firefox may forget what was refused.
@@ -186,8 +193,6 @@ class UncuredCases:
                 self.assertTrue(browser.knows_h3(ALT))
             visits += pages
         self.assertNotEqual(browser.logged_errors(self.moved), [])
-        # The ClientHello takes two datagrams.
-        self.network.postern.wait_log(f"still tries QUIC on .* for {ALT}; refused")
         self.network.serve()
         self.assertEqual(self.come_home(ALT, "dns")[1].packets, 0)
         self.assertFalse(self.close().knows_h3(ALT))
