@@ -13,7 +13,7 @@ namespace postern::gateway {
 namespace {
 
 constexpr std::size_t kExchangesKeptMax = 256;
-constexpr std::size_t kFramesBytes = 128U << 10;
+constexpr std::size_t kFramesBytes = 64U << 10;  // four TLS records
 
 std::uint64_t rotated(std::uint64_t x, int bits) { return (x << bits) | (x >> (64 - bits)); }
 

@@ -26,19 +26,19 @@ class FramePump {
     const MutableBytes room(context_.frames);
     while (stream_.unsent() == 0) {
       std::size_t size = 0;
-      while (room.size() - size >= kRoomMin) {
+      while (room.size() - size > kRoomLeftMax) {
         const std::size_t more = codec_.collect(room.subspan(size));
         if (more == 0) break;
         size += more;
       }
       if (size == 0) return;
       stream_.write(Bytes(room.first(size)));
-      if (room.size() - size >= kRoomMin) return;
+      if (room.size() - size > kRoomLeftMax) return;
     }
   }
 
  private:
-  static constexpr std::size_t kRoomMin = (16U << 10) + 64;
+  static constexpr std::size_t kRoomLeftMax = 9 + 1024;  // what no frame of a body is made for
 
   Context& context_;
   net::Stream& stream_;

@@ -202,9 +202,14 @@ void H2Stream::send_head(const http::ResponseHead& head, http::BodyLength body) 
 }
 
 void H2Stream::send_body(Bytes chunk) {
-  session_.codec().body(id_, chunk);
   session_.schedule();
-  if (chunk.size() >= kPumpBytes) session_.pump();
+  if (chunk.size() < kPumpBytes) {
+    session_.codec().body(id_, chunk);
+    return;
+  }
+  session_.codec().lend(id_, chunk);
+  session_.pump();
+  session_.codec().keep(id_);
 }
 
 void H2Stream::send_end(const http::Fields& trailers) {

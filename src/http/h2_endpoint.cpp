@@ -193,11 +193,13 @@ ssize_t Endpoint::Calls::body_wanted(nghttp2_session*, std::int32_t id, std::uin
   Endpoint& self = of(user);
   Stream* const stream = self.streams_.find(id);
   if (stream == nullptr) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-  const std::size_t available = stream->out.size();
+  const std::size_t available = stream->unsent();
   if (available == 0 && !stream->ended) {
     stream->waiting = true;
     return NGHTTP2_ERR_DEFERRED;
   }
+  // What little is left of a chunk leaves with the next one, or once there is none for now.
+  if (!stream->lent.empty() && available < kDataBytesMin) return NGHTTP2_ERR_PAUSE;
   const std::size_t least = std::min({available, length, kDataBytesMin});
   if (self.out_.size() < kFrameHeaderBytes + least) return NGHTTP2_ERR_PAUSE;
   const std::size_t size = std::min({available, length, self.out_.size() - kFrameHeaderBytes});
@@ -216,17 +218,17 @@ int Endpoint::Calls::data_leaves(nghttp2_session*, nghttp2_frame* frame, const s
                                  std::size_t length, nghttp2_data_source*, void* user) {
   Endpoint& self = of(user);
   Stream* const stream = self.streams_.find(frame->hd.stream_id);
-  if (stream == nullptr || stream->out.size() < length) {
+  if (stream == nullptr || stream->unsent() < length) {
     return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
   }
   // body_wanted() saw to it that there is room. To be asked again would need the header that is in
   // the frame buffer.
   if (self.out_.size() < kFrameHeaderBytes + length) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
   std::memcpy(self.out_.data(), header, kFrameHeaderBytes);
-  stream->out.take(self.out_.subspan(kFrameHeaderBytes, length));
+  stream->take(self.out_.subspan(kFrameHeaderBytes, length));
   self.out_ = self.out_.subspan(kFrameHeaderBytes + length);
   self.meter_.allow(Abuse::kEmptyFrames, kFramesAllowed);
-  if (length != 0 && stream->out.empty() && !stream->ended && !stream->over()) {
+  if (length != 0 && stream->unsent() == 0 && !stream->ended && !stream->over()) {
     self.tell_drained(*stream);
   }
   return 0;
@@ -348,6 +350,20 @@ void Endpoint::body(std::int32_t id, Bytes chunk) {
   resume(*stream);
 }
 
+void Endpoint::lend(std::int32_t id, Bytes chunk) {
+  Stream* const stream = streams_.find(id);
+  if (stream == nullptr || stream->over() || stream->ended || chunk.empty()) return;
+  stream->lent = chunk;
+  resume(*stream);
+}
+
+void Endpoint::keep(std::int32_t id) {
+  Stream* const stream = streams_.find(id);
+  if (stream == nullptr) return;
+  stream->out.append(stream->lent);
+  stream->lent = {};
+}
+
 void Endpoint::body_end(std::int32_t id, const Fields& trailers) {
   Stream* const stream = streams_.find(id);
   if (stream == nullptr || stream->over() || stream->ended) return;
@@ -358,7 +374,7 @@ void Endpoint::body_end(std::int32_t id, const Fields& trailers) {
 
 std::size_t Endpoint::unsent(std::int32_t id) const {
   const Stream* const stream = streams_.find(id);
-  return stream == nullptr ? 0 : stream->out.size();
+  return stream == nullptr ? 0 : stream->unsent();
 }
 
 void Endpoint::consumed(std::int32_t id, std::size_t bytes) {
@@ -379,7 +395,7 @@ void Endpoint::consumed(std::int32_t id, std::size_t bytes) {
 void Endpoint::reset(Stream& stream, std::uint32_t error) {
   if (stream.over()) return;
   stream.reset = true;
-  stream.out.clear();
+  stream.drop_unsent();
   nghttp2_submit_rst_stream(session(), NGHTTP2_FLAG_NONE, stream.id, error);
 }
 
@@ -398,7 +414,7 @@ void Endpoint::condemn(Abuse kind, std::uint32_t code, std::string_view fault) {
 void Endpoint::refuse(Stream& stream, std::uint32_t error) {
   if (stream.over()) return;
   stream.refused = true;
-  stream.out.clear();
+  stream.drop_unsent();
   nghttp2_submit_rst_stream(session(), NGHTTP2_FLAG_NONE, stream.id, error);
 }
 

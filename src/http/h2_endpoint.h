@@ -35,6 +35,8 @@ class Endpoint {
   std::string_view fault() const { return fault_; }
 
   void body(std::int32_t id, Bytes chunk);
+  void lend(std::int32_t id, Bytes chunk);
+  void keep(std::int32_t id);
   void body_end(std::int32_t id, const Fields& trailers);
   std::size_t unsent(std::int32_t id) const;
   void consumed(std::int32_t id, std::size_t bytes);

@@ -78,6 +78,8 @@ class Server final : public ServerConnection, private Endpoint {
   void interim(std::int32_t stream, const ResponseHead& head) override;
   void respond(std::int32_t stream, const ResponseHead& head, BodyLength body) override;
   void body(std::int32_t stream, Bytes chunk) override { Endpoint::body(stream, chunk); }
+  void lend(std::int32_t stream, Bytes chunk) override { Endpoint::lend(stream, chunk); }
+  void keep(std::int32_t stream) override { Endpoint::keep(stream); }
   void body_end(std::int32_t stream, const Fields& trailers) override {
     Endpoint::body_end(stream, trailers);
   }

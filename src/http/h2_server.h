@@ -59,7 +59,7 @@ class ServerConnection {
   virtual std::string_view fault() const = 0;  ///< a few words for the log
 
   /// Fills `out` with what is to be sent as far as it fits and returns how much that is; 0: nothing
-  /// now. Call again while the return value is large. REQUIRES: out has at least 16 KiB + 9 bytes.
+  /// now. Call again while most of it is filled. REQUIRES: out has at least 1 KiB + 9 bytes.
   virtual std::size_t collect(MutableBytes out) = 0;
   virtual bool wants_write() const = 0;
   /// Nothing is expected for a while: needs 8 KiB less until the next call that changes something,
@@ -76,6 +76,10 @@ class ServerConnection {
   virtual void respond(std::int32_t stream, const ResponseHead& head, BodyLength body) = 0;
   /// Takes all of it. Nothing happens on a stream that is gone.
   virtual void body(std::int32_t stream, Bytes chunk) = 0;
+  /// As body(), but the chunk is not copied: it has to last until keep(), which takes what has not
+  /// been collected by then. Nothing else is called for the stream in between.
+  virtual void lend(std::int32_t stream, Bytes chunk) = 0;
+  virtual void keep(std::int32_t stream) = 0;
   /// END_STREAM, with trailers when there are any.
   virtual void body_end(std::int32_t stream, const Fields& trailers) = 0;
   virtual std::size_t unsent(std::int32_t stream) const = 0;

@@ -2,8 +2,24 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cstring>
 
 namespace postern::http::h2 {
+
+void Stream::take(MutableBytes to) {
+  const std::size_t queued = std::min(out.size(), to.size());
+  out.take(to.first(queued));
+  const MutableBytes rest = to.subspan(queued);
+  if (rest.empty()) return;
+  assert(rest.size() <= lent.size());
+  std::memcpy(rest.data(), lent.data(), rest.size());
+  lent = lent.subspan(rest.size());
+}
+
+void Stream::drop_unsent() {
+  out.clear();
+  lent = {};
+}
 
 std::size_t StreamTable::position(std::int32_t id) const {
   return static_cast<std::size_t>(std::lower_bound(ids_.begin(), ids_.end(), id) - ids_.begin());

@@ -22,6 +22,7 @@ struct Stream : Recycled {
   ClientStream* client = nullptr;  ///< on that side; neither: nobody listens any more
 
   ByteQueue out;
+  Bytes lent;                             ///< behind `out`, the owner's memory
   std::unique_ptr<OwnedFields> trailers;  ///< to be sent behind `out`
   std::size_t unconsumed = 0;             ///< of the body that was handed over
   std::size_t window = 0;                 ///< that the peer was given; 0: that of the settings
@@ -44,6 +45,10 @@ struct Stream : Recycled {
   bool to_head : 1 = false;      ///< client: the method is HEAD
 
   bool over() const { return reset || refused; }
+  std::size_t unsent() const { return out.size() + lent.size(); }
+  /// Copies the first bytes and removes them. REQUIRES: there are so many.
+  void take(MutableBytes to);
+  void drop_unsent();
 };
 
 /// The streams of a connection by id; they are opened in ascending order.

@@ -16,6 +16,7 @@ namespace postern::net {
 namespace {
 
 constexpr std::size_t kScratchBytes = 64U << 10;
+constexpr std::size_t kRecordsBytes = 4 * ((16U << 10) + 64);
 constexpr int kRetryMs = 100;                 // to watch what could not be watched
 constexpr std::uint64_t kTurnNs = 2'000'000;  // then what is deferred has waited long enough
 constexpr std::size_t kEventsBetweenLooks = 32;
@@ -253,6 +254,11 @@ void Loop::apply(Poll& poll) {
   log_warning("event_loop", "cannot watch a socket: {}", std::generic_category().message(errno));
   poll.watch(0);
   poll.callback_(poll.owner_, -1, 0);
+}
+
+MutableBytes Loop::records() {
+  if (records_.empty()) records_.resize(kRecordsBytes);
+  return records_;
 }
 
 UdpBuffers& Loop::udp_buffers() {

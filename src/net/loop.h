@@ -54,6 +54,8 @@ class Loop {
   }
   /// Where streams read to: valid until the next read on this loop.
   MutableBytes scratch() { return scratch_; }
+  /// Where TLS streams put records that leave together: four full ones. Valid until the next write.
+  MutableBytes records();
   UdpBuffers& udp_buffers();
 
  private:
@@ -89,7 +91,7 @@ class Loop {
   std::vector<Poll*> again_;    // what is still ready, without the kernel saying so again
   std::array<epoll_event, kEventsMax> events_{};
   std::size_t next_event_ = 0, event_count_ = 0;  // of those that are being told
-  std::vector<std::uint8_t> scratch_;
+  std::vector<std::uint8_t> scratch_, records_;
   std::vector<Deferred*> deferred_, running_;
   std::unique_ptr<UdpBuffers> udp_buffers_;
 };

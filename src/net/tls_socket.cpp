@@ -1,6 +1,7 @@
 #include "net/tls_socket.h"
 
 #include <cerrno>
+#include <cstring>
 
 #include "net/poll.h"
 #include "net/raw_calls.h"
@@ -45,18 +46,30 @@ int read_socket(BIO* bio, char* to, int size) {
   return -1;
 }
 
+// How much of it the socket took; nothing and error_number when it is broken.
+std::size_t send_some(TlsSocket& socket, Bytes data) {
+  const ssize_t sent = send_to(socket.fd, data);
+  const bool all = sent >= 0 && static_cast<std::size_t>(sent) == data.size();
+  if (!all && (sent >= 0 || errno == EAGAIN)) socket.poll->drained(kWritable);
+  if (sent >= 0) return static_cast<std::size_t>(sent);
+  if (!is_would_block(errno)) socket.error_number = errno;
+  return 0;
+}
+
 int write_socket(BIO* bio, const char* from, int size) {
   BIO_clear_retry_flags(bio);
   TlsSocket& socket = socket_of(bio);
-  const ssize_t sent = send_to(
-      socket.fd, {reinterpret_cast<const std::uint8_t*>(from), static_cast<std::size_t>(size)});
-  if (sent < size && (sent >= 0 || errno == EAGAIN)) socket.poll->drained(kWritable);
-  if (sent >= 0) return static_cast<int>(sent);
-  if (is_would_block(errno)) {
-    BIO_set_retry_write(bio);
-  } else {
-    socket.error_number = errno;
+  const Bytes record(reinterpret_cast<const std::uint8_t*>(from), static_cast<std::size_t>(size));
+  std::size_t taken = 0;
+  if (socket.batch.empty()) {
+    if (socket.send_sealed()) taken = send_some(socket, record);
+  } else if (record.size() <= socket.batch.size() - socket.batched) {
+    std::memcpy(socket.batch.data() + socket.batched, record.data(), record.size());
+    socket.batched += record.size();
+    taken = record.size();
   }
+  if (taken != 0) return static_cast<int>(taken);
+  if (socket.error_number == 0) BIO_set_retry_write(bio);
   return -1;
 }
 
@@ -75,6 +88,27 @@ BIO_METHOD* make_method() {
 }
 
 }  // namespace
+
+bool TlsSocket::send_batch() {
+  const Bytes records = batch.first(batched);
+  if (records.empty()) return true;
+  batched = 0;
+  const std::size_t sent = send_some(*this, records);
+  if (error_number == 0)
+    sealed.assign(records.begin() + static_cast<std::ptrdiff_t>(sent), records.end());
+  return sent == records.size();
+}
+
+bool TlsSocket::send_sealed() {
+  if (sealed.empty()) return true;
+  const std::size_t sent = send_some(*this, sealed);
+  if (sent == sealed.size()) {
+    sealed = {};
+    return true;
+  }
+  sealed.erase(sealed.begin(), sealed.begin() + static_cast<std::ptrdiff_t>(sent));
+  return false;
+}
 
 BIO* make_bio(TlsSocket& socket) {
   static const BIO_METHOD* const method = make_method();

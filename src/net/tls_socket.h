@@ -1,8 +1,15 @@
 // OpenSSL's way to a socket: like its own socket BIO, but a peer that is gone raises no SIGPIPE,
-// the error number is kept, and an event of the loop does a bounded number of reads. Private.
+// the error number is kept, an event of the loop does a bounded number of reads, and several
+// records leave in one system call. Private.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
 #include <openssl/bio.h>
+
+#include "base/bytes.h"
 
 namespace postern::net {
 
@@ -17,6 +24,17 @@ struct TlsSocket {
   int error_number = 0;       ///< of the read or write that failed
   bool starved = false;       ///< OpenSSL wanted to read and there was nothing
   bool ended = false;         ///< the peer has closed its side
+
+  /// While this is not empty, records are put here, and leave with send_batch().
+  MutableBytes batch;
+  std::size_t batched = 0;  ///< of it
+  /// Records that the socket did not take: before anything else.
+  std::vector<std::uint8_t> sealed;
+
+  /// False: some of it is in `sealed` now, or error_number is set.
+  bool send_batch();
+  /// The same for what was left before.
+  bool send_sealed();
 };
 
 /// A BIO on `socket`, which outlives it. nullptr: out of memory.

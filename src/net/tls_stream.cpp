@@ -16,6 +16,7 @@ namespace {
 constexpr int kReadsPerEventMax = 2;    // each up to 64 KiB: one fills the scratch memory, almost
 constexpr int kEmptyRecordsMax = 4096;  // what 64 KiB can hold
 constexpr std::size_t kUnsentKeptBytes = 16U << 10;  // memory that an idle stream may keep
+constexpr std::size_t kRecordBytes = 16U << 10;      // of a full one (RFC 8446 section 5.1)
 
 int take_socket_error(int fd) {
   int error_number = 0;
@@ -360,26 +361,43 @@ void SocketTlsStream::end_writing_when_sent() {
   shutdown(fd_.get(), SHUT_WR);
 }
 
-// Returns how much has left, in whole records: OpenSSL keeps the rest of one that the socket did
-// not take, and wants the same bytes again. An error is kept for failed(), which the loop calls.
+// Returns how much has been sealed, in whole records; what the socket did not take of several is
+// in socket_.sealed. Of a single one OpenSSL keeps the rest, and wants the same bytes again. An
+// error is kept for failed(), which the loop calls.
 std::size_t SocketTlsStream::send_now(Bytes data) {
-  std::size_t sent = 0;
+  const std::size_t left_before = socket_.sealed.size();
   write_wants_read_ = false;
-  while (sent < data.size()) {
+  std::size_t taken = 0;
+  if (socket_.send_sealed()) {
+    if (data.size() > kRecordBytes) socket_.batch = loop_.records();
+    taken = seal(data);
+    socket_.send_batch();
+    socket_.batch = {};
+  }
+  if (socket_.error_number != 0 && state_ == State::kOpen) break_down(SSL_ERROR_SYSCALL);
+  const std::size_t left = socket_.sealed.size();
+  sent_total_ += left_before + taken > left ? left_before + taken - left : 0;
+  return taken;
+}
+
+std::size_t SocketTlsStream::seal(Bytes data) {
+  std::size_t taken = 0;
+  while (taken < data.size()) {
     ERR_clear_error();
     std::size_t size = 0;
-    const int result = SSL_write_ex(tls_.ssl(), data.data() + sent, data.size() - sent, &size);
+    const int result = SSL_write_ex(tls_.ssl(), data.data() + taken, data.size() - taken, &size);
     if (result == 1) {
-      sent += size;
+      taken += size;
       continue;
     }
     const int reason = SSL_get_error(tls_.ssl(), result);
+    const bool batch_is_full = reason == SSL_ERROR_WANT_WRITE && socket_.batched != 0;
+    if (batch_is_full && socket_.send_batch()) continue;
     write_wants_read_ = reason == SSL_ERROR_WANT_READ;
     if (!write_wants_read_ && reason != SSL_ERROR_WANT_WRITE) break_down(reason);
     break;
   }
-  sent_total_ += sent;
-  return sent;
+  return taken;
 }
 
 void SocketTlsStream::break_down(int reason) {

@@ -35,7 +35,9 @@ class SocketTlsStream final : public TlsStream {
   Result<void> be_client(std::shared_ptr<const ClientContext> client, const std::string& name);
 
   bool write(Bytes data) override;
-  std::size_t unsent() const override { return unsent_.size() - unsent_at_; }
+  std::size_t unsent() const override {
+    return unsent_.size() - unsent_at_ + socket_.sealed.size();
+  }
   std::uint64_t sent_total() const override { return sent_total_; }
   void finish() override;
   void pause() override;
@@ -75,6 +77,7 @@ class SocketTlsStream final : public TlsStream {
   void keep(Bytes data);
   void end_writing_when_sent();
   std::size_t send_now(Bytes data);
+  std::size_t seal(Bytes data);
   void break_down(int reason);
   Error error_of(int reason) const;
   void die(const Error& error);

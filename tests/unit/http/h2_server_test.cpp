@@ -240,6 +240,68 @@ TEST_CASE("a body that comes later, drained, trailers") {
   CHECK(server.at(1).closes == 1);
 }
 
+TEST_CASE("a lent chunk is collected from where it is, and the rest of it is kept") {
+  for (const std::size_t window : {1U << 20, 20'000U}) {
+    CAPTURE(window);
+    TestServer server;
+    server.greet(setting(4, static_cast<std::uint32_t>(window)));
+    server.give(headers(1, get(), kEndStream));
+    ResponseHead head;
+    head.status = 200;
+    server.connection->respond(1, head, {Kind::kUnknown, 0});
+    server.connection->body(1, as_bytes("begins; "));
+    std::string lent = std::string(3 * 16384, 'x') + "the rest";
+    const std::string whole = "begins; " + lent;
+    server.connection->lend(1, as_bytes(lent));
+    CHECK(server.connection->unsent(1) == whole.size());
+    std::string body;
+    const auto take = [&] {
+      for (const Frame& frame : of_type(server.take(), kData)) body += frame.payload;
+    };
+    take();
+    CHECK(body == whole.substr(0, window < whole.size() ? window : body.size()));
+    // A frame of a few bytes waits for what follows it.
+    CHECK(whole.size() - body.size() > 0);
+    CHECK(server.at(1).drains == 0);
+    CHECK(server.connection->unsent(1) == whole.size() - body.size());
+    server.connection->keep(1);
+    lent.assign(lent.size(), '!');
+    CHECK(server.connection->unsent(1) == whole.size() - body.size());
+    server.give(window_update(1, 1 << 20));
+    take();
+    CHECK(body == whole);
+    CHECK(server.at(1).drains == 1);
+    server.connection->keep(1);  // nothing any more
+    CHECK(server.connection->unsent(1) == 0);
+  }
+}
+
+TEST_CASE("a lent chunk that all leaves is drained; one of a stream that is reset is forgotten") {
+  TestServer server;
+  server.greet(setting(4, 1 << 20));
+  server.give(headers(1, get(), kEndStream) + headers(3, get(), kEndStream));
+  ResponseHead head;
+  head.status = 200;
+  const std::string lent(20'000, 'x');
+  for (const std::int32_t id : {1, 3}) server.connection->respond(id, head, {Kind::kUnknown, 0});
+  server.connection->lend(1, as_bytes(lent));
+  CHECK(of_type(server.take(), kData, 1).size() == 2);
+  CHECK(server.at(1).drains == 1);
+  CHECK(server.connection->unsent(1) == 0);
+  server.connection->keep(1);
+  server.connection->lend(3, as_bytes(lent));
+  server.give(frame(kRstStream, 0, 3, std::string("\0\0\0\x08", 4)));
+  server.connection->keep(3);
+  CHECK(server.connection->unsent(3) == 0);
+  CHECK(of_type(server.take(), kData, 3).empty());
+  server.connection->lend(1, as_bytes(lent));
+  server.connection->reset(1, 2);
+  CHECK(server.connection->unsent(1) == 0);
+  server.connection->keep(1);
+  server.connection->lend(1, as_bytes(lent));  // over
+  CHECK(of_type(server.take(), kData, 1).empty());
+}
+
 TEST_CASE("a peer's window holds a body back") {
   TestServer server;
   server.greet(setting(4, 10));  // INITIAL_WINDOW_SIZE
