@@ -67,10 +67,8 @@ bool SocketTlsStream::write(Bytes data) {
   if (unsent() + data.size() > settings_.unsent_bytes_max) return false;
   if (state_ == State::kOpen && unsent() == 0) data = data.subspan(send_now(data));
   if (state_ == State::kBroken) return false;
-  if (!data.empty()) {
-    keep(data);
-    update_interest();
-  }
+  if (!data.empty()) keep(data);
+  if (unsent() > 0) update_interest();
   return true;
 }
 

@@ -192,6 +192,35 @@ TEST_CASE("a long answer goes out piece by piece as drained() asks for more") {
   CHECK_FALSE(lab.reader.error);
 }
 
+TEST_CASE("whoever writes only when all has left is told so, whatever the socket took of a write") {
+  for (const std::size_t piece : {16U << 10, 64U << 10, 200U << 10}) {
+    CAPTURE(piece);
+    TlsLab lab;
+    const std::string data = pattern(40 * (200U << 10));  // more than the socket takes at once
+    std::string_view left = data;
+    int waits = 0;
+    // Not from inside an event of the stream: from one of who has the bytes.
+    Deferred write(lab.loop, [&] {
+      while (!left.empty() && lab.stream->unsent() == 0) {
+        const std::string_view next = left.substr(0, piece);
+        CHECK(lab.stream->write(as_bytes(next)));
+        left.remove_prefix(next.size());
+        if (lab.stream->unsent() > 0) ++waits;
+      }
+      if (left.empty()) lab.stream->finish();
+    });
+    lab.reader.after_each = [&] { write.schedule(); };
+    CHECK(lab.run_python("s = connect()\n"
+                         "h = hashlib.sha256()\n"
+                         "time.sleep(0.2)\n"
+                         "while d := s.recv(65536): h.update(d)\n"
+                         "print(h.hexdigest(), end='')\n") == sha256(data));
+    CHECK(waits > 0);
+    CHECK(lab.reader.drains == waits);
+    CHECK_FALSE(lab.reader.error);
+  }
+}
+
 TEST_CASE("after finish() the client sees the end with close_notify, and we hear on") {
   for (const std::string_view version : kVersions) {
     TlsLab lab;
