@@ -13,7 +13,6 @@ namespace postern::gateway {
 namespace {
 
 constexpr std::size_t kExchangesKeptMax = 256;
-constexpr std::size_t kFramesBytes = 64U << 10;  // four TLS records
 
 std::uint64_t rotated(std::uint64_t x, int bits) { return (x << bits) | (x >> (64 - bits)); }
 
@@ -120,7 +119,7 @@ Context::Context(net::Loop& the_loop, HostResolver& the_resolver)
       output(the_loop),
       graveyard(the_loop),
       collect_exchanges(the_loop, [this] { collect_ended(); }),
-      frames(kFramesBytes) {}
+      frames(net::Loop::kChunkBytes) {}
 
 Context::~Context() = default;
 

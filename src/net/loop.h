@@ -29,6 +29,10 @@ class UdpBuffers;
 
 class Loop {
  public:
+  /// As much of a body as is best passed on at a time: in four TLS records it makes 45 segments of
+  /// 1448 bytes, which is all that the kernel sends as one (64 KiB with headers).
+  static constexpr std::size_t kChunkBytes = 45 * 1448 - 4 * 22;
+
   Loop();
   /// Runs what is left of libuv's closing handles; asserts that nobody forgot one.
   ~Loop();

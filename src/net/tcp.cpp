@@ -169,7 +169,7 @@ void TcpStream::finish_connecting() {
 
 void TcpStream::read_chunk() {
   if (paused_ || read_ended_) return;
-  const MutableBytes room = loop_.scratch();
+  const MutableBytes room = loop_.scratch().first(Loop::kChunkBytes);
   const ssize_t size = receive_from(fd_.get(), room);
   if (size > 0) {
     const auto got = static_cast<std::size_t>(size);
