@@ -84,7 +84,7 @@ void Exchange::clear() {
   if (memory_.capacity() > kMemoryKeptBytes) memory_.shrink_to_fit();
   pending_ = {};
   trailers_.reset();
-  host_.reset();
+  host_ = nullptr;
   backend_.reset();
   timer_.reset();
   attempts_ = interims_ = 0;
@@ -140,9 +140,7 @@ bool Exchange::is_sane() {
     answer(405, "This method is not allowed here.", "method not allowed");
     return false;
   }
-  if (auto host = http::parse_host_port(request_.authority)) {
-    host_ = *host;
-  } else {
+  if (!read_host()) {
     ++context_.counts.malformed;
     answer(400, "The host of this request is not valid.", "bad host");
     return false;
@@ -156,6 +154,18 @@ bool Exchange::is_sane() {
     answer_with(200, "", "");
     return false;
   }
+  return true;
+}
+
+// This object's last request was most likely for the same host.
+bool Exchange::read_host() {
+  if (request_.authority.empty() || request_.authority != host_text_) {
+    const auto host = http::parse_host_port(request_.authority);
+    if (!host) return false;
+    host_text_ = request_.authority;
+    parsed_host_ = *host;
+  }
+  host_ = &parsed_host_;
   return true;
 }
 

@@ -101,6 +101,7 @@ class Exchange final : public BackendEvents {
   void start(ClientSide& client, const ClientInfo& info, std::string_view protocol);
   std::string claimed_address();
   bool is_sane();
+  bool read_host();
   bool redirect_to_https();
   bool find_route();
   bool answer_by_route();
@@ -155,7 +156,9 @@ class Exchange final : public BackendEvents {
   std::vector<std::uint8_t> memory_;
   std::unique_ptr<H1Input> h1_input_;
   http::BodyLength request_length_;
-  std::optional<http::HostPort> host_;
+  const http::HostPort* host_ = nullptr;  // parsed_host_, once it is valid
+  http::HostPort parsed_host_;
+  std::string host_text_;  // that was parsed
   http::RequestPath path_;
   http::RouteMatch match_;
   std::string client_address_;

@@ -134,11 +134,8 @@ std::string_view element_of_client(const Fields& request, TextArena& arena,
 }
 
 /// RFC 7239 section 4: for=, host=, proto= of one hop; values that are no token are quoted.
-void set_forwarded_element(Fields& request, TextArena& arena, const Peer& peer, const Hop& hop,
-                           const IpAddress& client) {
-  std::string_view before = joined(request, kForwarded, arena);
-  if (!is_balanced(before)) before = {};
-  if (before.empty() && client != peer.address) before = element_of_client(request, arena, client);
+std::string_view with_element(std::string_view before, TextArena& arena, const Peer& peer,
+                              const Hop& hop) {
   const bool quoted = !is_field_name(hop.authority);
   const std::string_view quote = quoted ? "\"" : "";
   const std::array<std::string_view, 11> parts{before,
@@ -152,7 +149,15 @@ void set_forwarded_element(Fields& request, TextArena& arena, const Peer& peer, 
                                                quote,
                                                ";proto=",
                                                hop.tls ? "https" : "http"};
-  request.set(kForwarded, arena.join(parts));
+  return arena.join(parts);
+}
+
+void set_forwarded_element(Fields& request, TextArena& arena, const Peer& peer, const Hop& hop,
+                           const IpAddress& client) {
+  std::string_view before = joined(request, kForwarded, arena);
+  if (!is_balanced(before)) before = {};
+  if (before.empty() && client != peer.address) before = element_of_client(request, arena, client);
+  request.set(kForwarded, with_element(before, arena, peer, hop));
 }
 
 }  // namespace
@@ -178,6 +183,13 @@ void set_forwarded(Fields& request, TextArena& arena, const Peer& peer, const Ho
                    const ForwardedSettings& settings) {
   const IpAddress client = client_address(request, peer, settings);
   remove_claims(request, peer.trusted, settings);
+  if (!peer.trusted) {  // nothing is left of these
+    request.add(kFor, arena.copy(peer.text));
+    request.add(kForwarded, with_element({}, arena, peer, hop));
+    request.add(kProto, hop.tls ? "https" : "http");
+    request.add(kHost, arena.copy(hop.authority));
+    return;
+  }
   set_for(request, arena, peer, client);
   set_forwarded_element(request, arena, peer, hop, client);
   if (request.count(kProto) != 1) request.set(kProto, hop.tls ? "https" : "http");

@@ -60,6 +60,17 @@ inline Marks controls(Block bytes) {
 
 inline Marks above_ascii(Block bytes) { return marks_of(bytes); }
 
+/// What is no letter, digit or "-": rare in names of fields.
+inline Marks rare_in_names(Block bytes) {
+  const auto above = [](Block b, char low) { return _mm_cmpgt_epi8(b, _mm_set1_epi8(low)); };
+  const auto below = [](Block b, char high) { return _mm_cmplt_epi8(b, _mm_set1_epi8(high)); };
+  const Block low = _mm_or_si128(bytes, _mm_set1_epi8(0x20));
+  const Block letters = _mm_and_si128(above(low, 'a' - 1), below(low, 'z' + 1));
+  const Block digits = _mm_and_si128(above(bytes, '0' - 1), below(bytes, '9' + 1));
+  const Block dashes = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('-'));
+  return marks_of(_mm_or_si128(_mm_or_si128(letters, digits), dashes)) ^ 0xFFFFU;
+}
+
 #else
 
 /// Marks are the high bits of the bytes of a block; above the lowest one that is set they may be
@@ -86,8 +97,34 @@ inline Marks controls(Block word) {
 }
 
 inline Marks above_ascii(Block word) { return word & kHighs; }
+inline Marks rare_in_names(Block) { return kHighs; }  // then each byte is looked at
 
 #endif
+
+/// Is any byte marked? REQUIRES: at least 8 bytes
+template <class MarksOf>
+bool is_any(std::string_view text, MarksOf marks) {
+  const char* const last = text.data() + text.size();
+#ifdef __SSE2__
+  if (text.size() < kBlockBytes) {
+    const auto half = [](const char* p) {
+      return _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+    };
+    return marks(_mm_unpacklo_epi64(half(text.data()), half(last - 8))) != 0;
+  }
+#endif
+  const char* at = text.data();
+  for (; last - at > static_cast<std::ptrdiff_t>(kBlockBytes); at += kBlockBytes) {
+    if (marks(load(at)) != 0) return true;
+  }
+  return marks(load(last - kBlockBytes)) != 0;
+}
+inline bool has_rare(std::string_view text) {
+  return is_any(text, [](Block block) { return rare_in_names(block); });
+}
+inline bool has_control(std::string_view text) {
+  return is_any(text, [](Block block) { return controls(block); });
+}
 
 /// Offset of the first byte at or behind `at` that `marks` marks; `is_mark` says the same of one
 /// byte.
@@ -107,6 +144,11 @@ std::size_t find(std::string_view text, std::size_t at, MarksOf marks, IsMark is
 /// Offset of the first byte at or behind `at` that no token has; text.size() when there is none.
 /// REQUIRES: at <= text.size()
 inline std::size_t skip_token(std::string_view text, std::size_t at) {
+  while (text.size() - at >= scan::kBlockBytes) {
+    const scan::Marks found = scan::rare_in_names(scan::load(text.data() + at));
+    at += found != 0 ? scan::first_of(found) : scan::kBlockBytes;
+    if (found != 0) break;
+  }
   while (at < text.size() && is_token_byte(text[at])) ++at;
   return at;
 }

@@ -17,7 +17,14 @@ inline constexpr int hex_digit(char c) {
 
 /// 1*tchar (RFC 9110 section 5.6.2)
 inline bool is_token(std::string_view text) {
+  if (text.size() >= 8 && !scan::has_rare(text)) return true;
   return !text.empty() && skip_token(text, 0) == text.size();
+}
+
+/// What a field value may have in it (RFC 9110 section 5.5).
+inline bool is_value(std::string_view text) {
+  if (text.size() >= 8 && !scan::has_control(text)) return true;
+  return skip_value(text, 0) == text.size();
 }
 
 /// Visible ASCII only, and some of it: what may stand between the spaces of a request line.

@@ -16,9 +16,9 @@ std::string_view trim(std::string_view text) {
 
 }  // namespace
 
-bool same_name(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(),
-                                            [](char x, char y) { return lower(x) == lower(y); });
+bool same_text(const char* a, const char* b, std::size_t size) {
+  if (std::memcmp(a, b, size) == 0) return true;
+  return std::equal(a, a + size, b, [](char x, char y) { return lower(x) == lower(y); });
 }
 
 char* TextArena::take(std::size_t size) {

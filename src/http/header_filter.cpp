@@ -6,29 +6,42 @@
 
 #include <fmt/format.h>
 
+#include "http/h1_text.h"
+
 namespace postern::http {
 namespace {
 
+/// Names of fields, of fewer than 64 bytes. Most others are told apart by their size.
+template <std::size_t count>
+class NameSet {
+ public:
+  template <class... Name>
+  constexpr explicit NameSet(Name... names) : names_{names...} {
+    for (const std::string_view name : names_) sizes_ |= std::uint64_t{1} << name.size();
+  }
+
+  bool has(std::string_view name) const {
+    return name.size() < 64 && (sizes_ >> name.size() & 1) != 0 &&
+           std::any_of(names_.begin(), names_.end(),
+                       [name](std::string_view other) { return same_name(other, name); });
+  }
+
+ private:
+  std::array<std::string_view, count> names_;
+  std::uint64_t sizes_ = 0;
+};
+template <class... Name>
+NameSet(Name...) -> NameSet<sizeof...(Name)>;
+
 /// For one connection only (RFC 9110 section 7.6.1), or for the next proxy only (section 11.7).
-constexpr std::array<std::string_view, 8> kHopByHop{
-    "connection",        "keep-alive",         "proxy-connection",    "te",
-    "transfer-encoding", "proxy-authenticate", "proxy-authorization", "proxy-authentication-info"};
+constexpr NameSet kHopByHop("connection", "keep-alive", "proxy-connection", "te",
+                            "transfer-encoding", "proxy-authenticate", "proxy-authorization",
+                            "proxy-authentication-info");
 
-constexpr std::array<std::string_view, 4> kFraming{"host", "content-length", "trailer", "upgrade"};
-
-template <std::size_t size>
-bool is_one_of(const std::array<std::string_view, size>& names, std::string_view name) {
-  return std::any_of(names.begin(), names.end(),
-                     [name](std::string_view other) { return same_name(other, name); });
-}
+constexpr NameSet kFraming("host", "content-length", "trailer", "upgrade");
 
 bool is_alphanumeric(char c) {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-bool is_token_byte(char c) {
-  constexpr std::string_view kOthers = "!#$%&'*+-.^_`|~";
-  return is_alphanumeric(c) || kOthers.find(c) != std::string_view::npos;
 }
 
 bool is_request_id_byte(char c) {
@@ -88,9 +101,7 @@ bool is_request_id(std::string_view id) {
 
 }  // namespace
 
-bool is_field_name(std::string_view name) {
-  return !name.empty() && std::all_of(name.begin(), name.end(), is_token_byte);
-}
+bool is_field_name(std::string_view name) { return h1::is_token(name); }
 
 bool is_field_value(std::string_view value) {
   return trim(value) == value && std::none_of(value.begin(), value.end(), [](char c) {
@@ -98,9 +109,7 @@ bool is_field_value(std::string_view value) {
          });
 }
 
-bool may_be_edited(std::string_view name) {
-  return !is_one_of(kHopByHop, name) && !is_one_of(kFraming, name);
-}
+bool may_be_edited(std::string_view name) { return !kHopByHop.has(name) && !kFraming.has(name); }
 
 void apply(const HeaderEdits& edits, Fields& fields) {
   for (const std::string& name : edits.remove) fields.remove(name);
@@ -109,12 +118,16 @@ void apply(const HeaderEdits& edits, Fields& fields) {
 }
 
 bool remove_hop_by_hop(Fields& fields, bool keep_upgrade) {
+  const auto is_concerned = [](const Field& line) {
+    return kHopByHop.has(line.name) || same_name(line.name, "upgrade");
+  };
+  if (std::none_of(fields.begin(), fields.end(), is_concerned)) return true;
   ConnectionOptions options;
   if (!options.read(fields)) return false;
   const bool trailers = wants_trailers(fields);
   fields.remove_if([&](const Field& line) {
     if (same_name(line.name, "upgrade")) return !keep_upgrade;
-    if (is_one_of(kHopByHop, line.name)) return true;
+    if (kHopByHop.has(line.name)) return true;
     return !same_name(line.name, "content-length") && options.has(line.name);
   });
   if (trailers) fields.add("te", "trailers");
@@ -140,8 +153,10 @@ void apply_hsts(Fields& response, std::string_view value, bool tls) {
 std::string_view set_request_id(Fields& request, TextArena& arena, std::uint64_t random_high,
                                 std::uint64_t random_low) {
   constexpr std::string_view kName = "x-request-id";
-  const std::string_view given = request.value(kName);
-  if (request.count(kName) == 1 && is_request_id(given)) return given;
+  const Field* const given = request.find(kName);
+  if (given != nullptr && is_request_id(given->value) && request.count(kName) == 1) {
+    return given->value;
+  }
   constexpr std::string_view kDigits = "0123456789abcdef";
   std::array<char, 32> digits;
   for (std::size_t i = 0; i < 16; ++i) {
@@ -149,7 +164,8 @@ std::string_view set_request_id(Fields& request, TextArena& arena, std::uint64_t
     digits[31 - i] = kDigits[(random_low >> (4 * i)) & 0xf];
   }
   const std::string_view id = arena.copy({digits.data(), digits.size()});
-  request.set(kName, id);
+  if (given != nullptr) request.remove(kName);
+  request.add(kName, id);
   return id;
 }
 

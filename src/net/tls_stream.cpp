@@ -25,6 +25,11 @@ int take_socket_error(int fd) {
   return error_number;
 }
 
+// What SSL_get_error() is to look at must be of this call alone. Clearing costs more than a look.
+void forget_errors() {
+  if (ERR_peek_error() != 0) ERR_clear_error();
+}
+
 Error system_error(int error_number) {
   return {error_number == ETIMEDOUT ? Code::kLimit : Code::kIo,
           std::generic_category().message(error_number)};
@@ -190,7 +195,7 @@ void SocketTlsStream::finish_connecting() {
 }
 
 void SocketTlsStream::shake_hands() {
-  ERR_clear_error();
+  forget_errors();
   const int result = SSL_do_handshake(tls_.ssl());
   if (result != 1) {
     const int reason = SSL_get_error(tls_.ssl(), result);
@@ -268,7 +273,7 @@ std::size_t SocketTlsStream::fill(MutableBytes room) {
       read_wants_write_ = true;
       return size;
     }
-    ERR_clear_error();
+    forget_errors();
     socket_.starved = false;
     std::size_t got = 0;
     const int result = SSL_read_ex(tls_.ssl(), room.data() + size, room.size() - size, &got);
@@ -350,7 +355,7 @@ void SocketTlsStream::keep(Bytes data) {
 
 void SocketTlsStream::end_writing_when_sent() {
   if (!finishing_ || write_ended_ || unsent() > 0 || state_ != State::kOpen) return;
-  ERR_clear_error();
+  forget_errors();
   const int result = SSL_shutdown(tls_.ssl());
   ending_ = result < 0 && SSL_get_error(tls_.ssl(), result) == SSL_ERROR_WANT_WRITE;
   update_interest();
@@ -381,7 +386,7 @@ std::size_t SocketTlsStream::send_now(Bytes data) {
 std::size_t SocketTlsStream::seal(Bytes data) {
   std::size_t taken = 0;
   while (taken < data.size()) {
-    ERR_clear_error();
+    forget_errors();
     std::size_t size = 0;
     const int result = SSL_write_ex(tls_.ssl(), data.data() + taken, data.size() - taken, &size);
     if (result == 1) {
