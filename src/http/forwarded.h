@@ -48,7 +48,8 @@ ClientClaim client_claim(const Fields& request, const Peer& peer,
 /// The request as it came in.
 struct Hop {
   bool tls = false;
-  std::string_view authority;  ///< as the client wrote it; REQUIRES: parse_host_port took it
+  std::string_view authority;  ///< as the client wrote it; REQUIRES: parse_host_port took it, and
+                               ///< it lasts as long as the request
 };
 
 /// Sets the four fields. From a peer that is not trusted, Forwarded, X-Forwarded-*, X-Real-IP and

@@ -42,6 +42,7 @@ Progress FieldSection::read(std::string_view text) {
   if (fault_.status != 0) return Progress::kFault;
   while (at_ < text.size()) {
     if (part_ == Part::kName) {
+      if (at_ == line_ && read_line(text)) continue;
       if (text[line_] == '\r') return read_last_line(text);
       if (read_name(text) == Progress::kFault) return Progress::kFault;
     } else {
@@ -50,6 +51,25 @@ Progress FieldSection::read(std::string_view text) {
     }
   }
   return Progress::kMore;
+}
+
+// A line that is here whole and has no fault, which is nearly every one. Otherwise false, and
+// nothing has changed.
+bool FieldSection::read_line(std::string_view text) {
+  const char* const bytes = text.data();
+  const std::size_t colon = skip_token(text, line_);
+  if (colon == line_ || colon == text.size() || bytes[colon] != ':') return false;
+  std::size_t begin = colon + 1;
+  std::size_t end = skip_value(text, begin);
+  if (text.size() - end < 2 || bytes[end] != '\r' || bytes[end + 1] != '\n') return false;
+  if (lines_.size() == fields_max_) return false;
+  const std::size_t next = end + 2;
+  while (begin < end && is_blank(bytes[begin])) ++begin;
+  while (end > begin && is_blank(bytes[end - 1])) --end;
+  lines_.push_back({static_cast<std::uint32_t>(line_), static_cast<std::uint32_t>(colon - line_),
+                    static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(end - begin)});
+  line_ = at_ = next;
+  return true;
 }
 
 Progress FieldSection::read_name(std::string_view text) {

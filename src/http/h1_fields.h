@@ -42,6 +42,7 @@ class FieldSection {
   };
   enum class Part : std::uint8_t { kName, kValue };
 
+  bool read_line(std::string_view text);
   Progress read_name(std::string_view text);
   Progress read_value(std::string_view text);
   Progress read_last_line(std::string_view text);

@@ -16,7 +16,9 @@ namespace postern::http {
 /// ASCII case does not count (RFC 9110 section 5.1).
 bool same_text(const char* a, const char* b, std::size_t size);
 inline bool same_name(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && (a.empty() || same_text(a.data(), b.data(), a.size()));
+  if (a.size() != b.size()) return false;
+  if (a.empty()) return true;
+  return ((a[0] ^ b[0]) & ~0x20) == 0 && same_text(a.data(), b.data(), a.size());
 }
 
 /// Text that stays where it is until clear().

@@ -1,6 +1,7 @@
 #include "http/url.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <optional>
 
@@ -100,6 +101,25 @@ bool check_host(HostPort& authority) {
 }
 
 bool is_target_byte(char c) { return c > ' ' && c < 0x7f && c != '#' && c != '\\'; }
+
+/// Nothing in it but slashes, letters, digits, "-", "_", and "." within a segment: most paths are
+/// so, and there is nothing to be found in them.
+bool is_plain_path(std::string_view path) {
+  constexpr auto kPlain = [] {
+    std::array<bool, 256> table{};
+    for (const char c : std::string_view("/-_.0123456789abcdefghijklmnopqrstuvwxyz"
+                                         "ABCDEFGHIJKLMNOPQRSTUVWXYZ")) {
+      table[static_cast<unsigned char>(c)] = true;
+    }
+    return table;
+  }();
+  char before = 0;
+  for (const char c : path) {
+    if (!kPlain[static_cast<unsigned char>(c)] || (c == '.' && before == '/')) return false;
+    before = c;
+  }
+  return true;
+}
 
 /// A segment is "." or ".." with any of its dots as "%2e" (RFC 3986 section 6.2.2.3).
 enum class Segment : std::uint8_t { kPlain, kDot, kDotDot };
@@ -288,7 +308,9 @@ Result<void> RequestPath::parse(std::string_view target) {
   is_normal_ = true;
   if (target == "*") return {};
   if (!path_.starts_with('/')) return fail(Code::kMalformed);
-  if (!std::all_of(target.begin(), target.end(), is_target_byte)) return fail(Code::kMalformed);
+  if (!std::all_of(query_.begin(), query_.end(), is_target_byte)) return fail(Code::kMalformed);
+  if (is_plain_path(path_)) return {};
+  if (!std::all_of(path_.begin(), path_.end(), is_target_byte)) return fail(Code::kMalformed);
   const PathFindings found = check_path(path_);
   if (!found.good) return fail(Code::kMalformed);
   if (found.has_dots) {
