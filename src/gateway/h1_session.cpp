@@ -14,6 +14,7 @@ using Kind = http::BodyLength::Kind;
 constexpr std::uint64_t kKeptIdleMs = 180'000;
 constexpr std::uint8_t kTlsHandshake = 0x16;  // RFC 8446 section 5.1
 constexpr std::uint64_t kShutDownIdleMs = 1'000;
+constexpr std::size_t kKeptUnseenBytes = 2U << 10;
 constexpr std::size_t kAheadBytesMax = 64U << 10;  // of requests that came before their turn
 
 http::h1::HeadLimits head_limits(const GatewayLimits& limits) {
@@ -24,8 +25,10 @@ http::h1::HeadLimits head_limits(const GatewayLimits& limits) {
   return result;
 }
 
-// Up to the first empty line, which most likely ends the head; all when there is none.
-std::size_t size_up_to_end_of_head(Bytes input) {
+// How much to keep for the reader of heads: up to the first empty line, which most likely ends the
+// head; all when there is none, or when it is too little to look for one.
+std::size_t size_to_keep(Bytes input) {
+  if (input.size() <= kKeptUnseenBytes) return input.size();
   constexpr std::string_view kEmptyLine = "\r\n\r\n";
   const std::size_t at = as_text(input).find(kEmptyLine);
   return at == std::string_view::npos ? input.size() : at + kEmptyLine.size();
@@ -180,7 +183,7 @@ bool H1Session::read_head(Bytes* input) {
   }
   std::vector<std::uint8_t>& memory = exchange_->memory();
   const Bytes whole = *input;
-  const std::size_t size = size_up_to_end_of_head(whole);
+  const std::size_t size = size_to_keep(whole);
   memory.insert(memory.end(), whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size));
   *input = whole.subspan(size);
   switch (reader().read(memory, &exchange_->request())) {
