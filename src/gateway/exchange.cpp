@@ -19,6 +19,7 @@ constexpr std::uint64_t kHalfClosedIdleMs = 2'000;
 // A backend that reports progress in 1xx responses is fine, one that floods is not.
 constexpr unsigned kInterimsMax = 100;
 constexpr std::uint64_t kInterimsMs = 1'000;
+constexpr std::size_t kHostTextMax = http::HostPort::kHostBytesMax + 7;  // with a dot and a port
 constexpr std::size_t kMemoryKeptBytes = 16U << 10;
 constexpr std::string_view kBase64 =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -162,7 +163,7 @@ bool Exchange::read_host() {
   if (request_.authority.empty() || request_.authority != host_text_) {
     const auto host = http::parse_host_port(request_.authority);
     if (!host) return false;
-    host_text_ = request_.authority;
+    host_text_ = request_.authority.size() <= kHostTextMax ? request_.authority : "";
     parsed_host_ = *host;
   }
   host_ = &parsed_host_;

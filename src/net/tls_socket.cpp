@@ -9,6 +9,9 @@
 namespace postern::net {
 namespace {
 
+constexpr std::size_t kSealedBytesMax = 128U
+                                        << 10;  // of a peer that makes us talk and does not read
+
 TlsSocket& socket_of(BIO* bio) { return *static_cast<TlsSocket*>(BIO_get_data(bio)); }
 
 bool is_would_block(int error_number) {
@@ -56,13 +59,27 @@ std::size_t send_some(TlsSocket& socket, Bytes data) {
   return 0;
 }
 
+// What OpenSSL says of its own accord while it reads, an alert or KeyUpdate: that the socket has
+// become writable is for the owner to find, whose bytes are before it. Nor may it be refused, for
+// OpenSSL then forgets alerts, and their number in the sequence is used.
+std::size_t queue(TlsSocket& socket, Bytes record) {
+  if (socket.sealed.size() > kSealedBytesMax) {
+    socket.error_number = ENOBUFS;
+    return 0;
+  }
+  socket.sealed.insert(socket.sealed.end(), record.begin(), record.end());
+  return record.size();
+}
+
 int write_socket(BIO* bio, const char* from, int size) {
   BIO_clear_retry_flags(bio);
   TlsSocket& socket = socket_of(bio);
   const Bytes record(reinterpret_cast<const std::uint8_t*>(from), static_cast<std::size_t>(size));
   std::size_t taken = 0;
-  if (socket.batch.empty()) {
-    if (socket.send_sealed()) taken = send_some(socket, record);
+  if (socket.batch.empty() && !socket.sealed.empty()) {
+    taken = queue(socket, record);
+  } else if (socket.batch.empty()) {
+    taken = send_some(socket, record);
   } else if (record.size() <= socket.batch.size() - socket.batched) {
     std::memcpy(socket.batch.data() + socket.batched, record.data(), record.size());
     socket.batched += record.size();
@@ -94,8 +111,7 @@ bool TlsSocket::send_batch() {
   if (records.empty()) return true;
   batched = 0;
   const std::size_t sent = send_some(*this, records);
-  if (error_number == 0)
-    sealed.assign(records.begin() + static_cast<std::ptrdiff_t>(sent), records.end());
+  sealed.assign(records.begin() + static_cast<std::ptrdiff_t>(sent), records.end());
   return sent == records.size();
 }
 

@@ -31,7 +31,7 @@ struct TlsSocket {
   /// Records that the socket did not take: before anything else.
   std::vector<std::uint8_t> sealed;
 
-  /// False: some of it is in `sealed` now, or error_number is set.
+  /// False: some of it is in `sealed` now; error_number is set when it will not leave from there.
   bool send_batch();
   /// The same for what was left before.
   bool send_sealed();

@@ -16,7 +16,8 @@ namespace {
 constexpr int kReadsPerEventMax = 2;    // each up to 64 KiB: one fills the scratch memory, almost
 constexpr int kEmptyRecordsMax = 4096;  // what 64 KiB can hold
 constexpr std::size_t kUnsentKeptBytes = 16U << 10;  // memory that an idle stream may keep
-constexpr std::size_t kRecordBytes = 16U << 10;      // of a full one (RFC 8446 section 5.1)
+// A full record (RFC 8446 section 5.2), and a KeyUpdate before it.
+constexpr std::size_t kSealedRecordBytes = (16U << 10) + 64;
 
 int take_socket_error(int fd) {
   int error_number = 0;
@@ -290,8 +291,8 @@ std::size_t SocketTlsStream::fill(MutableBytes room) {
   return size;
 }
 
-// A second KeyUpdate would have OpenSSL 3.0 answer the first from inside SSL_read, which is fatal
-// while a record of ours waits for the socket. So that one leaves first.
+// A second KeyUpdate has OpenSSL 3.0 answer the first from inside SSL_read. What waits for the
+// socket leaves before more is read, so that no peer makes us pile up answers.
 bool SocketTlsStream::owes_key_update() const {
   return (unsent() > 0 || ending_) && SSL_get_key_update_type(tls_.ssl()) != SSL_KEY_UPDATE_NONE;
 }
@@ -364,15 +365,15 @@ void SocketTlsStream::end_writing_when_sent() {
   shutdown(fd_.get(), SHUT_WR);
 }
 
-// Returns how much has been sealed, in whole records; what the socket did not take of several is
-// in socket_.sealed. Of a single one OpenSSL keeps the rest, and wants the same bytes again. An
-// error is kept for failed(), which the loop calls.
+// Returns how much has been sealed; what the socket did not take of that is in socket_.sealed, so
+// that nothing waits in OpenSSL, which would fail whatever else it has to say. An error is kept for
+// failed(), which the loop calls.
 std::size_t SocketTlsStream::send_now(Bytes data) {
   const std::size_t left_before = socket_.sealed.size();
   write_wants_read_ = false;
   std::size_t taken = 0;
   if (socket_.send_sealed()) {
-    if (data.size() > kRecordBytes) socket_.batch = loop_.records();
+    socket_.batch = loop_.records();
     taken = seal(data);
     socket_.send_batch();
     socket_.batch = {};
@@ -386,6 +387,8 @@ std::size_t SocketTlsStream::send_now(Bytes data) {
 std::size_t SocketTlsStream::seal(Bytes data) {
   std::size_t taken = 0;
   while (taken < data.size()) {
+    const std::size_t room = socket_.batch.size() - socket_.batched;
+    if (room < kSealedRecordBytes && !socket_.send_batch()) break;
     forget_errors();
     std::size_t size = 0;
     const int result = SSL_write_ex(tls_.ssl(), data.data() + taken, data.size() - taken, &size);
