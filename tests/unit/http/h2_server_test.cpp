@@ -250,7 +250,7 @@ TEST_CASE("a lent chunk is collected from where it is, and the rest of it is kep
     head.status = 200;
     server.connection->respond(1, head, {Kind::kUnknown, 0});
     server.connection->body(1, as_bytes("begins; "));
-    std::string lent = std::string(3 * 16384, 'x') + "the rest";
+    std::string lent = std::string(49'152, 'x') + "the rest";
     const std::string whole = "begins; " + lent;
     server.connection->lend(1, as_bytes(lent));
     CHECK(server.connection->unsent(1) == whole.size());
