@@ -136,12 +136,6 @@ std::string_view element_of_client(const Fields& request, TextArena& arena,
 /// RFC 7239 section 4: for=, host=, proto= of one hop; values that are no token are quoted.
 std::string_view with_element(std::string_view before, TextArena& arena, const Peer& peer,
                               const Hop& hop) {
-  const std::string_view proto = hop.tls ? "https" : "http";
-  if (before.empty() && peer.address.is_v4() && is_field_name(hop.authority)) {
-    const std::array<std::string_view, 6> parts{
-        "for=", peer.text, ";host=", hop.authority, ";proto=", proto};
-    return arena.join(parts);
-  }
   const bool quoted = !is_field_name(hop.authority);
   const std::string_view quote = quoted ? "\"" : "";
   const std::array<std::string_view, 11> parts{before,
@@ -154,7 +148,7 @@ std::string_view with_element(std::string_view before, TextArena& arena, const P
                                                hop.authority,
                                                quote,
                                                ";proto=",
-                                               proto};
+                                               hop.tls ? "https" : "http"};
   return arena.join(parts);
 }
 

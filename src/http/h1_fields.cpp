@@ -59,17 +59,23 @@ bool FieldSection::read_line(std::string_view text) {
   const char* const bytes = text.data();
   const std::size_t colon = skip_token(text, line_);
   if (colon == line_ || colon == text.size() || bytes[colon] != ':') return false;
-  std::size_t begin = colon + 1;
-  std::size_t end = skip_value(text, begin);
+  const std::size_t end = skip_value(text, colon + 1);
   if (text.size() - end < 2 || bytes[end] != '\r' || bytes[end + 1] != '\n') return false;
   if (lines_.size() == fields_max_) return false;
+  add_line(bytes, colon, end);
+  return true;
+}
+
+// Of the line under way, with its CR at `end`; the next one begins.
+void FieldSection::add_line(const char* bytes, std::size_t colon, std::size_t end) {
   const std::size_t next = end + 2;
+  std::size_t begin = colon + 1;
   while (begin < end && is_blank(bytes[begin])) ++begin;
   while (end > begin && is_blank(bytes[end - 1])) --end;
   lines_.push_back({static_cast<std::uint32_t>(line_), static_cast<std::uint32_t>(colon - line_),
                     static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(end - begin)});
   line_ = at_ = next;
-  return true;
+  part_ = Part::kName;
 }
 
 Progress FieldSection::read_name(std::string_view text) {
@@ -90,15 +96,7 @@ Progress FieldSection::read_value(std::string_view text) {
   if (at_ + 1 == text.size()) return Progress::kMore;
   if (text[at_ + 1] != '\n') return refuse(value_problem('\r'));
   if (lines_.size() == fields_max_) return refuse("too many fields", 431);
-  std::size_t begin = colon_ + 1;
-  std::size_t end = at_;
-  while (begin < end && is_blank(text[begin])) ++begin;
-  while (end > begin && is_blank(text[end - 1])) --end;
-  lines_.push_back({static_cast<std::uint32_t>(line_), static_cast<std::uint32_t>(colon_ - line_),
-                    static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(end - begin)});
-  at_ += 2;
-  line_ = at_;
-  part_ = Part::kName;
+  add_line(text.data(), colon_, at_);
   return Progress::kDone;
 }
 

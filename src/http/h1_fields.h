@@ -43,6 +43,7 @@ class FieldSection {
   enum class Part : std::uint8_t { kName, kValue };
 
   bool read_line(std::string_view text);
+  void add_line(const char* bytes, std::size_t colon, std::size_t end);
   Progress read_name(std::string_view text);
   Progress read_value(std::string_view text);
   Progress read_last_line(std::string_view text);

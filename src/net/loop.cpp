@@ -16,7 +16,7 @@ namespace postern::net {
 namespace {
 
 constexpr std::size_t kScratchBytes = 64U << 10;
-constexpr std::size_t kRecordsBytes = 4 * ((std::size_t{16} << 10) + 64);
+constexpr std::size_t kRecordsBytes = 4 * ((std::size_t{16} << 10) + 256);
 constexpr int kRetryMs = 100;                 // to watch what could not be watched
 constexpr std::uint64_t kTurnNs = 2'000'000;  // then what is deferred has waited long enough
 constexpr std::size_t kEventsBetweenLooks = 32;

@@ -9,8 +9,8 @@
 namespace postern::net {
 namespace {
 
-constexpr std::size_t kSealedBytesMax = 128U
-                                        << 10;  // of a peer that makes us talk and does not read
+// Of a peer that makes us talk and does not read.
+constexpr std::size_t kSealedBytesMax = 128U << 10;
 
 TlsSocket& socket_of(BIO* bio) { return *static_cast<TlsSocket*>(BIO_get_data(bio)); }
 

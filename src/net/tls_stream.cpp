@@ -16,8 +16,8 @@ namespace {
 constexpr int kReadsPerEventMax = 2;    // each up to 64 KiB: one fills the scratch memory, almost
 constexpr int kEmptyRecordsMax = 4096;  // what 64 KiB can hold
 constexpr std::size_t kUnsentKeptBytes = 16U << 10;  // memory that an idle stream may keep
-// A full record (RFC 8446 section 5.2), and a KeyUpdate before it.
-constexpr std::size_t kSealedRecordBytes = (16U << 10) + 64;
+// A full record (RFC 8446 section 5.2), and a KeyUpdate and an alert before it.
+constexpr std::size_t kSealedRecordBytes = (16U << 10) + 256;
 
 int take_socket_error(int fd) {
   int error_number = 0;
@@ -397,8 +397,6 @@ std::size_t SocketTlsStream::seal(Bytes data) {
       continue;
     }
     const int reason = SSL_get_error(tls_.ssl(), result);
-    const bool batch_is_full = reason == SSL_ERROR_WANT_WRITE && socket_.batched != 0;
-    if (batch_is_full && socket_.send_batch()) continue;
     write_wants_read_ = reason == SSL_ERROR_WANT_READ;
     if (!write_wants_read_ && reason != SSL_ERROR_WANT_WRITE) break_down(reason);
     break;
