@@ -234,7 +234,7 @@ class EarlyTrailers(Case):
         self.assertEqual((said["size"], [[k.lower(), v] for k, v in said["trailers"]]), (len(body), [["x-up", "42"]]))
 
     def test_a_new_connection_to_the_backend_takes_them(self):
-        with Backend("late", handlers={"/": lambda e: (e.close(), e.echo())}) as backend, \
+        with Backend("late", handlers={"/": lambda e: (e.close(), e.echo([("Connection", "close")]))}) as backend, \
                 Gateway(route(backend)) as gateway:
             for body in (b"", b"abc", b"a" * 16_000):
                 with self.subTest(len(body)):
