@@ -82,8 +82,6 @@ build() {
 }
 
 # Line numbers are all that the sanitizers tell of debug information, and half of it to write.
-build_gcc() { build build-gcc all --buildtype=debugoptimized -Ddebug=false -Dcpp_args=-g1; }
-
 # With the fuzzers, which need the same code with the same checks.
 build_asan() {
   CC=clang-14 CXX=clang++-14 build build-asan all --buildtype=debug -Doptimization=1 -Ddebug=false -Dcpp_args=-g1 -Dfuzz=true \
@@ -102,6 +100,7 @@ build_tsan() {
 }
 
 # The first command of the README: it builds the release and serves the example until it is ended.
+# What g++ warns of is a mistake here, too; users of a later one are not kept from building.
 quickstart() {
   where="-p 5300 @127.0.0.1"
   if dig $where . SOA +time=1 +tries=1 >/dev/null; then echo "port 5300 is taken"; return 1; fi
@@ -115,7 +114,9 @@ quickstart() {
   dig $where llama.vanillax.me AAAA | grep -q 'ANSWER: 0, AUTHORITY: 1' || wrong=1
   kdig $where llama.vanillax.me HTTPS | grep -q 'ANSWER: 0; AUTHORITY: 1' || wrong=1
   drill $where nas.home.arpa A | grep -q '192\.168\.10\.20' || wrong=1
-  kill "$pid" && wait "$pid" && return "$wrong"
+  kill "$pid" && wait "$pid" || return 1
+  grep -q 'warning: ' "$log" && return 1
+  return "$wrong"
 }
 
 export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1:quarantine_size_mb=64:check_initialization_order=1
@@ -177,11 +178,8 @@ step format check_format
 step includes check_includes
 step scripts check_shell
 step python check_python
-step build-gcc build_gcc
-step unit unit build-gcc
-step e2e e2e build-gcc
 step quickstart quickstart
-step e2e-release e2e build overrides_test svcb_test wire_test
+step e2e e2e build
 step browser browser build
 step build-asan build_asan
 step unit-asan unit build-asan

@@ -356,13 +356,13 @@ std::string_view path_behind(std::string_view path, std::size_t elements) {
 
 bool query_has(std::string_view query, std::string_view name, std::string_view value) {
   while (!query.empty()) {
-    const std::size_t end = std::min(query.find('&'), query.size());
+    const std::size_t end = query.find('&');
     const std::string_view pair = query.substr(0, end);
-    const std::size_t equals = std::min(pair.find('='), pair.size());
+    const std::size_t equals = pair.find('=');
     if (equals_decoded(pair.substr(0, equals), name)) {
-      return equals_decoded(pair.substr(std::min(equals + 1, pair.size())), value);
+      return equals_decoded(equals < pair.size() ? pair.substr(equals + 1) : "", value);
     }
-    query.remove_prefix(std::min(end + 1, query.size()));
+    query = end < query.size() ? query.substr(end + 1) : "";
   }
   return false;
 }

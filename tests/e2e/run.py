@@ -14,10 +14,11 @@ import time
 
 HERE = pathlib.Path(__file__).parent
 PORT_FIRST, EPHEMERAL_FIRST = 10000, 32768  # what the kernel draws from may be taken by anybody
-AT_A_TIME = 4
-LONGEST = ("forwarding_test", "gateway_timing_test", "package_test", "doctor_test", "container_test", "gateway_tls_test",
-           "gateway_limits_test", "gateway_upload_test")  # begun first, so that none is waited for at the end
+AT_A_TIME = 6
+LONGEST = ("forwarding_test", "gateway_timing_test", "page_test", "package_test", "doctor_test", "container_test",
+           "gateway_tls_test", "gateway_upload_test", "gateway_limits_test", "watch_test")  # begun first, so that none is waited for at the end
 PLAIN_ONLY = {"container_test", "package_test", "systemd_units_test"}  # a sanitizer needs more than the sandbox allows
+TOOLS_ONLY = {"h1_differential_test", "h2_peer_test"}  # with the programs of tests/tools, which are built with the unit tests
 
 
 def is_sanitized(binary):
@@ -53,6 +54,9 @@ def main():
         environment["POSTERN_SLOW"] = "3"
         files = [path for path in files if path.stem not in PLAIN_ONLY]
         print(f"of a build without sanitizers only: {', '.join(sorted(PLAIN_ONLY))}")
+    if not names and not (binary.parents[1] / "tests/tools").exists():
+        files = [path for path in files if path.stem not in TOOLS_ONLY]
+        print(f"of a build with tests only: {', '.join(sorted(TOOLS_ONLY))}")
     passed = failed = 0
     with concurrent.futures.ThreadPoolExecutor(AT_A_TIME) as pool:
         ports = (EPHEMERAL_FIRST - PORT_FIRST) // len(files)
