@@ -29,6 +29,13 @@ std::uint64_t DailyClients::tag_of(const IpAddress& client) const {
 }
 
 bool DailyClients::first_today(const IpAddress& client, std::uint64_t now_ms) {
+  if (client == last_ && now_ms / kDayMs == day_ && !tags_.empty()) return false;
+  const bool is_first = look_up(client, now_ms);
+  last_ = client;
+  return is_first;
+}
+
+bool DailyClients::look_up(const IpAddress& client, std::uint64_t now_ms) {
   if (tags_.empty()) {
     std::random_device random;
     seed_ = std::uint64_t{random()} << 32U | random();

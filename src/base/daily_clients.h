@@ -22,12 +22,14 @@ class DailyClients {
   bool full() const { return used_ == kClientsMax; }
 
  private:
+  bool look_up(const IpAddress& client, std::uint64_t now_ms);
   std::uint64_t tag_of(const IpAddress& client) const;
 
   std::uint64_t day_ = 0;
   std::uint64_t seed_ = 0;
   std::size_t used_ = 0;
   std::vector<std::uint64_t> tags_;  // open addressing; 0: free
+  IpAddress last_;                   // that was asked for, most likely asked for again
 };
 
 }  // namespace postern

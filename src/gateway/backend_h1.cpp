@@ -69,9 +69,7 @@ void H1Backend::send_head(const http::RequestHead& head, http::BodyLength body) 
   net::Stream& stream = connection_.stream();
   sent_before_ = stream.sent_total();
   const MutableBytes room = output().room(stream, http::h1::request_size_max(head));
-  // RFC 9110 section 10.1.4
-  const std::string_view option = head.fields.find("te") != nullptr ? "TE" : "";
-  const http::h1::Written written = http::h1::write_request(head, body, option, room);
+  const http::h1::Written written = http::h1::write_request(head, body, room);
   if (written.status != http::h1::WriteStatus::kWritten) {
     connection_.fail(BackendFailure::kMalformed, "the request can't be written in HTTP/1.1");
     return;

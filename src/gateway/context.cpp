@@ -127,6 +127,8 @@ std::string_view Context::date() {
   constexpr std::array<std::string_view, 7> kDays{"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
   constexpr std::array<std::string_view, 12> kMonths{"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                                      "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+  if (date_s_ >= 0 && loop.now_ms() == date_read_ms_) return {date_.data(), date_.size()};
+  date_read_ms_ = loop.now_ms();
   timespec now{};
   clock_gettime(CLOCK_REALTIME_COARSE, &now);
   if (now.tv_sec != date_s_) {

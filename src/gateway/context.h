@@ -149,6 +149,7 @@ struct Context {
 
  private:
   std::int64_t date_s_ = -1;
+  std::uint64_t date_read_ms_ = 0;  // of the loop's clock
   std::array<char, 29> date_{};
 };
 

@@ -4,7 +4,6 @@
 #include <array>
 #include <utility>
 
-#include "base/clock.h"
 #include "gateway/loop_mark.h"
 #include "http/header_filter.h"
 #include "http/rewrite.h"
@@ -110,7 +109,7 @@ void Exchange::start(ClientSide& client, const ClientInfo& info, std::string_vie
   listener_ = info.listener;
   protocol_ = protocol;
   target_ = request_.path;
-  begun_us_ = monotonic_us();
+  begun_us_ = context_.loop.now_us();
   touch();
   client_address_ = info.peer.trusted ? claimed_address() : info.peer.text;
 }
@@ -301,7 +300,7 @@ std::optional<Exchange::TimeLimit> Exchange::next_limit() const {
   };
   std::optional<TimeLimit> next;
   if (timeouts.request_ms != 0) {
-    const std::uint64_t passed = (monotonic_us() - begun_us_) / 1000;
+    const std::uint64_t passed = (context_.loop.now_us() - begun_us_) / 1000;
     next = {left(timeouts.request_ms, passed), "timeouts.request"};
   }
   if (timeouts.backend_ms == 0 || responded_) return next;
@@ -491,7 +490,7 @@ void Exchange::response(http::BodyLength body) {
     return;
   }
   if (response_.status == 101) accept_upgrade(&body);
-  first_byte_us_ = monotonic_us();
+  first_byte_us_ = context_.loop.now_us();
   status_ = response_.status;
   count_status(status_);
   responded_ = true;

@@ -4,7 +4,6 @@
 #include <charconv>
 #include <utility>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "gateway/exchange.h"
 #include "http/h1_write.h"
@@ -109,7 +108,7 @@ void Exchange::answer_with(std::uint16_t status, std::string_view content_type,
         "content-length",
         response_.arena.copy({digits.data(), static_cast<std::size_t>(end - digits.data())}));
   }
-  first_byte_us_ = monotonic_us();
+  first_byte_us_ = context_.loop.now_us();
   status_ = status;
   responded_ = true;
   count_status(status);
@@ -151,7 +150,7 @@ void Exchange::finish(bool cut) {
 // An exchange has ended, however it did.
 void Exchange::account() {
   if (info_ == nullptr) return;
-  const std::uint64_t duration_us = monotonic_us() - begun_us_;
+  const std::uint64_t duration_us = context_.loop.now_us() - begun_us_;
   const std::uint64_t first_byte_us = first_byte_us_ > begun_us_ ? first_byte_us_ - begun_us_ : 0;
   RequestCounts::End end;
   const auto at = static_cast<std::size_t>(listener_ - site_->site->listeners.data());

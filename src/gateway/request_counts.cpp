@@ -60,6 +60,16 @@ std::uint64_t RequestCounts::key(const Ids& ids) {
   return (std::uint64_t{ids.listener} << (2 * kBits)) | (ids.route << kBits) | ids.backend;
 }
 
+// Most likely that of the last one.
+std::size_t RequestCounts::slot_of(const Ids& ids) {
+  const std::uint64_t wanted = key(ids);
+  if (series_.empty() || wanted != last_key_) {
+    last_slot_ = slot(ids);
+    last_key_ = wanted;
+  }
+  return last_slot_;
+}
+
 std::size_t RequestCounts::slot(Ids ids) {
   const auto known = slots_.find(key(ids));
   if (known != slots_.end()) return known->second;
@@ -70,7 +80,7 @@ std::size_t RequestCounts::slot(Ids ids) {
 }
 
 void RequestCounts::count(const End& end) {
-  RequestSeries& series = series_[slot({end.listener, end.route, end.backend})];
+  RequestSeries& series = series_[slot_of({end.listener, end.route, end.backend})];
   const unsigned first_digit = end.status / 100;
   ++series.by_class[first_digit < series.by_class.size() ? first_digit : 0];
   std::unique_ptr<RouteTimes>& times = times_[end.route];

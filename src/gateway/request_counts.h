@@ -67,12 +67,15 @@ class RequestCounts {
     NameId listener, route, backend;
   };
   static std::uint64_t key(const Ids& ids);
+  std::size_t slot_of(const Ids& ids);
   std::size_t slot(Ids ids);
 
   std::vector<std::string> names_;
   std::unordered_map<std::string, NameId> ids_;
   std::vector<RequestSeries> series_;
   std::unordered_map<std::uint64_t, std::size_t> slots_;
+  std::uint64_t last_key_ = 0;
+  std::size_t last_slot_ = 0;  // of the series of last_key_, when there are any
   std::vector<std::unique_ptr<RouteTimes>> times_;  // by name id
 };
 

@@ -28,7 +28,7 @@ bool is_percent_encoding(std::string_view text) {
 
 // How many bytes of a name `text` begins with.
 std::size_t name_size(std::string_view text) {
-  std::size_t at = 0;
+  std::size_t at = h1::skip_common(text, 0, h1::scan::rare_in_hosts);
   while (at < text.size()) {
     if (kHostBytes[static_cast<unsigned char>(text[at])]) {
       ++at;

@@ -133,22 +133,20 @@ std::string_view element_of_client(const Fields& request, TextArena& arena,
   return arena.join(parts);
 }
 
+std::string_view end_of(bool quoted, const Hop& hop) {
+  if (quoted) return hop.tls ? "\";proto=https" : "\";proto=http";
+  return hop.tls ? ";proto=https" : ";proto=http";
+}
+
 /// RFC 7239 section 4: for=, host=, proto= of one hop; values that are no token are quoted.
 std::string_view with_element(std::string_view before, TextArena& arena, const Peer& peer,
                               const Hop& hop) {
-  const bool quoted = !is_field_name(hop.authority);
+  const bool v4 = peer.address.is_v4(), quoted = !is_field_name(hop.authority);
+  const std::string_view separator = before.empty() ? "" : ", ";
+  const std::string_view open = v4 ? "for=" : "for=\"[", close = v4 ? ";host=" : "]\";host=";
   const std::string_view quote = quoted ? "\"" : "";
-  const std::array<std::string_view, 11> parts{before,
-                                               before.empty() ? "" : ", ",
-                                               peer.address.is_v4() ? "for=" : "for=\"[",
-                                               peer.text,
-                                               peer.address.is_v4() ? "" : "]\"",
-                                               ";host=",
-                                               quote,
-                                               hop.authority,
-                                               quote,
-                                               ";proto=",
-                                               hop.tls ? "https" : "http"};
+  const std::array<std::string_view, 8> parts{
+      before, separator, open, peer.text, close, quote, hop.authority, end_of(quoted, hop)};
   return arena.join(parts);
 }
 

@@ -71,6 +71,11 @@ inline Marks rare_in_names(Block bytes) {
   return marks_of(_mm_or_si128(_mm_or_si128(letters, digits), dashes)) ^ 0xFFFFU;
 }
 
+/// The same and no ".": rare in names of hosts.
+inline Marks rare_in_hosts(Block bytes) {
+  return rare_in_names(bytes) & ~marks_of(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('.')));
+}
+
 #else
 
 /// Marks are the high bits of the bytes of a block; above the lowest one that is set they may be
@@ -98,6 +103,7 @@ inline Marks controls(Block word) {
 
 inline Marks above_ascii(Block word) { return word & kHighs; }
 inline Marks rare_in_names(Block) { return kHighs; }  // then each byte is looked at
+inline Marks rare_in_hosts(Block) { return kHighs; }
 
 #endif
 
@@ -126,6 +132,42 @@ inline bool has_control(std::string_view text) {
   return is_any(text, [](Block block) { return controls(block); });
 }
 
+/// is_any(), and copies the text. REQUIRES: at least 8 bytes; they do not overlap
+template <class MarksOf>
+bool copy_any(std::string_view text, char* to, MarksOf marks) {
+  const auto move = [marks](const char* from, char* out) {
+    std::memcpy(out, from, kBlockBytes);
+    return marks(load(from));
+  };
+  const char* const last = text.data() + text.size();
+#ifdef __SSE2__
+  if (text.size() < kBlockBytes) {
+    std::memcpy(to, text.data(), 8);
+    std::memcpy(to + text.size() - 8, last - 8, 8);
+    return is_any(text, marks);
+  }
+#endif
+  const char* at = text.data();
+  Marks found = 0;
+  for (; last - at > static_cast<std::ptrdiff_t>(kBlockBytes);
+       at += kBlockBytes, to += kBlockBytes) {
+    found |= move(at, to);
+  }
+  found |= move(last - kBlockBytes, to + (last - at) - kBlockBytes);
+  return found != 0;
+}
+
+/// memcpy() of fewer than 8 bytes, without a call.
+inline void copy_short(std::string_view text, char* to) {
+  const std::size_t size = text.size();
+  if (size >= 4) {
+    std::memcpy(to, text.data(), 4);
+    std::memcpy(to + size - 4, text.data() + size - 4, 4);
+  } else {
+    for (std::size_t i = 0; i < size; ++i) to[i] = text[i];
+  }
+}
+
 /// Offset of the first byte at or behind `at` that `marks` marks; `is_mark` says the same of one
 /// byte.
 template <class MarksOf, class IsMark>
@@ -141,14 +183,22 @@ std::size_t find(std::string_view text, std::size_t at, MarksOf marks, IsMark is
 
 }  // namespace scan
 
+/// Offset of the first byte at or behind `at` that `rare` marks, or of one of the last few, which
+/// are not looked at.
+template <class Rare>
+std::size_t skip_common(std::string_view text, std::size_t at, Rare rare) {
+  while (text.size() - at >= scan::kBlockBytes) {
+    const scan::Marks found = rare(scan::load(text.data() + at));
+    if (found != 0) return at + scan::first_of(found);
+    at += scan::kBlockBytes;
+  }
+  return at;
+}
+
 /// Offset of the first byte at or behind `at` that no token has; text.size() when there is none.
 /// REQUIRES: at <= text.size()
 inline std::size_t skip_token(std::string_view text, std::size_t at) {
-  while (text.size() - at >= scan::kBlockBytes) {
-    const scan::Marks found = scan::rare_in_names(scan::load(text.data() + at));
-    at += found != 0 ? scan::first_of(found) : scan::kBlockBytes;
-    if (found != 0) break;
-  }
+  at = skip_common(text, at, scan::rare_in_names);
   while (at < text.size() && is_token_byte(text[at])) ++at;
   return at;
 }

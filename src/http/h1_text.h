@@ -27,6 +27,26 @@ inline bool is_value(std::string_view text) {
   return skip_value(text, 0) == text.size();
 }
 
+/// is_token(), and copies the text, whatever it is. REQUIRES: they do not overlap
+inline bool copy_token(std::string_view text, char* to) {
+  if (text.size() < 8) {
+    scan::copy_short(text, to);
+  } else if (!scan::copy_any(text, to, scan::rare_in_names)) {
+    return true;
+  }
+  return !text.empty() && skip_token(text, 0) == text.size();
+}
+
+/// The same for is_value().
+inline bool copy_value(std::string_view text, char* to) {
+  if (text.size() < 8) {
+    scan::copy_short(text, to);
+  } else if (!scan::copy_any(text, to, scan::controls)) {
+    return true;
+  }
+  return skip_value(text, 0) == text.size();
+}
+
 /// Visible ASCII only, and some of it: what may stand between the spaces of a request line.
 inline bool is_visible(std::string_view text) {
   return !text.empty() && skip_ascii(text, 0) == text.size() &&

@@ -84,21 +84,19 @@ class Output {
   }
 
   void line(std::string_view name, std::string_view value) {
-    if (!is_token(name) || !is_value(value)) {
-      allowed_ = false;
-      return;
-    }
-    if (name.size() + value.size() + 4 > out_.size() - at_) {
+    const std::size_t size = name.size() + value.size() + 4;
+    if (size > out_.size() - at_) {
       fits_ = false;
+      require(is_token(name) && is_value(value));
       return;
     }
-    std::uint8_t* to = out_.data() + at_;
-    std::memcpy(to, name.data(), name.size());
+    char* to = reinterpret_cast<char*>(out_.data()) + at_;
+    at_ += size;
+    require(copy_token(name, to));
     to += name.size();
     std::memcpy(to, ": ", 2);
-    if (!value.empty()) std::memcpy(to + 2, value.data(), value.size());
+    require(copy_value(value, to + 2));
     std::memcpy(to + 2 + value.size(), "\r\n", 2);
-    at_ += name.size() + value.size() + 4;
   }
 
   void number(std::uint64_t value) {
@@ -201,8 +199,7 @@ void put_response_framing(BodyLength body, bool none_possible, Output* out) {
 
 }  // namespace
 
-Written write_request(const RequestHead& head, BodyLength body, std::string_view connection,
-                      MutableBytes buffer) {
+Written write_request(const RequestHead& head, BodyLength body, MutableBytes buffer) {
   Output out(buffer);
   out.require(is_token(head.method) && head.method != "CONNECT");
   out.require(is_visible(head.path) && (head.path.front() == '/' || head.path == "*"));
@@ -210,9 +207,11 @@ Written write_request(const RequestHead& head, BodyLength body, std::string_view
   out.require(body.kind != BodyLength::Kind::kToClose);
   out.put(head.method, " ", head.path, " HTTP/1.1\r\n");
   out.line("Host", head.authority);
+  bool has_te = false;
   for (const Field& field : head.fields) {
     out.require(!is_own(known_field(field.name)));
     out.line(field.name, field.value);
+    has_te = has_te || is_named(field.name, "te");
   }
   if (body.kind == BodyLength::Kind::kKnown) {
     out.content_length(body.bytes);
@@ -221,7 +220,7 @@ Written write_request(const RequestHead& head, BodyLength body, std::string_view
   } else if (expects_content(head.method)) {
     out.content_length(0);  // RFC 9110 section 8.6
   }
-  put_connection(connection, head.protocol, &out);
+  put_connection(has_te ? "TE" : "", head.protocol, &out);
   out.put("\r\n");
   return out.done();
 }

@@ -27,11 +27,10 @@ struct Written {
 
 /// A request to a backend: origin-form, or "*"; Host first, also when there is no authority.
 /// Framing is made from `body`: kUnknown is chunked; a POST, PUT or PATCH without a body says so.
-/// `connection` is the value of Connection, "" for none; with head.protocol both it and Upgrade ask
-/// for the upgrade, and `connection` is left out. Refused: CONNECT, kToClose, and Host, Connection,
-/// Upgrade, Content-Length or Transfer-Encoding among the fields.
-Written write_request(const RequestHead& head, BodyLength body, std::string_view connection,
-                      MutableBytes out);
+/// Connection and Upgrade ask for head.protocol; otherwise Connection names TE when that is among
+/// the fields (RFC 9110 section 10.1.4). Refused: CONNECT, kToClose, and Host, Connection, Upgrade,
+/// Content-Length or Transfer-Encoding among the fields.
+Written write_request(const RequestHead& head, BodyLength body, MutableBytes out);
 
 /// A response to a client, with the usual reason phrase. kToClose is for HTTP/1.0 clients, which
 /// know no chunks; it says "Connection: close" whatever `connection` is. `to_head`: it answers

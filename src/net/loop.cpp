@@ -100,6 +100,7 @@ void Loop::turn(bool wait) {
 // It looks at nothing, not even at a mailbox, unless something keeps it alive.
 void Loop::run_libuv() {
   libuv_waits_ = false;
+  now_us_ = 0;
   auto* const alive = reinterpret_cast<uv_handle_t*>(alive_.get());
   uv_ref(alive);
   uv_run(loop_.get(), UV_RUN_NOWAIT);
@@ -131,6 +132,7 @@ void Loop::tell_sockets(int timeout_ms) {
       uv_update_time(loop_.get());
       begin_ns = uv_hrtime();
     }
+    if (next_event_ % kEventsPerClock == 0) now_us_ = 0;
     const epoll_event event = events_[next_event_++];
     if (event.data.ptr == this) {
       run_libuv();  // in its turn: a message is heard before what came to a socket after it
@@ -143,6 +145,7 @@ void Loop::tell_sockets(int timeout_ms) {
 
 void Loop::tell_again() {
   for (std::size_t i = 0; i < again_.size(); ++i) {
+    if (i % kEventsPerClock == 0) now_us_ = 0;
     Poll* const poll = again_[i];
     if (poll == nullptr) continue;
     poll->again_at_ = Poll::kNotListed;
@@ -267,6 +270,7 @@ UdpBuffers& Loop::udp_buffers() {
 }
 
 void Loop::run_deferred() {
+  now_us_ = 0;
   for (int pass = 0; pass < kDeferredPassesMax && !deferred_.empty(); ++pass) {
     running_.swap(deferred_);
     for (std::size_t i = 0; i < running_.size(); ++i) {

@@ -16,6 +16,7 @@
 #include <sys/epoll.h>
 
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "net/handle.h"
 #include "net/socket.h"
 
@@ -48,6 +49,11 @@ class Loop {
 
   /// CLOCK_MONOTONIC as of the start of this turn of the loop: no system call.
   std::uint64_t now_ms() const;
+  /// Microseconds of the same clock, as of no more than kEventsPerClock events ago.
+  std::uint64_t now_us() {
+    if (now_us_ == 0) now_us_ = monotonic_us();
+    return now_us_;
+  }
 
   // For the other parts of net/.
   uv_loop_s* timers() { return loop_.get(); }
@@ -66,6 +72,7 @@ class Loop {
   friend class Deferred;
   friend class Poll;
   static constexpr std::size_t kEventsMax = 512;  // of one wait
+  static constexpr std::size_t kEventsPerClock = 8;
 
   bool is_alive() const;
   void turn(bool wait);
@@ -91,6 +98,7 @@ class Loop {
   Fd epoll_;
   bool libuv_waits_ = true, stopped_ = false;
   int watched_ = 0;             // descriptors of which something is
+  std::uint64_t now_us_ = 0;    // 0: to be read
   std::vector<Poll*> changed_;  // what the kernel does not know yet; nullptr: closed since
   std::vector<Poll*> again_;    // what is still ready, without the kernel saying so again
   std::array<epoll_event, kEventsMax> events_{};

@@ -94,7 +94,7 @@ void bench_writing(Bench& bench) {
   bench.run(
       "h1 request: written anew",
       [&](std::uint64_t) {
-        keep(http::h1::write_request(request, {}, "", out));
+        keep(http::h1::write_request(request, {}, out));
         keep(out);
       },
       kBrowser.size());

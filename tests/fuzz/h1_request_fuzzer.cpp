@@ -96,7 +96,7 @@ void check_written(RequestHead* head, BodyLength body) {
   if (head->authority.empty()) head->authority = "a.example";  // HTTP/1.0
   require(http::parse_authority(head->authority).has_value(), "an authority is one");
   std::vector<std::uint8_t> room(http::h1::request_size_max(*head));
-  const auto written = http::h1::write_request(*head, body, "", room);
+  const auto written = http::h1::write_request(*head, body, room);
   if (head->method == "CONNECT") {
     require(written.status == WriteStatus::kRefused, "CONNECT is not passed on");
     return;

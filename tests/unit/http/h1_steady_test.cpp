@@ -57,7 +57,7 @@ struct Exchange {
            requests.read(as_bytes(request), &request_head) == Progress::kDone &&
            read_body(as_bytes(request).subspan(requests.consumed()), requests.body()) &&
            write_last_chunk(body.trailers(), out).status == WriteStatus::kWritten &&
-           write_request(request_head, requests.body(), "", out).status == WriteStatus::kWritten &&
+           write_request(request_head, requests.body(), out).status == WriteStatus::kWritten &&
            responses.read(as_bytes(response), &response_head) == Progress::kDone &&
            read_body(as_bytes(response).subspan(responses.consumed()), responses.body()) &&
            write_response(response_head, responses.body(), false, "close", out).status ==

@@ -2,6 +2,7 @@
 // 5.6.2).
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <doctest/doctest.h>
 
@@ -52,6 +53,22 @@ TEST_CASE("a field value has no control but the tab") {
   });
   CHECK(is_value("\ta\tb with some more behind it\t"));
   CHECK_FALSE(is_value("\ta\tb with some more behind it\t\n"));
+}
+
+TEST_CASE("what copies a text says the same of it, and touches nothing else") {
+  // The text's own size exactly, on the heap, so that reading beyond it is seen.
+  const auto copies = [](const std::string& text, bool wanted, auto copy) {
+    const std::vector<char> from(text.begin(), text.end());
+    std::string to(text.size() + 2, '<');
+    const bool said = copy(std::string_view(from.data(), from.size()), to.data() + 1);
+    return said == wanted && to == "<" + text + "<";
+  };
+  CHECK(copies("", false, copy_token));
+  CHECK(copies("", true, copy_value));
+  for_each_text([copies](const std::string& text, std::size_t, unsigned byte) {
+    return copies(text, is_token_here(byte), copy_token) &&
+           copies(text, is_value_here(byte), copy_value);
+  });
 }
 
 TEST_CASE("names are the same in any case of ASCII letters, and only then") {

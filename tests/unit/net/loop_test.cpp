@@ -2,16 +2,26 @@
 
 #include <memory>
 #include <thread>
+#include <utility>
 #include <vector>
+
+#include <sys/eventfd.h>
 
 #include <doctest/doctest.h>
 
+#include "base/clock.h"
 #include "net/mailbox.h"
+#include "net/poll.h"
+#include "net/socket.h"
 #include "net/timer.h"
 
+using postern::monotonic_us;
 using postern::net::Deferred;
+using postern::net::Fd;
+using postern::net::kReadable;
 using postern::net::Loop;
 using postern::net::Mailbox;
+using postern::net::Poll;
 using postern::net::Timer;
 
 TEST_CASE("a loop with nothing to wait for returns at once") {
@@ -38,6 +48,48 @@ TEST_CASE("a timer fires once, not before it is due") {
   CHECK(fired == 1);
   CHECK(loop.now_ms() >= begin + 20);
   CHECK_FALSE(timer.active());
+}
+
+TEST_CASE("the clock in microseconds is read anew in each turn") {
+  Loop loop;
+  loop.run_once(false);
+  const auto before = monotonic_us();
+  const auto first = loop.now_us();
+  CHECK(first >= before);
+  CHECK(first <= monotonic_us());
+  while (monotonic_us() < first + 2'000) continue;
+  CHECK(loop.now_us() == first);
+  loop.run_once(false);
+  CHECK(loop.now_us() >= first + 2'000);
+}
+
+TEST_CASE("the clock in microseconds is read anew after eight events") {
+  struct Event {
+    Loop& loop;
+    std::vector<std::uint64_t>& seen_us;
+    Fd fd;
+    Poll poll = {};
+  };
+  Loop loop;
+  std::vector<std::uint64_t> seen_us;
+  std::vector<std::unique_ptr<Event>> events;
+  for (int i = 0; i < 20; ++i) {
+    Fd ready(eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC));
+    events.emplace_back(new Event{loop, seen_us, std::move(ready)});
+    Event& event = *events.back();
+    event.poll.open(loop, event.fd.get(), &event, [](void* owner, int, int) {
+      Event& told = *static_cast<Event*>(owner);
+      told.seen_us.push_back(told.loop.now_us());
+      told.poll.watch(0);
+      while (monotonic_us() < told.seen_us.back() + 2) continue;  // so that a new look differs
+    });
+    event.poll.watch(kReadable);
+  }
+  loop.run_once(true);
+  REQUIRE(seen_us.size() == events.size());
+  for (std::size_t i = 1; i < seen_us.size(); ++i) {
+    CHECK((seen_us[i] == seen_us[i - 1]) == (i % 8 != 0));
+  }
 }
 
 TEST_CASE("starting a timer again replaces its deadline") {
