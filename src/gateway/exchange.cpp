@@ -325,9 +325,13 @@ void Exchange::timed_out() {
   fail(504, "The backend did not answer in time.", limit->name);
 }
 
+std::uint64_t Exchange::idle_limit_ms() const {
+  return match_ ? settings().timeouts.idle_ms : kUpgradedIdleMs;
+}
+
 void Exchange::check_idle(std::uint64_t now_ms) {
   if (over()) return;
-  std::uint64_t limit = match_ ? settings().timeouts.idle_ms : kUpgradedIdleMs;
+  std::uint64_t limit = idle_limit_ms();
   // Nobody who leaves the key alone wants a chat to end after ten quiet minutes.
   if (upgraded_ && match_ && !settings().timeouts.idle_given) limit = kUpgradedIdleMs;
   if (upgraded_ && response_done_) {

@@ -78,6 +78,8 @@ class Exchange final : public BackendEvents {
 
   /// Ends the exchange when nothing moved for too long; `now_ms` of the loop.
   void check_idle(std::uint64_t now_ms);
+  /// 0: none
+  std::uint64_t idle_limit_ms() const;
   bool is_upgraded() const { return upgraded_; }
   bool responded() const { return responded_; }
   bool request_done() const { return request_done_; }

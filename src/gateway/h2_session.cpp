@@ -13,7 +13,7 @@ namespace postern::gateway {
 namespace {
 
 constexpr std::uint64_t kKeptIdleMs = 180'000;
-constexpr std::uint64_t kStalledMs = 600'000;  // a response that the client does not take
+constexpr std::uint64_t kStalledMs = 600'000;  // at most: a response that the client does not take
 constexpr std::uint64_t kFirstRequestMs = 1'000;
 constexpr std::uint64_t kGoAwayMs = 1'000;  // between the two steps
 // What still comes of a body that nobody wants, before the client is told: by then most clients
@@ -71,8 +71,9 @@ class H2Stream final : public http::h2::ServerStream, public ClientSide, public 
   bool head_done_ = false, request_done_ = false, stopped_ = false, gone_ = false,
        client_stopped_ = false;
   std::uint64_t opened_ms_;
-  std::size_t held_ = 0;           // bytes handed over whose window is not open again
-  std::uint64_t moved_ms_ = 0;     // when some of a complete response left
+  std::size_t held_ = 0;        // bytes handed over whose window is not open again
+  std::uint64_t moved_ms_ = 0;  // when some of a complete response left
+  std::uint64_t stalled_max_ms_ = kStalledMs;
   std::size_t left_ = 0;           // of it, then
   std::uint64_t answered_ms_ = 0;  // when the exchange was over
   std::size_t unwanted_ = 0;       // bytes of the request that came after that
@@ -220,6 +221,8 @@ void H2Stream::send_end(const http::Fields& trailers) {
 std::size_t H2Stream::unsent() const { return gone_ ? 0 : session_.codec().unsent(id_); }
 
 void H2Stream::finished(bool cut) {
+  const std::uint64_t idle_ms = exchange_->idle_limit_ms();
+  if (idle_ms != 0) stalled_max_ms_ = std::min(idle_ms, kStalledMs);
   give_back();
   if (gone_) return;
   answered_ms_ = moved_ms_ = session_.context().loop.now_ms();
@@ -256,9 +259,9 @@ void H2Stream::check_stalled(std::uint64_t now_ms) {
   const std::size_t left = unsent();
   if (left != left_) moved_ms_ = now_ms;
   left_ = left;
-  if (now_ms < moved_ms_ + kStalledMs) return;
+  if (gone_ || now_ms < moved_ms_ + stalled_max_ms_) return;
   ++session_.context().counts.idle_timeouts;
-  session_.codec().reset(id_, kCancel);
+  session_.codec().reset_stalled(id_);
   session_.schedule();
 }
 
@@ -361,8 +364,9 @@ void H2Session::check(std::uint64_t now_ms) {
     if (i <= streams_.size()) streams_[i - 1]->check(now_ms);
   }
   if (connection_.closing()) return;
-  // A fault that was only found when frames left.
+  // A fault that was only found when frames left, or now.
   if (codec_->abuse() != http::h2::Abuse::kNone) {
+    pump();
     give_up();
     return;
   }

@@ -34,9 +34,10 @@ enum class Abuse : std::uint8_t {
   kPing,          ///< PING flood (CVE-2019-9512)
   kEmptyFrames,   ///< empty DATA, HEADERS or PRIORITY and WINDOW_UPDATE floods (CVE-2019-9518)
   kHeaderBomb,    ///< heads beyond the limits again and again (HPACK bombs)
+  kStalled,       ///< takes nothing of many responses (zero windows: CVE-2019-9511, -9517)
   kOutput,        ///< makes us queue control frames and does not read them (CVE-2019-9517)
 };
-constexpr std::size_t kAbuseKinds = 10;
+constexpr std::size_t kAbuseKinds = 11;
 std::string_view abuse_name(Abuse abuse);  ///< "rapid_reset"
 
 }  // namespace postern::http::h2

@@ -30,6 +30,9 @@ constexpr Rate rate_of(Abuse kind) {
     case Abuse::kPing:
     case Abuse::kEmptyFrames:
       return {1000, 100 * 60};
+    // Videos that are paused for long, in several tabs.
+    case Abuse::kStalled:
+      return {8, 1};
     // Somebody has a cookie that is too large and reloads.
     case Abuse::kHeaderBomb:
       return {16, 16};
@@ -60,6 +63,8 @@ std::string_view abuse_name(Abuse abuse) {
       return "empty_frames";
     case Abuse::kHeaderBomb:
       return "header_bomb";
+    case Abuse::kStalled:
+      return "stalled";
     case Abuse::kOutput:
       return "output";
   }

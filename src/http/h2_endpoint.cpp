@@ -174,6 +174,8 @@ int Endpoint::Calls::frame_came(nghttp2_session*, const nghttp2_frame* frame, vo
   } else if (frame->hd.type == NGHTTP2_DATA) {
     Stream* const stream = self.streams_.find(frame->hd.stream_id);
     if (ends && stream != nullptr) self.end_came(*stream, Fields());
+    const bool only_padding = frame->hd.length != 0 && frame->hd.length == frame->data.padlen;
+    if (only_padding && !ends) self.note(Abuse::kEmptyFrames);
   } else if (frame->hd.type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) {
     self.ping_answered(Bytes(frame->ping.opaque_data, sizeof frame->ping.opaque_data));
   }
@@ -397,6 +399,13 @@ void Endpoint::reset(Stream& stream, std::uint32_t error) {
   stream.reset = true;
   stream.drop_unsent();
   nghttp2_submit_rst_stream(session(), NGHTTP2_FLAG_NONE, stream.id, error);
+}
+
+void Endpoint::reset_stalled(Stream& stream) {
+  if (stream.over()) return;
+  reset(stream, NGHTTP2_CANCEL);
+  note(Abuse::kStalled);
+  judge(0);
 }
 
 void Endpoint::note(Abuse kind) {

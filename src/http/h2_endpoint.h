@@ -41,6 +41,8 @@ class Endpoint {
   std::size_t unsent(std::int32_t id) const;
   void consumed(std::int32_t id, std::size_t bytes);
   void reset(Stream& stream, std::uint32_t error);
+  /// Not from inside a call of nghttp2: the connection may be over.
+  void reset_stalled(Stream& stream);
 
  protected:
   enum class Side : std::uint8_t { kServer, kClient };

@@ -85,6 +85,7 @@ class Server final : public ServerConnection, private Endpoint {
   }
   std::size_t unsent(std::int32_t stream) const override { return Endpoint::unsent(stream); }
   void reset(std::int32_t stream, std::uint32_t error) override;
+  void reset_stalled(std::int32_t stream) override;
   void stop_request(std::int32_t stream) override;
   void consumed(std::int32_t stream, std::size_t bytes) override {
     Endpoint::consumed(stream, bytes);
@@ -290,6 +291,11 @@ void Server::respond(std::int32_t id, const ResponseHead& head, BodyLength body)
 void Server::reset(std::int32_t id, std::uint32_t error) {
   Stream* const stream = Endpoint::streams().find(id);
   if (stream != nullptr) Endpoint::reset(*stream, error);
+}
+
+void Server::reset_stalled(std::int32_t id) {
+  Stream* const stream = Endpoint::streams().find(id);
+  if (stream != nullptr) Endpoint::reset_stalled(*stream);
 }
 
 void Server::stop_request(std::int32_t id) {

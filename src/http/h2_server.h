@@ -85,6 +85,8 @@ class ServerConnection {
   virtual std::size_t unsent(std::int32_t stream) const = 0;
   /// RST_STREAM; what is unsent is dropped. closed() follows when it was collected or at once.
   virtual void reset(std::int32_t stream, std::uint32_t error) = 0;
+  /// The same, with CANCEL: the client takes nothing of the response. Too many of these are abuse.
+  virtual void reset_stalled(std::int32_t stream) = 0;
   /// Stops reading a request whose response is complete: RST_STREAM NO_ERROR behind the response
   /// (RFC 9113 section 8.1).
   virtual void stop_request(std::int32_t stream) = 0;

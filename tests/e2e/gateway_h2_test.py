@@ -17,7 +17,7 @@ from gateway_h2_client import Http2, Stream
 from gateway_lab import HOST, Gateway, route
 from lab import SLOW, Case, wait_until
 
-REFUSED_STREAM, PROTOCOL_ERROR, ENHANCE_YOUR_CALM = 7, 1, 11
+REFUSED_STREAM, PROTOCOL_ERROR, CANCEL, ENHANCE_YOUR_CALM = 7, 1, 8, 11
 HEAD = [(":method", "GET"), (":scheme", "https"), (":authority", HOST), (":path", "/")]
 
 
@@ -39,6 +39,44 @@ class Http2Case(Case):
         client = Http2(self.gateway, **options)
         self.addCleanup(client.close)
         return client
+
+
+class Stalled(Case):
+    """Responses that the client takes nothing of: windows of zero."""
+
+    def setUp(self):
+        backend = Backend("echo")
+        self.addCleanup(backend.stop)
+        self.gateway = Gateway(route(backend, timeouts={"idle": "1s"}))
+        self.addCleanup(self.gateway.__exit__, None, None, None)
+        self.gateway.start()
+
+    def stalled(self, count):
+        client = Http2(self.gateway)
+        self.addCleanup(client.close)
+        client.tolerant = True
+        client.send(SettingsFrame(settings={SettingsFrame.INITIAL_WINDOW_SIZE: 0}))
+        streams = [client.open(path=f"/n{i}") for i in range(count)]
+        return client, streams
+
+    def closed(self):
+        return self.gateway.metrics()['postern_gateway_h2_closed_total{reason="stalled"}']
+
+    def test_some_are_reset_and_the_others_go_on(self):
+        client, streams = self.stalled(8)
+        client.read(lambda: all(client.streams[one].done for one in streams), 10)
+        self.assertEqual([client.streams[one].reset for one in streams], [CANCEL] * 8)
+        client.send(SettingsFrame(settings={SettingsFrame.INITIAL_WINDOW_SIZE: 65535}))
+        self.assertEqual(client.request(path="/after").reply().json()["target"], "/after")
+        self.assertEqual(self.closed(), 0)
+
+    def test_many_end_the_connection(self):
+        client, _ = self.stalled(12)
+        client.read(lambda: client.closed, 10)
+        self.assertTrue(client.closed)
+        self.assertEqual(client.goaway, ENHANCE_YOUR_CALM)
+        self.assertEqual(self.closed(), 1)
+        self.gateway.wait_log("http2_abuse.*stalled")
 
 
 class Streams(Http2Case):

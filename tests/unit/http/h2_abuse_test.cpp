@@ -142,6 +142,8 @@ TEST_CASE("floods of SETTINGS and PING") {
 TEST_CASE("floods of frames without content") {
   const std::string ways[] = {
       data(1, ""),
+      frame(kData, kPadded, 1, std::string(1, '\0')),
+      frame(kData, kPadded, 1, std::string("\2\0\0", 3)),
       frame(kPriority, 0, 1, std::string("\0\0\0\0\x10", 5)),
       window_update(1, 1),
       window_update(0, 1),
