@@ -14,7 +14,7 @@ namespace {
 constexpr std::uint8_t kSettings = 4;       // RFC 9113 section 6.5
 constexpr std::uint32_t kCancel = 8;        // RFC 9113 section 7
 constexpr std::uint64_t kQuietMs = 15'000;  // with requests under way: then it is asked
-constexpr std::uint64_t kPongMs = 10'000;   // and has to say something
+constexpr std::uint64_t kPongMs = 10'000;   // and has to say something, or takes no more requests
 
 // The streams of one connection belong to many clients: one that reads slowly holds its own window
 // and not that of the others.
@@ -78,7 +78,7 @@ class H2Backend final : public BackendSession {
     streams_.push_back(std::make_unique<H2BackendStream>(*this, events, reused));
     events.backend_ready(*streams_.back());
   }
-  bool has_room() const override { return !over_ && codec_->has_room(); }
+  bool has_room() const override { return !over_ && !mute_ && codec_->has_room(); }
   bool is_idle() const override { return streams_.empty(); }
   void received(Bytes chunk) override;
   void ended() override {
@@ -107,6 +107,7 @@ class H2Backend final : public BackendSession {
   bool over_ = false;   // takes no more requests
   bool heard_ = false;  // anything at all
   bool asked_ = false;  // by a PING
+  bool mute_ = false;   // and did not answer
   std::uint64_t heard_ms_ = 0;
   BackendFailure lost_ = BackendFailure::kNone;
   std::string why_;
@@ -232,7 +233,7 @@ void H2Backend::received(Bytes chunk) {
     return;
   }
   heard_ms_ = backend().context().loop.now_ms();
-  asked_ = false;
+  asked_ = mute_ = false;
   const bool good = codec_->receive(chunk, heard_ms_);
   pump_.schedule();
   if (codec_->going_away()) over_ = true;
@@ -246,16 +247,23 @@ void H2Backend::received(Bytes chunk) {
   }
 }
 
-// A node that vanished says nothing: without this its connection would take requests for minutes.
+// A node that vanished says nothing: without this its connection would take requests for minutes. A
+// backend that is only busy says nothing either, but its system acknowledges: what is under way is
+// left to timeouts.idle.
 void H2Backend::check(std::uint64_t now_ms) {
-  if (streams_.empty()) heard_ms_ = now_ms;
+  if (streams_.empty()) {
+    if (mute_) return connection_.close();
+    heard_ms_ = now_ms;
+  }
   if (now_ms < heard_ms_ + kQuietMs) return;
   if (!asked_) {
     asked_ = true;
     codec_->ping();
     pump_.schedule();
   } else if (now_ms >= heard_ms_ + kQuietMs + kPongMs) {
-    connection_.fail(BackendFailure::kClosed, "the backend answers no PING");
+    mute_ = true;
+    if (connection_.stream().unacknowledged_ms() < kPongMs) return;
+    connection_.fail(BackendFailure::kClosed, "the backend's host has vanished");
   }
 }
 

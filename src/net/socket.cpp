@@ -222,6 +222,13 @@ Result<Fd> start_connect_tcp(const Endpoint& peer) {
   return fd;
 }
 
+std::uint64_t unacknowledged_ms(const Fd& tcp) {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  if (getsockopt(tcp.get(), IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return 0;
+  return info.tcpi_unacked == 0 ? 0 : info.tcpi_last_ack_recv;
+}
+
 bool has_input(const Fd& fd) {
   std::uint8_t byte = 0;
   const ssize_t size = recv(fd.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);

@@ -65,6 +65,8 @@ Result<Fd> start_connect_tcp(const Endpoint& peer);
 
 /// Are there bytes, the end or an error to be read from this stream socket?
 bool has_input(const Fd& fd);
+/// See Stream.
+std::uint64_t unacknowledged_ms(const Fd& tcp);
 /// Closing it resets the connection (SO_LINGER).
 void reset_on_close(const Fd& fd);
 

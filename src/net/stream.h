@@ -44,6 +44,9 @@ class Stream {
   virtual void pause() = 0;
   virtual void resume() = 0;
 
+  /// For how long the peer's system has acknowledged nothing of what is on the way to it; 0 when
+  /// nothing is. Costs a system call.
+  virtual std::uint64_t unacknowledged_ms() const = 0;
   /// Something, or the end, has come and was not read yet. Costs a system call.
   virtual bool has_input() const = 0;
   /// Gives up the connection: failed() follows from the loop.

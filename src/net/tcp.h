@@ -47,6 +47,7 @@ class TcpStream final : public Stream {
   void pause() override;
   void resume() override;
   bool has_input() const override { return net::has_input(fd_); }
+  std::uint64_t unacknowledged_ms() const override { return net::unacknowledged_ms(fd_); }
   void break_off() override;
   void reset_on_close() override { net::reset_on_close(fd_); }
   const Endpoint& peer() const override { return peer_; }

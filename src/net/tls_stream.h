@@ -43,6 +43,7 @@ class SocketTlsStream final : public TlsStream {
   void pause() override;
   void resume() override;
   bool has_input() const override { return net::has_input(fd_); }
+  std::uint64_t unacknowledged_ms() const override { return net::unacknowledged_ms(fd_); }
   void break_off() override;
   void reset_on_close() override { net::reset_on_close(fd_); }
   void rest() override;

@@ -53,6 +53,36 @@ class Failing(EchoCase):
                 gateway.wait_log("failure=.*does not speak HTTP/2; for HTTP/1.1 write http:// in place of h2c://")
             plain.shutdown()
 
+    def test_a_busy_h2c_backend_that_answers_no_ping_is_waited_for(self):
+        def frame(kind, flags, stream, payload=b""):
+            return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
+
+        def serve(connection, busy_s):
+            connection.sendall(frame(4, 0, 0) + frame(4, 1, 0))  # SETTINGS, and theirs acknowledged
+            got = b""
+            while b"\x01\x05" not in got:  # HEADERS with END_STREAM and END_HEADERS
+                got += connection.recv(65536)
+            time.sleep(busy_s)
+            connection.sendall(frame(1, 5, 1, b"\x88"))  # :status 200
+            with contextlib.suppress(OSError):
+                while connection.recv(65536):
+                    pass
+        with socket.create_server(("127.0.0.1", 0)) as listening, contextlib.ExitStack() as held:
+            def accept():
+                for busy_s in (27, 0):  # longer than 15 s until the PING and 10 s for its answer
+                    connection = held.enter_context(listening.accept()[0])
+                    threading.Thread(target=serve, args=(connection, busy_s), daemon=True).start()
+            threading.Thread(target=accept, daemon=True).start()
+            with Gateway(route(f"h2c://127.0.0.1:{listening.getsockname()[1]}")) as gateway:
+                waiting = threading.Thread(target=lambda: replies.append(gateway.curl(f"https://{HOST}/slow", "-m", "60")))
+                replies = []
+                waiting.start()
+                time.sleep(26)
+                self.assertEqual(gateway.curl(f"https://{HOST}/", "-m", "10").status, 200)  # on another connection
+                self.assertEqual(replies, [])
+                waiting.join(20 * SLOW)
+                self.assertEqual([one.status for one in replies], [200])
+
     def test_a_client_that_goes_away_frees_the_backend(self):
         gone = threading.Event()
 
