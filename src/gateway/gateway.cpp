@@ -35,7 +35,8 @@ struct Gateway::Impl final : public Connections {
     Endpoint local;
   };
 
-  Impl(net::Loop& loop, HostResolver& resolver, std::shared_ptr<const Site> site, unsigned count);
+  Impl(net::Loop& loop, HostResolver& resolver, std::shared_ptr<const Site> site,
+       ConnectionCount& all_connections);
   ~Impl() override;
 
   void adopt(std::shared_ptr<const Site> site);
@@ -43,6 +44,7 @@ struct Gateway::Impl final : public Connections {
                                        const http::HealthSettings& health, const Site& site);
   void accept(net::Fd fd, const Endpoint& peer, const Endpoint& local);
   bool is_full();
+  void tell_count();
   bool is_relay(const Endpoint& local) const;
   void log_relay(const RelayRecord& record);
   void closed(Connection& connection) override;
@@ -51,7 +53,8 @@ struct Gateway::Impl final : public Connections {
   void shut_down_all();
 
   Context context;
-  unsigned workers;
+  ConnectionCount& all;
+  std::size_t told = 0;  // of these: what the others take for ours
   std::map<std::string, std::shared_ptr<Backend>> backends;  // by URL and health settings
   std::vector<Listening> listening;
   TcpRelay relay;
@@ -64,9 +67,9 @@ struct Gateway::Impl final : public Connections {
 };
 
 Gateway::Impl::Impl(net::Loop& loop, HostResolver& resolver, std::shared_ptr<const Site> site,
-                    unsigned count)
+                    ConnectionCount& all_connections)
     : context(loop, resolver),
-      workers(std::max(1U, count)),
+      all(all_connections),
       relay(loop, resolver, [this](const RelayRecord& record) { log_relay(record); }),
       tick(loop, [this] { sweep(); }) {
   adopt(std::move(site));
@@ -75,6 +78,7 @@ Gateway::Impl::Impl(net::Loop& loop, HostResolver& resolver, std::shared_ptr<con
 
 // Connections first: they give back what they have from the others.
 Gateway::Impl::~Impl() {
+  all -= told;
   listening.clear();
   connections.clear();
   context.graveyard.empty();
@@ -117,18 +121,28 @@ std::shared_ptr<Backend> Gateway::Impl::backend_for(const http::BackendUrl& url,
   return known;
 }
 
-// The newest is refused when the gateway is full.
-bool Gateway::Impl::is_full() {
-  const std::size_t share = (context.site->site->limits.connections + workers - 1) / workers;
+// Relayed connections that ended are told when the next one comes, or by sweep().
+void Gateway::Impl::tell_count() {
   const std::size_t now = connections.size() + relay.connections();
-  if (now < share) return false;
+  all += now - std::exchange(told, now);
+}
+
+// The newest is refused when the gateway is full; otherwise it is counted.
+bool Gateway::Impl::is_full() {
+  tell_count();
+  const std::size_t before = all.fetch_add(1);
+  if (before < context.site->site->limits.connections) {
+    ++told;
+    return false;
+  }
+  --all;
   ++context.counts.connections_refused;
   std::uint64_t held_back = 0;
   if (full_log.allow(context.loop.now_ms(), &held_back)) {
     log_warning("gateway_full",
                 "{} connections: a client was refused ({} more not logged); "
-                "gateway.limits.connections is the limit of all workers together",
-                now, held_back);
+                "gateway.limits.connections is the limit",
+                before, held_back);
   }
   return true;
 }
@@ -178,10 +192,12 @@ void Gateway::Impl::closed(Connection& connection) {
   connections[at]->index = at;
   context.graveyard.bury(std::move(connections.back()));
   connections.pop_back();
+  tell_count();
 }
 
 void Gateway::Impl::sweep() {
   const std::uint64_t now = context.loop.now_ms();
+  tell_count();
   for (std::size_t i = connections.size(); i > 0; --i) {
     if (i <= connections.size()) connections[i - 1]->check(now);
   }
@@ -201,8 +217,8 @@ void Gateway::Impl::shut_down_all() {
 }
 
 Gateway::Gateway(net::Loop& loop, HostResolver& resolver, std::shared_ptr<const Site> site,
-                 unsigned workers)
-    : impl_(std::make_unique<Impl>(loop, resolver, std::move(site), workers)) {}
+                 ConnectionCount& all_connections)
+    : impl_(std::make_unique<Impl>(loop, resolver, std::move(site), all_connections)) {}
 
 Gateway::~Gateway() = default;
 

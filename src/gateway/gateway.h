@@ -2,6 +2,7 @@
 // Loop thread only.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -19,11 +20,14 @@
 
 namespace postern::gateway {
 
+/// Clients' connections of all gateways of the process. Any thread.
+using ConnectionCount = std::atomic<std::size_t>;
+
 class Gateway {
  public:
-  /// `loop` and `resolver` outlive the gateway. `workers` share the limits of the process.
+  /// `loop`, `resolver` and `all_connections` outlive the gateway.
   Gateway(net::Loop& loop, HostResolver& resolver, std::shared_ptr<const Site> site,
-          unsigned workers);
+          ConnectionCount& all_connections);
   ~Gateway();
   Gateway(const Gateway&) = delete;
   Gateway& operator=(const Gateway&) = delete;

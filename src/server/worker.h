@@ -31,7 +31,8 @@ namespace postern::server {
 struct WorkerPlan {
   std::shared_ptr<const Snapshot> snapshot;
   std::shared_ptr<dns::Cache> cache;
-  unsigned workers = 1;  ///< limits of the whole process are shared by so many
+  unsigned workers = 1;  ///< limits of the nameserver are shared by so many
+  gateway::ConnectionCount* connections = nullptr;  ///< of all workers; outlives them
 };
 
 /// Who and what comes most often, of one worker or of all of them.

@@ -136,6 +136,25 @@ class Limits(Case):
             f"http://{HOST}/", http="--http1.1", check=False).status == 200)
 
 
+class Workers(Case):
+    def test_the_limit_of_connections_is_one_for_all_workers(self):
+        limit = 'postern_limit_hits_total{limit="gateway.limits.connections"}'
+        with Backend() as backend, Gateway(route(backend), limits={"connections": 40}, server="workers = 4") as gateway:
+            for _ in range(2):  # those that ended are not counted any more
+                before = gateway.metrics()[limit]
+                with contextlib.ExitStack() as held:
+                    connections = [held.enter_context(gateway.dial(tls=False)) for _ in range(60)]
+                    wait_until("the others refused", lambda before=before: gateway.metrics()[limit] >= before + 20)
+                    served = 0
+                    for one in connections:
+                        with contextlib.suppress(OSError):
+                            one.sendall(f"GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+                            served += b" 200 " in one.recv(65536)
+                    self.assertEqual(served, 40)
+                    self.assertEqual(gateway.metrics()[limit], before + 20)
+                wait_until("all to be gone", lambda: gateway.metrics()["postern_gateway_connections"] == 0)
+
+
 class Descriptors(Case):
     def test_clients_do_not_take_those_of_backends_and_the_nameserver(self):
         with Backend() as backend:
@@ -166,10 +185,12 @@ class Drain(Case):
                 wait_until("the listener to be closed", lambda: not is_open(gateway.http_port))
                 self.assertIsNone(gateway.process.poll())
                 upload.sendall(b"def")
-                self.assertIn(b'"size": 6', read_until(upload, b"}"))
+                uploaded = read_until(upload, b"}")
+                self.assertIn(b'"size": 6', uploaded)
                 go.set()
                 got += read_all(connection)[0]
                 self.assertTrue(got.endswith(b"abcdef"))
+                self.assertRegex(uploaded, rb"(?i)\r\nconnection: close\r\n")
                 self.assertEqual(gateway.process.wait(10 * SLOW), 0)
 
     def test_while_it_stops_it_is_alive_and_not_ready(self):
@@ -217,6 +238,12 @@ class Log(Case):
             for part in ("127.0.0.1", HOST, "GET", "h2", "201", "1234", "/word-get"):
                 self.assertTrue(any(part.lower() in one.lower() for one in values), f"{part} in {text}")
             self.assertIn(f"127.0.0.1:{backend.port}", text)
+            self.assertEqual((get["sni"], get["listener"], get["sent"], get["received"]), (HOST, "internal", 1234, 0))
+            self.assertRegex(get["route"], r"postern\.toml:\d+$")
+            self.assertRegex(get["request_id"], r"^[0-9a-f]{32}$")
+            self.assertTrue(0 < get["first_byte_ms"] <= get["ms"] < 5000 * SLOW, text)
+            post = json.loads(gateway.access("/word-post"))
+            self.assertEqual((post.get("sni", ""), post["received"], post["protocol"]), ("", 10, "http/1.1"))
             self.assertEqual((get["method"], get["host"], int(get["status"])), ("GET", HOST, 201))
             self.assertRegex(text, r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d")
             self.assertEqual(json.loads(gateway.access("/word-post"))["method"], "POST")

@@ -57,7 +57,8 @@ TEST_CASE("what is cut is told, and does not look complete") {
   }
   Followed followed;
   std::vector<std::unique_ptr<TestSocket>> asked;
-  auto gateway = std::make_unique<Gateway>(loop, resolver, site, 1);
+  ConnectionCount connections = 0;
+  auto gateway = std::make_unique<Gateway>(loop, resolver, site, connections);
   gateway->follow(&followed);
   REQUIRE(gateway->listen(std::move(http)));
   REQUIRE(gateway->listen(std::move(tcp)));
