@@ -219,18 +219,16 @@ bool Exchange::find_route() {
 
 bool Exchange::answer_by_route() {
   const http::RouteSettings& route = settings();
+  if (!route.redirect && !route.respond) return false;
+  http::apply(route.filters.response, response_.fields);
   if (route.redirect) {
     redirect_to(route.redirect->status,
                 http::redirect_location(*route.redirect, {info_->tls, host_->host(), info_->port},
                                         path_, request_.arena));
-    return true;
-  }
-  if (route.respond) {
-    http::apply(route.filters.response, response_.fields);
+  } else {
     answer_with(route.respond->status, route.respond->content_type, route.respond->body);
-    return true;
   }
-  return false;
+  return true;
 }
 
 void Exchange::filter_request() {

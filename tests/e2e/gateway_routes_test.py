@@ -127,7 +127,8 @@ class Answers(Routed):
     ROUTES = (route(hosts=["old.vanillax.me"], redirect={"scheme": "https", "hostname": "new.vanillax.me", "port": 443,
                                                          "status": 301}),
               route(hosts=["port.vanillax.me"], redirect={"scheme": "https", "port": 8443, "status": 308}),
-              route(hosts=["path.vanillax.me"], redirect={"scheme": "http", "port": 80, "path": "/there", "status": 302}),
+              route(hosts=["path.vanillax.me"], redirect={"scheme": "http", "port": 80, "path": "/there", "status": 302},
+                    filters={"set_response_headers": {"X-Set": "1", "Location": "https://elsewhere.example/"}}),
               route(hosts=["teapot.vanillax.me"], respond={"status": 418, "content_type": "application/x-tea",
                                                            "body": "short and stout"}),
               route(hosts=["empty.vanillax.me"], respond={"status": 204}),
@@ -142,6 +143,7 @@ class Answers(Routed):
                 host, path = url.split("/", 1)
                 reply = self.reply("/" + path, host)
                 self.assertEqual((reply.status, reply.header("Location")), (status, location))
+                self.assertEqual(reply.header("X-Set"), "1" if host.startswith("path.") else None)
 
     def test_what_the_gateway_answers_by_itself(self):
         reply = self.reply("/", "teapot.vanillax.me")
