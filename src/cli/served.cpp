@@ -137,8 +137,8 @@ void add_names(const server::Snapshot& snapshot, Lines* lines) {
     if (!one.forward) {
       what += fmt::format(" ttl {}s https {}", one.ttl_s,
                           kHttps.at(static_cast<std::size_t>(one.https)));
-      if (one.service) {
-        what += fmt::format(" ({} port {})", fmt::join(one.service->alpn, ","), one.service->port);
+      for (const dns::ServiceBinding& service : one.services) {
+        what += fmt::format(" ({} port {})", fmt::join(service.alpn, ","), service.port);
       }
       what += one.other == dns::OverrideOther::kForward ? " other forward" : " other none";
     }

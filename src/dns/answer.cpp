@@ -34,15 +34,17 @@ enum class Step : std::uint8_t {
 bool is_svcb(RrType type) { return type == RrType::kHttps || type == RrType::kSvcb; }
 
 /// "_8443._https.x" for port 8443 (RFC 9460 section 9.1).
-bool is_https_service(const LookupName& name, std::uint16_t port) {
-  if (name.label_count() < 3) return false;
+/// The port of _PORT._https.HOST; 0: `name` is none.
+std::uint16_t https_service_port(const LookupName& name) {
+  if (name.label_count() < 3) return 0;
   const std::string_view number = as_text(name.name().first_label());
   std::uint16_t asked = 0;
   const auto [end, error] =
       std::from_chars(number.data() + 1, number.data() + number.size(), asked);
-  return error == std::errc() && end == number.data() + number.size() && number[1] != '0' &&
-         asked == port && as_text(name.suffix(1).first_label()) == "_https" &&
-         name.suffix(2).first_label()[0] != '_';
+  const bool is_service = error == std::errc() && end == number.data() + number.size() &&
+                          number[1] != '0' && as_text(name.suffix(1).first_label()) == "_https" &&
+                          name.suffix(2).first_label()[0] != '_';
+  return is_service ? asked : std::uint16_t{0};
 }
 
 /// Answers one query: the sources in their order for each name of the CNAME chain.
@@ -182,19 +184,23 @@ Step Resolution::override_any(const OverrideTable::Match& match) {
 Step Resolution::override_service(const OverrideTable::Match& match) {
   const Override& rule = *match.rule;
   out_.svcb_changes |= kSvcbDenied;
-  if (query_.type != RrType::kHttps || rule.service.empty()) return negative(match);
+  if (query_.type != RrType::kHttps || rule.services.empty()) return negative(match);
   NameView target;
+  std::uint16_t port = 0;
   if (!name_->name().is_root() && name_->name().first_label()[0] == '_') {
-    if (!is_https_service(*name_, rule.service_port)) return negative(match);
+    port = https_service_port(*name_);
+    if (port == 0) return negative(match);
     target = name_->suffix(2);
     // The override has to be about the host: "*.x" is not about x.
     const std::size_t least = match.owner.size() + (match.wildcard ? 1 : 0);
     if (target.size() < least) return negative(match);
   }
+  const OverrideService* service = rule.service_for(port == 0 ? name_->name() : target, port);
+  if (service == nullptr) return negative(match);
   std::array<std::uint8_t, 2 + kNameBytesMax + kServiceBytesMax> rdata;
   store_u16(rdata.data(), 1);  // SvcPriority
   std::uint8_t* end = std::copy(target.wire().begin(), target.wire().end(), rdata.data() + 2);
-  end = std::copy(rule.service.begin(), rule.service.end(), end);
+  end = std::copy(service->params.begin(), service->params.end(), end);
   out_.svcb_changes ^= kSvcbDenied | kSvcbMade;
   reply_.set_ede(Ede::kForgedAnswer, "dns.override");
   reply_.add(Section::kAnswer, name_->name(), RrType::kHttps, rule.ttl_s,

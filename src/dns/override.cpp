@@ -91,9 +91,9 @@ Override compile_rule(const OverrideSettings& settings) {
   rule.https = settings.https;
   rule.other = settings.other;
   rule.source = settings.source;
-  if (settings.service && settings.https == OverrideHttps::kGateway) {
-    rule.service = service_params(*settings.service, rule);
-    rule.service_port = settings.service->port;
+  if (settings.https != OverrideHttps::kGateway) return rule;
+  for (const ServiceBinding& service : settings.services) {
+    rule.services.push_back({service.port, service_params(service, rule), service.hosts});
   }
   return rule;
 }
@@ -107,6 +107,14 @@ std::size_t leading_underscore_labels(const LookupName& name) {
 }
 
 }  // namespace
+
+const OverrideService* Override::service_for(NameView host, std::uint16_t port) const {
+  for (const OverrideService& service : services) {
+    if (port != 0 && service.port != port) continue;
+    if (service.hosts != nullptr && service.hosts->covers(host)) return &service;
+  }
+  return nullptr;
+}
 
 void OverrideAddresses::add(const IpAddress& address) {
   const Bytes fresh(address.data(), address.size());

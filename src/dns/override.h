@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/address.h"
+#include "dns/host_set.h"
 #include "dns/name.h"
 #include "dns/types.h"
 
@@ -26,6 +27,8 @@ enum class OverrideHttps : std::uint8_t {
 struct ServiceBinding {
   std::vector<std::string> alpn;  ///< in the order of preference
   std::uint16_t port = 443;
+  /// That it has a certificate for; others are not told.
+  std::shared_ptr<const HostSet> hosts = nullptr;
 };
 enum class OverrideOther : std::uint8_t { kForward, kNone };
 
@@ -38,7 +41,9 @@ struct OverrideSettings {
   std::uint32_t ttl_s = 60;
   OverrideHttps https = OverrideHttps::kGateway;
   OverrideOther other = OverrideOther::kForward;
-  std::optional<ServiceBinding> service;  ///< of kGateway; made from the listeners, not a key
+  /// Of kGateway, the first that has a certificate for the host counts; made from the listeners,
+  /// not a key.
+  std::vector<ServiceBinding> services;
   std::vector<std::string> views;         ///< empty: everywhere
   std::vector<std::string> not_in_views;  ///< of publish_dns; made from the zones, not a key
   std::string source;                     ///< "FILE:LINE" of its first line, for `explain`
@@ -63,6 +68,12 @@ class OverrideAddresses {
 /// in A and AAAA (RFC 9460 section 7.3).
 inline constexpr std::size_t kServiceBytesMax = 1024;
 
+struct OverrideService {
+  std::uint16_t port = 443;
+  std::vector<std::uint8_t> params;  ///< SvcParams
+  std::shared_ptr<const HostSet> hosts;
+};
+
 /// One override compiled: rdata ready to be written. What an address needs stands in front.
 struct Override {
   std::uint32_t ttl_s = 60;
@@ -72,10 +83,12 @@ struct Override {
   std::optional<Name> cname;
   OverrideAddresses a;
   OverrideAddresses aaaa;
-  std::vector<std::uint8_t> soa;      ///< rdata of that SOA, minimum = ttl
-  std::vector<std::uint8_t> service;  ///< SvcParams; empty: HTTPS is NODATA
-  std::uint16_t service_port = 0;     ///< _PORT._https.x is answered for this one only
-  std::string source;                 ///< "FILE:LINE", for `explain`
+  std::vector<std::uint8_t> soa;  ///< rdata of that SOA, minimum = ttl
+  std::vector<OverrideService> services;
+  std::string source;  ///< "FILE:LINE", for `explain`
+
+  /// What serves `host`; `port` is of _PORT._https.HOST, 0: any. nullptr: HTTPS is NODATA.
+  const OverrideService* service_for(NameView host, std::uint16_t port) const;
 };
 
 class OverrideTable {

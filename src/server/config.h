@@ -70,6 +70,9 @@ struct Config {
   gateway::GatewayLimits gateway_limits;
   std::vector<gateway::ListenerSettings> listeners;
   std::vector<http::RouteSettings> routes;
+  /// Of publish_dns, the last of policy.overrides: the indexes of those listeners that serve the
+  /// names of each.
+  std::vector<std::vector<std::size_t>> publishers;
   /// SNI names that only a client with a leaked ECH record sends.
   std::vector<std::string> ech_public_names{"cloudflare-ech.com"};
 };

@@ -418,7 +418,6 @@ void finish_document(Reader& reader, Document& document, const ConfigSurrounding
   move_values(reader, document.zones, &policy.zones);
   finish_gateway(reader, document);
   publish_routes(reader, document);
-  bind_services(document.config);
   // What is wrong anyway would only be told twice.
   if (reader.error_count() != 0) return;
   advise_on_gateway(reader, document);

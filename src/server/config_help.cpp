@@ -69,11 +69,26 @@ bool is_on(const http::RouteSettings& route, const gateway::ListenerSettings& li
   return names.empty() || std::find(names.begin(), names.end(), listener.name) != names.end();
 }
 
-bool shares_address(const gateway::ListenerSettings& listener, const dns::OverrideSettings& rule) {
+namespace {
+
+std::size_t count_shared(const gateway::ListenerSettings& listener,
+                         const dns::OverrideSettings& rule) {
   const auto& own = listener.addresses;
-  return std::any_of(rule.addresses.begin(), rule.addresses.end(), [&](const IpAddress& ip) {
-    return std::find(own.begin(), own.end(), ip) != own.end();
-  });
+  const auto shared = std::count_if(
+      rule.addresses.begin(), rule.addresses.end(),
+      [&](const IpAddress& ip) { return std::find(own.begin(), own.end(), ip) != own.end(); });
+  return static_cast<std::size_t>(shared);
+}
+
+}  // namespace
+
+bool shares_address(const gateway::ListenerSettings& listener, const dns::OverrideSettings& rule) {
+  return count_shared(listener, rule) != 0;
+}
+
+bool has_all_addresses(const gateway::ListenerSettings& listener,
+                       const dns::OverrideSettings& rule) {
+  return !rule.addresses.empty() && count_shared(listener, rule) == rule.addresses.size();
 }
 
 void check_reference(Reader& reader, const Node& item, std::string_view key, std::string_view table,

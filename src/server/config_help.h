@@ -37,6 +37,9 @@ ConfigProblem warning_at(const std::string& source, std::string text);
 /// Is the route one of this listener's?
 bool is_on(const http::RouteSettings& route, const gateway::ListenerSettings& listener);
 bool shares_address(const gateway::ListenerSettings& listener, const dns::OverrideSettings& rule);
+/// All of the rule's addresses, and it has some.
+bool has_all_addresses(const gateway::ListenerSettings& listener,
+                       const dns::OverrideSettings& rule);
 
 /// `item` names one of [[table]], or it is an error of `key`.
 void check_reference(Reader& reader, const Node& item, std::string_view key, std::string_view table,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
 #include <set>
 #include <tuple>
 #include <unordered_map>
@@ -61,16 +62,16 @@ class Publisher {
       std::sort(listeners.begin(), listeners.end());
       warn_of_others(publication);
       const auto zones = views_of_zones_.find(publication.name.lower_wire());
-      override_for({publication.route, listeners.front(),
-                    zones == views_of_zones_.end() ? Views{} : zones->second})
+      override_for(
+          {publication.route, listeners, zones == views_of_zones_.end() ? Views{} : zones->second})
           .names.push_back(publication.name);
     }
   }
 
  private:
   using Views = std::set<std::string>;
-  /// Route, listener, and the views in which a zone has the name.
-  using RuleKey = std::tuple<std::size_t, std::size_t, Views>;
+  /// Route, listeners, and the views in which a zone has the name.
+  using RuleKey = std::tuple<std::size_t, std::vector<std::size_t>, Views>;
 
   void add_route(std::size_t index) {
     const RouteSettings& route = config_.routes[index];
@@ -116,9 +117,10 @@ class Publisher {
   dns::OverrideSettings& override_for(const RuleKey& key) {
     const auto [at, added] = rules_.try_emplace(key, config_.policy.overrides.size());
     if (added) {
-      const auto& [route, listener, not_in_views] = key;
+      const auto& [route, listeners, not_in_views] = key;
       dns::OverrideSettings& rule = config_.policy.overrides.emplace_back();
-      rule.addresses = published_addresses(config_.listeners[listener]);
+      rule.addresses = published_addresses(config_.listeners[listeners.front()]);
+      config_.publishers.push_back(listeners);
       rule.not_in_views.assign(not_in_views.begin(), not_in_views.end());
       rule.source = config_.routes[route].source + ", publish_dns";
     }
@@ -135,27 +137,64 @@ class Publisher {
   std::map<RuleKey, std::size_t> rules_;      // into the overrides
 };
 
-const ListenerSettings* find_https(const std::vector<ListenerSettings>& listeners,
-                                   const dns::OverrideSettings& rule) {
-  const ListenerSettings* found = nullptr;
-  for (const ListenerSettings& listener : listeners) {
-    if (listener.https == 0 || !shares_address(listener, rule)) continue;
-    if (listener.https == kHttpsPort) return &listener;
-    if (found == nullptr) found = &listener;
+/// Names that are no names in DNS (addresses) are left out.
+std::shared_ptr<const dns::HostSet> hosts_of(const ListenerSettings& listener,
+                                             const CertificateNames& names) {
+  std::vector<dns::Name> hosts;
+  for (const std::string& certificate : listener.certificates) {
+    const auto found = names.find(certificate);
+    if (found == names.end()) continue;
+    for (const std::string& text : found->second) {
+      if (IpAddress::parse(text)) continue;
+      if (auto name = dns::Name::parse(text)) hosts.push_back(std::move(*name));
+    }
   }
-  return found;
+  return std::make_shared<const dns::HostSet>(hosts);
 }
+
+class ServiceBinder {
+ public:
+  ServiceBinder(const Config& config, const CertificateNames& names) : config_(config) {
+    for (const ListenerSettings& listener : config.listeners) {
+      bindings_.push_back({listener.alpn, listener.https, hosts_of(listener, names)});
+    }
+  }
+
+  /// `only`: indexes of listeners; nullptr: all on its addresses.
+  std::vector<dns::ServiceBinding> services_for(const dns::OverrideSettings& rule,
+                                                const std::vector<std::size_t>* only) const {
+    std::vector<dns::ServiceBinding> services;
+    for (std::size_t i = 0; i < bindings_.size(); ++i) {
+      const ListenerSettings& listener = config_.listeners[i];
+      const bool wanted =
+          only == nullptr || std::find(only->begin(), only->end(), i) != only->end();
+      if (wanted && listener.https != 0 && has_all_addresses(listener, rule)) {
+        services.push_back(bindings_[i]);
+      }
+    }
+    std::stable_partition(services.begin(), services.end(),
+                          [](const dns::ServiceBinding& one) { return one.port == kHttpsPort; });
+    return services;
+  }
+
+ private:
+  const Config& config_;
+  std::vector<dns::ServiceBinding> bindings_;  // by index of config_.listeners
+};
 
 }  // namespace
 
 void publish_routes(Reader& reader, Document& document) { Publisher(reader, document).run(); }
 
-void bind_services(Config& config) {
-  for (dns::OverrideSettings& rule : config.policy.overrides) {
-    if (rule.https != dns::OverrideHttps::kGateway) continue;
-    if (const ListenerSettings* listener = find_https(config.listeners, rule)) {
-      rule.service = dns::ServiceBinding{listener->alpn, listener->https};
-    }
+void bind_services(Config& config, const CertificateNames& names) {
+  const ServiceBinder binder(config, names);
+  auto& overrides = config.policy.overrides;
+  const std::size_t published_at = overrides.size() - config.publishers.size();
+  for (std::size_t i = 0; i < overrides.size(); ++i) {
+    if (overrides[i].https != dns::OverrideHttps::kGateway) continue;
+    const bool published = i >= published_at;
+    overrides[i].services = binder.services_for(
+        overrides[i], published ? &config.publishers[i - published_at] : nullptr);
   }
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "server/config_document.h"
+#include "server/coverage.h"
 
 namespace postern::server {
 
@@ -11,8 +12,9 @@ namespace postern::server {
 /// REQUIRES: finish_gateway(), and the overrides are in their place.
 void publish_routes(Reader& reader, Document& document);
 
-/// https = "gateway": what the listener on the override's address offers; of several the one on
-/// port 443, else the first.
-void bind_services(Config& config);
+/// https = "gateway": what the listeners on all of the override's addresses offer, for the hosts
+/// that their certificates cover; one on port 443 goes first. For publish_dns only those that serve
+/// the name. Again after every change of certificates.
+void bind_services(Config& config, const CertificateNames& names);
 
 }  // namespace postern::server

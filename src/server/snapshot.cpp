@@ -13,6 +13,7 @@
 #include "dns/name.h"
 #include "server/challenges.h"
 #include "server/config_advice_dns.h"
+#include "server/config_publish.h"
 #include "server/fingerprint.h"
 
 namespace postern::server {
@@ -212,6 +213,7 @@ SnapshotResult load_snapshot(const std::string& path, const Snapshot* previous,
   take_problems(std::move(gateway.problems), gateway.error_count, &result);
   if (result.error_count != 0) return result;
   next.gateway = std::move(gateway.part);
+  bind_services(next.config, names_of(next.config, next.gateway->certificates));
   result.snapshot = compile(std::move(next));
   take_problems(check_challenges(*result.snapshot), 0, &result);
   take_problems(check_hosts(*result.snapshot), 0, &result);
@@ -269,12 +271,15 @@ CertificateRefresh refresh_certificates(const Snapshot& current,
     refresh.changes.reloaded.clear();
     return refresh;
   }
-  refresh.lost = find_lost(current.config, refresh.changes.reloaded,
-                           names_of(current.config, served.certificates), served.uncovered,
+  const CertificateNames names_before = names_of(current.config, served.certificates);
+  refresh.lost = find_lost(current.config, refresh.changes.reloaded, names_before, served.uncovered,
                            renewed.part->uncovered);
-  auto next = std::make_shared<Snapshot>(current);
-  next->gateway = std::move(renewed.part);
-  refresh.snapshot = std::move(next);
+  Snapshot next = current;
+  next.gateway = std::move(renewed.part);
+  const CertificateNames names = names_of(next.config, next.gateway->certificates);
+  const bool same = names == names_before;
+  if (!same) bind_services(next.config, names);
+  refresh.snapshot = same ? std::make_shared<Snapshot>(std::move(next)) : compile(std::move(next));
   return refresh;
 }
 

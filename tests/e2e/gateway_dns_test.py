@@ -31,7 +31,7 @@ def certificate(*names):
                 for name in ("tls.crt", "tls.key")}
 
 
-FILES = certificate("vanillax.me", "*.vanillax.me")
+FILES = certificate("vanillax.me", "*.vanillax.me", "*.wild.vanillax.me")
 PORTS = {name: free_port(host) for name, host in
          (("http", "127.0.0.2"), ("https", "127.0.0.2"), ("h2", "127.0.0.3"), ("plain", "127.0.0.4"))}
 
@@ -85,7 +85,11 @@ CONFIG = f"""
 
     [[dns.override]]
     names = ["h2.vanillax.me"]
-    address = ["127.0.0.3", "fd00:10::3"]
+    address = ["127.0.0.3"]
+
+    [[dns.override]]
+    names = ["half.vanillax.me"]
+    address = ["127.0.0.2", "fd00:10::3"]
 
     [[dns.override]]
     names = ["none.vanillax.me"]
@@ -153,7 +157,14 @@ class Published(Shared):
         record = self.https("h2.vanillax.me")[1]
         self.assertEqual(params(record)[svcb.ParamKey.ALPN].ids, (b"h2",))
         self.assertIn(svcb.ParamKey.NO_DEFAULT_ALPN, params(record))
-        self.assertEqual(params(record)[svcb.ParamKey.IPV6HINT].addresses, ("fd00:10::3",))
+
+    def test_not_of_addresses_that_are_served_in_part(self):
+        self.assertEqual(data(self.ask("half.vanillax.me", "AAAA").answer, "AAAA"), ["fd00:10::3"])
+        self.assert_nodata(self.ask("half.vanillax.me", "HTTPS"))
+
+    def test_not_of_a_name_that_no_certificate_covers(self):
+        self.assertEqual(data(self.ask("y.x.wild.vanillax.me", "A").answer, "A"), ["127.0.0.2"])
+        self.assert_nodata(self.ask("y.x.wild.vanillax.me", "HTTPS"))
 
     def test_the_service_name_of_the_port_names_the_host(self):
         ttl, record = self.https(f"_{PORTS['https']}._https.app.vanillax.me")

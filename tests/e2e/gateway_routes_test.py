@@ -337,8 +337,9 @@ class Names(Case):
                 with self.subTest(name):
                     self.assertEqual(gateway.answer(name), ["127.0.0.1"])
                     self.assert_nodata(gateway.ask(name, "AAAA"))
-                    self.assertEqual(self.https(gateway, name), [
-                        f'1 . alpn="h2,http/1.1" port="{gateway.https_port}" ipv4hint="127.0.0.1"'])
+                    # No certificate covers what is deeper: a browser would refuse it.
+                    offer = f'1 . alpn="h2,http/1.1" port="{gateway.https_port}" ipv4hint="127.0.0.1"'
+                    self.assertEqual(self.https(gateway, name), [offer] if name == "app.vanillax.me" else [])
             self.assertEqual(gateway.answer("wild.vanillax.me"), [])
             self.assertEqual(gateway.answer("other.vanillax.me"), [])
 
@@ -362,7 +363,7 @@ class Names(Case):
     def test_overrides_of_ones_own_to_the_gateways_address(self):
         config = '''
             [[dns.override]]
-            names = ["mine.example"]
+            names = ["mine.vanillax.me", "mine.example"]
             address = ["127.0.0.1"]
             https = "gateway"
 
@@ -372,8 +373,9 @@ class Names(Case):
             https = "gateway"
             '''
         with Gateway(says("a"), config=config) as gateway:
-            self.assertEqual(self.https(gateway, "mine.example"), [
+            self.assertEqual(self.https(gateway, "mine.vanillax.me"), [
                 f'1 . alpn="h2,http/1.1" port="{gateway.https_port}" ipv4hint="127.0.0.1"'])
+            self.assert_nodata(gateway.ask("mine.example", "HTTPS"))
             self.assert_nodata(gateway.ask("elsewhere.example", "HTTPS"))
 
     def test_plain_http_only_has_no_https_record(self):

@@ -11,7 +11,8 @@ OverrideSettings served(std::initializer_list<const char*> names, ServiceBinding
   OverrideSettings settings;
   for (const char* text : names) settings.names.push_back(Name::parse(text).value());
   for (const char* ip : ips) settings.addresses.push_back(IpAddress::parse(ip).value());
-  settings.service = std::move(service);
+  if (service.hosts == nullptr) service.hosts = std::make_shared<const HostSet>(settings.names);
+  settings.services.push_back(std::move(service));
   return settings;
 }
 
@@ -37,6 +38,12 @@ std::string ask(std::vector<OverrideSettings> overrides, const char* name,
   return packet_text(buffer);
 }
 
+std::shared_ptr<const HostSet> hosts(std::initializer_list<const char*> names) {
+  std::vector<Name> parsed;
+  for (const char* text : names) parsed.push_back(Name::parse(text).value());
+  return std::make_shared<const HostSet>(parsed);
+}
+
 const std::vector<std::string> kBoth{"h2", "http/1.1"};
 
 bool is_no_data(const std::string& reply) { return reply.starts_with("NOERROR aa ra\nNS "); }
@@ -46,9 +53,35 @@ bool is_no_data(const std::string& reply) { return reply.starts_with("NOERROR aa
 TEST_CASE("an override that the gateway serves says so in HTTPS") {
   CHECK(ask({served({"a.me"}, {kBoth})}, "a.me.") ==
         "NOERROR aa ra\nAN a.me. 60 IN HTTPS 1 . alpn=h2,http/1.1 ipv4hint=192.168.10.50\n");
-  CHECK(ask({served({"*.me"}, {kBoth}, {"192.168.10.50", "fd00::50"})}, "x.y.me.") ==
-        "NOERROR aa ra\nAN x.y.me. 60 IN HTTPS 1 . alpn=h2,http/1.1 ipv4hint=192.168.10.50 "
+  CHECK(ask({served({"*.me"}, {kBoth}, {"192.168.10.50", "fd00::50"})}, "x.me.") ==
+        "NOERROR aa ra\nAN x.me. 60 IN HTTPS 1 . alpn=h2,http/1.1 ipv4hint=192.168.10.50 "
         "ipv6hint=fd00::50\n");
+}
+
+TEST_CASE("a host that no certificate covers has no HTTPS record") {
+  const std::vector<OverrideSettings> overrides{
+      served({"me", "*.me"}, {kBoth, 443, hosts({"*.me", "Deep.b.me"})}),
+      served({"none.me"}, {kBoth, 443, hosts({})})};
+  for (const char* name : {"a.me.", "A.ME.", "deep.b.me.", "_443._https.a.me."}) {
+    CAPTURE(name);
+    CHECK(ask(overrides, name).find("alpn=h2,http/1.1") != std::string::npos);
+  }
+  for (const char* name : {"me.", "a.b.me.", "x.deep.b.me.", "none.me.", "_443._https.me."}) {
+    CAPTURE(name);
+    CHECK(is_no_data(ask(overrides, name)));
+  }
+}
+
+TEST_CASE("of several that serve an override the first with a certificate for the host is told") {
+  OverrideSettings two = served({"*.me"}, {kBoth, 443, hosts({"a.me"})});
+  two.services.push_back({{"h2"}, 8443, hosts({"a.me", "b.me"})});
+  const std::string high = "1 . alpn=h2 no-default-alpn port=8443 ";
+  CHECK(ask({two}, "a.me.").find("1 . alpn=h2,http/1.1 ipv4hint") != std::string::npos);
+  CHECK(ask({two}, "b.me.").find(high) != std::string::npos);
+  CHECK(is_no_data(ask({two}, "c.me.")));
+  CHECK(ask({two}, "_443._https.a.me.").find("1 a.me. alpn=h2,http/1.1 ip") != std::string::npos);
+  CHECK(ask({two}, "_8443._https.a.me.").find("port=8443") != std::string::npos);
+  CHECK(is_no_data(ask({two}, "_443._https.b.me.")));
 }
 
 TEST_CASE("without http/1.1 the default protocol is denied") {

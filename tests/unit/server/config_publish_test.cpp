@@ -4,7 +4,7 @@
 
 #include "dns/policy.h"
 #include "folder.h"
-#include "server/coverage.h"
+#include "server/config_publish.h"
 
 namespace postern::server {
 namespace {
@@ -28,6 +28,7 @@ ConfigResult load(std::string_view text, std::string_view extra = "") {
   for (ConfigProblem& p : result.problems) p.text = folder.shorten(p.text);
   for (auto& rule : result.config.policy.overrides) rule.source = folder.shorten(rule.source);
   for (auto& route : result.config.routes) route.source = folder.shorten(route.source);
+  if (result.ok()) bind_services(result.config, {{"lan", {"*.me"}}});
   return result;
 }
 
@@ -51,9 +52,8 @@ std::string overrides(const ConfigResult& result) {
     for (const auto& name : rule.names) text += name.text() + " ";
     text += "->";
     for (const auto& ip : rule.addresses) text += " " + ip.to_string();
-    if (rule.service) {
-      text +=
-          fmt::format(" alpn={} port={}", fmt::join(rule.service->alpn, ","), rule.service->port);
+    for (const auto& service : rule.services) {
+      text += fmt::format(" alpn={} port={}", fmt::join(service.alpn, ","), service.port);
     }
     text += "\n";
   }
@@ -191,11 +191,49 @@ TEST_CASE("HTTPS of an override is of the listener on its address, port 443 befo
         "other.me. -> 10.0.0.7\n"
         "r.me. -> 10.0.0.1 alpn=h2 port=8443\n");
   CHECK(overrides(load(override_of("\"one.me\"", "10.0.0.1") + high + listener("low", "10.0.0.1") +
-                       routes))
-            .starts_with("one.me. -> 10.0.0.1 alpn=h2,http/1.1 port=443\n"));
+                       routes)) ==
+        "one.me. -> 10.0.0.1 alpn=h2,http/1.1 port=443 alpn=h2 port=8443\n"
+        "r.me. -> 10.0.0.1 alpn=h2,http/1.1 port=443 alpn=h2 port=8443\n");
   CHECK(overrides(load(override_of("\"one.me\"", "10.0.0.1") +
                        listener("plain", "10.0.0.1", "https = 0") + routes)) ==
         "one.me. -> 10.0.0.1\nr.me. -> 10.0.0.1\n");
+  // A listener that does not serve a published name is not told for it.
+  CHECK(overrides(load(high + listener("low", "10.0.0.1") + route("\"high\"", "\"one.me\"") +
+                       route("\"low\"", "\"two.me\""))) ==
+        "one.me. -> 10.0.0.1 alpn=h2 port=8443\n"
+        "two.me. -> 10.0.0.1 alpn=h2,http/1.1 port=443\n");
+}
+
+TEST_CASE("HTTPS is told where one listener has all the addresses of an override") {
+  const std::string both = "10.0.0.1\", \"10.0.0.2";
+  const std::string one = override_of("\"one.me\"", both);
+  CHECK(overrides(load(one + listener("a", "10.0.0.1") + route("", "\"r.me\""))) ==
+        "t.toml:4:11: warning: dns.override.address: no listener has all of these addresses ('a' "
+        "has some), so browsers get no HTTPS record; give the listener all of them, or write https "
+        "= \"none\"\n"
+        "one.me. -> 10.0.0.1 10.0.0.2\n"
+        "r.me. -> 10.0.0.1 alpn=h2,http/1.1 port=443\n");
+  CHECK(overrides(load(one + listener("a", both) + route("", "\"r.me\""))) ==
+        "one.me. -> 10.0.0.1 10.0.0.2 alpn=h2,http/1.1 port=443\n"
+        "r.me. -> 10.0.0.1 10.0.0.2 alpn=h2,http/1.1 port=443\n");
+}
+
+TEST_CASE("HTTPS is told of the hosts that the listener's certificates cover") {
+  auto result =
+      load(override_of("\"*.me\"", "10.0.0.1") + listener("a", "10.0.0.1") + route("", "\"r.me\""));
+  const auto has = [&](const char* host) {
+    const auto& services = result.config.policy.overrides.at(0).services;
+    const dns::Name name = dns::Name::parse(host).value();
+    return services.size() == 1 && services[0].hosts->covers(name.view());
+  };
+  bind_services(result.config, {{"lan", {"*.me", "x.y.me", "10.0.0.1"}}, {"other", {"z.y.me"}}});
+  CHECK(has("r.me."));
+  CHECK(has("x.y.me."));
+  CHECK_FALSE(has("z.y.me."));
+  CHECK_FALSE(has("10.0.0.1."));
+  bind_services(result.config, {{"lan", {"r.me"}}});
+  CHECK(has("r.me."));
+  CHECK_FALSE(has("x.y.me."));
 }
 
 TEST_CASE("a match behind an equal one is never used") {
