@@ -71,6 +71,16 @@ void warn_of_keys_without_effect(Reader& reader, const Node& node, const RouteSe
         key_place(node, key),
         fmt::format("gateway.route.{}: without backends it has no effect; remove it", key));
   }
+  const Node* filters = node.find("filters");
+  if (filters == nullptr) return;
+  for (const std::string_view key :
+       {"set_request_headers", "add_request_headers", "remove_request_headers"}) {
+    if (filters->find(key) == nullptr) continue;
+    reader.warning(key_place(*filters, key),
+                   fmt::format("gateway.route.filters.{}: without backends it has no effect, since "
+                               "it is for what they get; remove it",
+                               key));
+  }
 }
 
 /// Where a client that follows the redirect of a route comes to.

@@ -198,6 +198,18 @@ TEST_CASE("keys without effect") {
   CHECK(says(listener() + route("redirect = { hostname = \"b.example\" }\n"
                                 "timeouts = { request = \"5s\" }"),
              "gateway.route.timeouts: without backends"));
+  for (const char* key :
+       {"set_request_headers = { A = \"b\" }", "remove_request_headers = [\"A\"]"}) {
+    const std::string filters = std::string("filters = { ") + key + " }";
+    const std::string name(key, std::string_view(key).find(' '));
+    CHECK(says(listener() + route("respond = {}\n" + filters),
+               "gateway.route.filters." + name + ": without backends"));
+    CHECK_FALSE(says(listener() + route("backends = [{ url = \"http://x\" }]\n" + filters),
+                     "without backends"));
+  }
+  CHECK_FALSE(says(listener() + route("respond = {}\nfilters = { set_response_headers = { A = "
+                                      "\"b\" } }"),
+                   "without backends"));
 }
 
 TEST_CASE("listeners on all addresses are in the way of those on one") {
