@@ -28,16 +28,21 @@ class TlsIdentity {
   virtual ~TlsIdentity() = default;
 
   /// PEM files. Errors: a file that cannot be read or holds no certificate or key (kIo,
-  /// kMalformed), a key that is not the certificate's, a key too weak, a certificate that has
-  /// expired (kInvalid). The detail says which file and what to do.
+  /// kMalformed), a key that is not the certificate's, a key too weak (kInvalid). The detail says
+  /// which file and what to do. Dates are not looked at.
   static Result<std::shared_ptr<const TlsIdentity>> load(const std::string& cert_file,
                                                          const std::string& key_file);
 
   /// DNS names and addresses of subjectAltName as text, lower case; "*.x" covers one label
   /// (RFC 9525 section 6.3).
   virtual const std::vector<std::string>& names() const = 0;
-  virtual std::int64_t not_before_s() const = 0;       ///< UNIX time
-  virtual std::int64_t not_after_s() const = 0;        ///< UNIX time; the earliest of the chain
+  virtual std::int64_t not_before_s() const = 0;  ///< UNIX time, as not_after_s()
+  virtual std::int64_t not_after_s() const = 0;   ///< of the leaf
+  struct Issuer {
+    std::string subject;
+    std::int64_t not_after_s = 0;  ///< 0: the leaf stands alone
+  };
+  virtual const Issuer& first_issuer_to_end() const = 0;
   virtual const std::string& fingerprint() const = 0;  ///< SHA-256 of the leaf, hexadecimal
 };
 

@@ -27,13 +27,6 @@ std::int64_t unix_time(const ASN1_TIME* time) {
   return timegm(&parts);
 }
 
-std::string date_of(std::int64_t time_s) {
-  std::tm parts{};
-  const std::time_t time = time_s;
-  gmtime_r(&time, &parts);
-  return fmt::format("{:04}-{:02}-{:02}", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday);
-}
-
 std::string subject_of(const X509* certificate) {
   std::array<char, 256> text{};
   X509_NAME_oneline(X509_get_subject_name(certificate), text.data(), static_cast<int>(text.size()));
@@ -166,18 +159,6 @@ Result<void> check_strength(EVP_PKEY* key, const std::string& key_file) {
   return {};
 }
 
-Result<void> check_dates(const std::vector<X509Ptr>& chain, const std::string& cert_file) {
-  const std::int64_t now_s = std::time(nullptr);
-  for (const X509Ptr& certificate : chain) {
-    const std::int64_t end_s = unix_time(X509_get0_notAfter(certificate.get()));
-    if (end_s > now_s) continue;
-    return fail(Code::kInvalid,
-                fmt::format("{}: the certificate of {} expired on {}; renew it", cert_file,
-                            subject_of(certificate.get()), date_of(end_s)));
-  }
-  return {};
-}
-
 bool covers_name(std::string_view name, std::string_view host) {
   if (!name.starts_with("*.")) return name == host;
   const std::size_t dot = host.find('.');
@@ -196,7 +177,9 @@ CertificatePair::CertificatePair(std::vector<X509Ptr> chain, KeyPtr key)
       fingerprint_(fingerprint_of(chain_.front().get())) {
   for (std::size_t i = 1; i < chain_.size(); ++i) {
     sk_X509_push(issuers_.get(), chain_[i].get());
-    not_after_s_ = std::min(not_after_s_, unix_time(X509_get0_notAfter(chain_[i].get())));
+    const std::int64_t end_s = unix_time(X509_get0_notAfter(chain_[i].get()));
+    if (first_issuer_.not_after_s != 0 && end_s >= first_issuer_.not_after_s) continue;
+    first_issuer_ = {subject_of(chain_[i].get()), end_s};
   }
 }
 
@@ -221,7 +204,6 @@ Result<std::shared_ptr<const TlsIdentity>> TlsIdentity::load(const std::string& 
   if (!key) return tl::unexpected(std::move(key.error()));
   Result<void> checked = check_pair(*chain, key->get(), cert_file, key_file);
   if (checked) checked = check_strength(key->get(), key_file);
-  if (checked) checked = check_dates(*chain, cert_file);
   if (!checked) return tl::unexpected(std::move(checked.error()));
   auto identity = std::make_shared<const CertificatePair>(std::move(*chain), std::move(*key));
   if (identity->names().empty()) {

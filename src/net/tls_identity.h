@@ -17,6 +17,7 @@ class CertificatePair final : public TlsIdentity {
   const std::vector<std::string>& names() const override { return names_; }
   std::int64_t not_before_s() const override { return not_before_s_; }
   std::int64_t not_after_s() const override { return not_after_s_; }
+  const Issuer& first_issuer_to_end() const override { return first_issuer_; }
   const std::string& fingerprint() const override { return fingerprint_; }
 
   /// Makes `context` use it. Errors in OpenSSL's words.
@@ -33,6 +34,7 @@ class CertificatePair final : public TlsIdentity {
   KeyPtr key_;
   std::vector<std::string> names_;
   std::int64_t not_before_s_ = 0, not_after_s_ = 0;
+  Issuer first_issuer_;
   std::string fingerprint_;
 };
 

@@ -31,15 +31,30 @@ Result<LoadedCertificate> read_pair(const CertificateSettings& settings) {
   return loaded;
 }
 
-const LoadedCertificate* find_unchanged(const CertificateSettings& wanted,
-                                        const std::vector<CertificateSettings>& settings_before,
-                                        const std::vector<LoadedCertificate>& before) {
+/// What was read from these files before.
+const LoadedCertificate* find_served(const CertificateSettings& wanted,
+                                     const std::vector<CertificateSettings>& settings_before,
+                                     const std::vector<LoadedCertificate>& before) {
   for (std::size_t i = 0; i < before.size(); ++i) {
     const CertificateSettings& known = settings_before[i];
-    if (known.cert != wanted.cert || known.key != wanted.key) continue;
-    if (content_fingerprint(files_of(known)) == before[i].fingerprint) return &before[i];
+    if (known.cert == wanted.cert && known.key == wanted.key) return &before[i];
   }
   return nullptr;
+}
+
+bool has_expired(const net::TlsIdentity& identity) {
+  return identity.not_after_s() <= unix_now_s();
+}
+
+/// What is expired takes no place of what is not.
+Result<LoadedCertificate> read_renewal(const CertificateSettings& settings,
+                                       const LoadedCertificate* served) {
+  auto pair = read_pair(settings);
+  if (!pair || served == nullptr || !has_expired(*pair->identity)) return pair;
+  if (has_expired(*served->identity)) return pair;
+  return fail(Code::kInvalid,
+              fmt::format("{}: the certificate {}; renew it", settings.cert,
+                          expiry_text(pair->identity->not_after_s(), unix_now_s())));
 }
 
 bool is_overdue(const net::TlsIdentity& identity) {
@@ -59,12 +74,23 @@ void warn_of_dates(const CertificateSettings& settings, const LoadedCertificate&
                    true));
   }
   const std::int64_t not_after_s = loaded.identity->not_after_s();
-  if (not_after_s - now_s >= kExpiryWarningS) return;
-  read->problems.push_back(
-      problem_at(settings.source,
-                 fmt::format("tls.certificate \"{}\" ({}) {}; renew it", settings.name,
-                             settings.cert, expiry_text(not_after_s, now_s)),
-                 true));
+  if (not_after_s - now_s < kExpiryWarningS) {
+    read->problems.push_back(
+        problem_at(settings.source,
+                   fmt::format("tls.certificate \"{}\" ({}) {}; renew it", settings.name,
+                               settings.cert, expiry_text(not_after_s, now_s)),
+                   true));
+    return;
+  }
+  const auto& issuer = loaded.identity->first_issuer_to_end();
+  if (issuer.not_after_s == 0 || issuer.not_after_s > now_s) return;
+  read->problems.push_back(problem_at(
+      settings.source,
+      fmt::format(
+          "tls.certificate \"{}\" ({}): the certificate of {} in it {}; some clients refuse "
+          "the chain for it: take it out, or put the new one there",
+          settings.name, settings.cert, issuer.subject, expiry_text(issuer.not_after_s, now_s)),
+      true));
 }
 
 }  // namespace
@@ -92,11 +118,12 @@ CertificatesRead read_certificates(const std::vector<CertificateSettings>& setti
   CertificatesRead read;
   for (const CertificateSettings& one : settings) {
     LoadedCertificate loaded;
-    if (const auto* unchanged = find_unchanged(one, settings_before, before)) {
-      loaded = *unchanged;
+    const LoadedCertificate* served = find_served(one, settings_before, before);
+    if (served != nullptr && content_fingerprint(files_of(one)) == served->fingerprint) {
+      loaded = *served;
     } else if (!one.cert.empty() && !one.key.empty()) {  // else reported as a missing key
       loaded.fingerprint = content_fingerprint(files_of(one));
-      auto pair = read_pair(one);
+      auto pair = read_renewal(one, served);
       if (pair) {
         loaded = std::move(*pair);
       } else {
@@ -139,7 +166,7 @@ CertificateChanges look_for_changes(const std::vector<CertificateSettings>& sett
     }
     const bool known = before != rejected.end() && now == before->fingerprint;
     if (known && !(before->held && is_overdue(*served[i].identity))) continue;
-    auto pair = read_pair(settings[i]);
+    auto pair = read_renewal(settings[i], &served[i]);
     if (!pair) {
       changes.rejected.push_back({i, now, pair.error().detail});
       continue;

@@ -36,7 +36,9 @@ std::vector<std::string> files_of(const CertificateSettings& settings);
 ConfigProblem problem_at(const std::string& source, std::string text, bool warning = false);
 
 /// Reads all of them. One whose files did not change since `before` was read is taken from there.
-/// `before` is by index of `settings_before`. A certificate that expires soon is a warning.
+/// `before` is by index of `settings_before`. A certificate that expires soon or has expired is a
+/// warning: with it browsers can go on by hand, and the rest is served. An error it is in place of
+/// one that has not expired.
 CertificatesRead read_certificates(const std::vector<CertificateSettings>& settings,
                                    const std::vector<CertificateSettings>& settings_before,
                                    const std::vector<LoadedCertificate>& before);

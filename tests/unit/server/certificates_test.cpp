@@ -272,13 +272,79 @@ TEST_CASE("a pair mounted by Kubernetes is swapped as one, by a symlink above it
 TEST_CASE("every pair that cannot be served is an error at the line of its certificate") {
   const Lab lab;
   make_pair(lab.folder, "x", "DNS:x.test");
-  make_pair(lab.folder, "other", "DNS:x.test", -1);
-  shell(lab.folder, "cp x.key lan.key");
+  shell(lab.folder, "cp x.key lan.key; : > other.crt");
   const auto problems = lab.problems();
   REQUIRE(problems.size() == 2);
   CHECK(problems[0].starts_with("postern.toml:3:1: tls.certificate \"lan\": lan.key"));
   CHECK(problems[1].starts_with("postern.toml:7:1: tls.certificate \"other\": other.crt"));
-  CHECK(problems[1].find("expired") != std::string::npos);
+  CHECK(problems[1].find("no certificate in it") != std::string::npos);
+}
+
+TEST_CASE("a certificate that has expired is served with a warning: the rest has to go on") {
+  const Lab lab;
+  const std::string names = "DNS:*.lan.test,DNS:*.other.test";
+  make_pair(lab.folder, "lan", names, -1);
+  const auto problems = lab.problems();
+  REQUIRE(problems.size() == 1);
+  CHECK(
+      problems[0].starts_with("postern.toml:3:1: warning: tls.certificate \"lan\" (lan.crt) has "
+                              "expired on 20"));
+  const auto first = lab.load();
+  CHECK(first->gateway->certificates[0].identity != nullptr);
+
+  SUBCASE("another one that has expired is no worse") { make_pair(lab.folder, "lan", names, -1); }
+  SUBCASE("a good one") { make_pair(lab.folder, "lan", names); }
+  const CertificateRefresh refresh = refresh_certificates(*first, {});
+  REQUIRE(refresh.snapshot != nullptr);
+  CHECK(leaf(*refresh.snapshot, 0) != leaf(*first, 0));
+  CHECK(leaf(*lab.load(first.get()), 0) == leaf(*refresh.snapshot, 0));
+}
+
+TEST_CASE("a reload does not put an expired certificate in place of a good one") {
+  const Lab lab;
+  const auto first = lab.load();
+  make_pair(lab.folder, "lan", "DNS:*.lan.test,DNS:*.other.test", -1);
+  const SnapshotResult result = load_snapshot(lab.config, first.get());
+  CHECK(result.snapshot == nullptr);
+  REQUIRE(result.problems.size() == 1);
+  CHECK(result.problems[0].text.find("lan.crt: the certificate has expired on 20") !=
+        std::string::npos);
+}
+
+TEST_CASE(
+    "an expired certificate at the end of a chain is a warning, and may come with a renewal") {
+  const Lab lab;
+  const auto first = lab.load();
+  make_pair(lab.folder, "old", "DNS:old.test", -1);
+  make_pair(lab.folder, "lan", "DNS:*.lan.test,DNS:*.other.test");
+  shell(lab.folder, "cat old.crt >> lan.crt");
+  CHECK(refresh_certificates(*first, {}).snapshot != nullptr);
+  const auto problems = lab.problems();
+  REQUIRE(problems.size() == 1);
+  CHECK(
+      problems[0].starts_with("postern.toml:3:1: warning: tls.certificate \"lan\" (lan.crt): the "
+                              "certificate of /CN=test in it has expired on 20"));
+}
+
+TEST_CASE("HTTPS records follow the names of a renewed certificate") {
+  const Lab lab;
+  const auto first = lab.load();
+  const auto told = [](const Snapshot& snapshot) {
+    const dns::Name name = dns::Name::parse("a.lan.test.").value();
+    const dns::LookupName asked(name.view());
+    const auto match =
+        snapshot.resolver->policy->everyone.overrides.find(asked, dns::RrType::kHttps);
+    return match && match.rule->service_for(asked.name(), 0) != nullptr;
+  };
+  CHECK(told(*first));
+  make_pair(lab.folder, "lan", "DNS:b.lan.test");
+  const auto second = refresh_certificates(*first, {}).snapshot;
+  REQUIRE(second != nullptr);
+  CHECK_FALSE(told(*second));
+  make_pair(lab.folder, "lan", "DNS:a.lan.test");
+  const auto third = refresh_certificates(*second, {}).snapshot;
+  REQUIRE(third != nullptr);
+  CHECK(told(*third));
 }
 
 TEST_CASE("a certificate that expires within two weeks is a warning") {
