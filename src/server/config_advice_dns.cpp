@@ -109,27 +109,6 @@ void warn_of_hosts_at_other_addresses(Reader& reader, const Document& document) 
   }
 }
 
-// Only what is served on all of them is said of them.
-void warn_of_addresses_half_served(Reader& reader, const Document& document) {
-  for (std::size_t i = 0; i < written_overrides(document); ++i) {
-    const OverrideSettings& rule = document.config.policy.overrides[i];
-    if (rule.https != dns::OverrideHttps::kGateway) continue;
-    const gateway::ListenerSettings* near = nullptr;
-    bool whole = false;
-    for (const gateway::ListenerSettings& listener : document.config.listeners) {
-      if (listener.https == 0 || !shares_address(listener, rule)) continue;
-      near = &listener;
-      whole = whole || has_all_addresses(listener, rule);
-    }
-    if (near == nullptr || whole) continue;
-    reader.warning(key_place(*document.overrides[i].node, "address"),
-                   fmt::format("dns.override.address: no listener has all of these addresses ('{}' "
-                               "has some), so browsers get no HTTPS record; give the listener all "
-                               "of them, or write https = \"none\"",
-                               near->name));
-  }
-}
-
 bool has_ipv6(const std::vector<Network>& networks) {
   return std::any_of(networks.begin(), networks.end(),
                      [](const Network& network) { return !network.base().is_v4(); });
@@ -237,7 +216,6 @@ void advise_on_dns(Reader& reader, const Document& document) {
   warn_of_h3_in_edited_records(reader, document);
   warn_of_hosts_led_away(reader, document);
   warn_of_hosts_at_other_addresses(reader, document);
-  warn_of_addresses_half_served(reader, document);
   warn_of_views_without_ipv6(reader, document);
   warn_of_forwards_without_addresses(reader, document);
 }
