@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::uint64_t kLingerMs = 2000;       // a client that sends nothing more
 constexpr std::uint64_t kLingerMaxMs = 30'000;  // one that goes on with its upload
-constexpr std::uint64_t kUnreadMs = 60'000;     // a client that reads nothing of what was sent
+constexpr std::uint64_t kUnreadMs = 600'000;    // a client that reads nothing of what was sent
 
 bool contains_name(const std::vector<std::string>& names, std::string_view name) {
   return std::any_of(names.begin(), names.end(),
@@ -44,7 +44,9 @@ Connection::Connection(Context& context, Connections& owner, const Endpoint& pee
       owner_(owner),
       info_(http::Peer(peer.ip, served.listener->settings.forwarded)),
       local_(local),
-      deadline_ms_(context.loop.now_ms() + context.site->site->limits.header_timeout_ms) {
+      deadline_ms_(context.loop.now_ms() + context.site->site->limits.header_timeout_ms),
+      read_ms_(context.loop.now_ms()),
+      unread_max_ms_(kUnreadMs) {
   info_.site = context.site;
   info_.listener = served.listener;
   info_.tls = served.service == Service::kHttps;
@@ -166,31 +168,37 @@ void Connection::check(std::uint64_t now_ms) {
     ++context_.counts.header_timeouts;
     ++context_.counts.handshakes_failed;
     close();
-  } else if (lingering_) {
+    return;
+  }
+  const std::uint64_t sent = stream_->sent_total();
+  const bool read = std::exchange(sent_, sent) != sent;
+  if (read || stream_->unsent() == 0) read_ms_ = now_ms;
+  if (lingering_) {
     check_lingering(now_ms);
   } else {
     session_->check(now_ms);
-    if (!closing()) rest_if_idle();
+    if (!closing()) rest_if_idle(read);
   }
 }
 
-void Connection::rest_if_idle() {
-  const std::uint64_t sent = stream_->sent_total();
-  const bool moved = std::exchange(received_, false) || sent != sent_;
-  sent_ = sent;
-  if (moved) return;
+void Connection::rest_if_idle(bool moved) {
+  if (std::exchange(received_, false) || moved) return;
   session_->rest();
   stream_->rest();
 }
 
 // As long as the client goes on reading, what was sent is waited for.
 void Connection::check_lingering(std::uint64_t now_ms) {
-  const std::uint64_t sent = stream_->sent_total();
-  if (stream_->unsent() > 0 && sent != sent_) {
-    deadline_ms_ = now_ms + kUnreadMs;
-    sent_ = sent;
+  if (stream_->unsent() == 0) {
+    if (now_ms >= deadline_ms_) close();
+  } else if (unread_too_long(now_ms)) {
+    ++context_.counts.idle_timeouts;
+    close();
   }
-  if (now_ms >= deadline_ms_) close();
+}
+
+void Connection::read_within(std::uint64_t limit_ms) {
+  unread_max_ms_ = limit_ms == 0 ? kUnreadMs : limit_ms;
 }
 
 void Connection::move_to_site() {
@@ -213,15 +221,21 @@ void Connection::shut_down() {
   if (session_ != nullptr && !closing()) session_->shut_down();
 }
 
+// A response without a length must not look complete.
 void Connection::cut() {
-  if (session_ == nullptr || closing()) return;
-  stream_->reset_on_close();  // a response without a length must not look complete
+  if (session_ == nullptr || closed_) return;
+  if (lingering_) {
+    if (stream_->unsent() > 0) stream_->reset_on_close();
+    return;
+  }
+  stream_->reset_on_close();
   session_->failed("the gateway was stopped");
 }
 
 void Connection::close() {
   if (std::exchange(closed_, true)) return;
   context_.output.forget(*stream_);
+  if (stream_->unsent() > 0) stream_->reset_on_close();  // what is cut must not look complete
   stream_->pause();
   owner_.closed(*this);
 }
@@ -230,8 +244,9 @@ void Connection::close_gently(bool uploads) {
   if (closing()) return;
   lingering_ = true;
   context_.output.flush(*stream_);
-  deadline_ms_ = context_.loop.now_ms() + (stream_->unsent() > 0 ? kUnreadMs : kLingerMs);
+  deadline_ms_ = context_.loop.now_ms() + kLingerMs;
   lingering_max_ms_ = uploads ? context_.loop.now_ms() + kLingerMaxMs : 0;
+  if (uploads) unread_max_ms_ = std::min(unread_max_ms_, kBrokenUnreadMs);
   stream_->finish();
   if (input_ended_ && stream_->unsent() == 0) {
     close();

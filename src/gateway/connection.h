@@ -42,6 +42,9 @@ class Connections {
   virtual void closed(Connection& connection) = 0;
 };
 
+/// So long a client is waited for that broke the rules, or goes on sending: see read_within().
+inline constexpr std::uint64_t kBrokenUnreadMs = 60'000;
+
 class Connection final : public net::StreamReader {
  public:
   static Result<std::unique_ptr<Connection>> accept(Context& context, Connections& owner,
@@ -69,6 +72,11 @@ class Connection final : public net::StreamReader {
   /// `uploads`: for longer, as long as the rest of a request's body comes.
   void close_gently(bool uploads = false);
   bool closing() const { return closed_ || lingering_; }
+  /// A client that takes nothing of what was sent is waited for this long; 0: as by default.
+  void read_within(std::uint64_t limit_ms);
+  bool unread_too_long(std::uint64_t now_ms) const {
+    return stream_->unsent() > 0 && now_ms >= read_ms_ + unread_max_ms_;
+  }
 
   // StreamReader
   void connected() override;
@@ -88,7 +96,7 @@ class Connection final : public net::StreamReader {
   void note_ech(std::string_view sni);
   void log_failed_handshake(const Error& error);
   void check_lingering(std::uint64_t now_ms);
-  void rest_if_idle();
+  void rest_if_idle(bool moved);
 
   Context& context_;
   Connections& owner_;
@@ -100,6 +108,8 @@ class Connection final : public net::StreamReader {
   bool received_ = false;               // since the last check
   std::uint64_t sent_ = 0;              // in all, at the last check
   std::uint64_t lingering_max_ms_ = 0;  // no client is waited for longer that goes on sending
+  std::uint64_t read_ms_;               // the client read something, or there was nothing
+  std::uint64_t unread_max_ms_;
   std::unique_ptr<net::Stream> stream_;
   std::unique_ptr<Session> session_;
 };

@@ -96,6 +96,7 @@ void Exchange::clear() {
   extended_connect_ = upgraded_ = loop_marked_ = false;
   status_ = 0;
   first_byte_us_ = received_ = sent_ = 0;
+  unsent_ = 0;
   failure_.clear();
   client_address_.clear();
 }
@@ -324,11 +325,15 @@ void Exchange::timed_out() {
 }
 
 std::uint64_t Exchange::idle_limit_ms() const {
-  return match_ ? settings().timeouts.idle_ms : kUpgradedIdleMs;
+  return match_ ? settings().timeouts.idle_ms : http::TimeoutSettings().idle_ms;
 }
 
 void Exchange::check_idle(std::uint64_t now_ms) {
   if (over()) return;
+  // Somebody reads slowly of what is held back.
+  const std::size_t unsent = client_->unsent() + (stream_ == nullptr ? 0 : stream_->unsent());
+  if (unsent < unsent_) touch();
+  unsent_ = unsent;
   std::uint64_t limit = idle_limit_ms();
   // Nobody who leaves the key alone wants a chat to end after ten quiet minutes.
   if (upgraded_ && match_ && !settings().timeouts.idle_given) limit = kUpgradedIdleMs;

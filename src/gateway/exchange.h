@@ -186,6 +186,7 @@ class Exchange final : public BackendEvents {
   std::uint64_t active_ms_ = 0, request_done_ms_ = 0;
   std::uint64_t begun_us_ = 0, first_byte_us_ = 0;
   std::uint64_t received_ = 0, sent_ = 0;
+  std::size_t unsent_ = 0;  // to both sides, when it was last looked at
   std::string failure_;
 };
 

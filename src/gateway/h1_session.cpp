@@ -256,6 +256,13 @@ void H1Session::check(std::uint64_t now_ms) {
     connection_.close_gently();
     return;
   }
+  if (exchange_ == nullptr && unsent() > 0) {
+    deadline_ms_ = now_ms + kKeptIdleMs;  // it is not idle before it has read all
+    if (!connection_.unread_too_long(now_ms)) return;
+    ++context().counts.idle_timeouts;
+    connection_.close();
+    return;
+  }
   if (now_ms < deadline_ms_) return;
   if (exchange_ != nullptr) {
     ++context().counts.header_timeouts;
@@ -336,6 +343,7 @@ void H1Session::send_end(const http::Fields& trailers) {
 
 void H1Session::finished(bool cut) {
   const bool request_read = body_reader().done();
+  connection_.read_within(exchange_->idle_limit_ms());
   give_back();
   if (cut) {
     connection_.stream().reset_on_close();

@@ -13,7 +13,7 @@ namespace postern::gateway {
 namespace {
 
 constexpr std::uint64_t kKeptIdleMs = 180'000;
-constexpr std::uint64_t kStalledMs = 600'000;  // at most: a response that the client does not take
+constexpr std::uint64_t kStalledMs = 600'000;  // a response that the client does not take
 constexpr std::uint64_t kFirstRequestMs = 1'000;
 constexpr std::uint64_t kGoAwayMs = 1'000;  // between the two steps
 // What still comes of a body that nobody wants, before the client is told: by then most clients
@@ -222,7 +222,8 @@ std::size_t H2Stream::unsent() const { return gone_ ? 0 : session_.codec().unsen
 
 void H2Stream::finished(bool cut) {
   const std::uint64_t idle_ms = exchange_->idle_limit_ms();
-  if (idle_ms != 0) stalled_max_ms_ = std::min(idle_ms, kStalledMs);
+  if (idle_ms != 0) stalled_max_ms_ = idle_ms;
+  session_.connection().read_within(idle_ms);
   give_back();
   if (gone_) return;
   answered_ms_ = moved_ms_ = session_.context().loop.now_ms();
@@ -315,6 +316,7 @@ void H2Session::give_up() {
   if (connection_.closing()) return;
   note_abuse();
   leave_all("the connection broke the rules of HTTP/2");
+  connection_.read_within(kBrokenUnreadMs);
   connection_.close_gently();
 }
 

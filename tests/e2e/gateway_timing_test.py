@@ -101,11 +101,11 @@ class Unread:
 
     CHUNK = b"1000\r\n" + b"x" * 4096 + b"\r\n"
 
-    def __init__(self, gateway, backend, tls=False, *options):
+    def __init__(self, gateway, backend, tls=False, *options, protocol="HTTP/1.1"):
         self.sent, self.done, self.gateway = 0, threading.Event(), gateway
         backend.on("/unread", self.answer)
         self.client = gateway.dial(tls)
-        self.client.sendall("\r\n".join(["GET /unread HTTP/1.1", f"Host: {HOST}", *options, "", ""]).encode())
+        self.client.sendall("\r\n".join([f"GET /unread {protocol}", f"Host: {HOST}", *options, "", ""]).encode())
         assert self.done.wait(20 * SLOW)
         wait_until("the end of the exchange", self.is_over)
 
@@ -287,6 +287,54 @@ class HalfClosed(Case):
                         self.assertTrue(closed)
                         self.assertEqual((got.count(b"x"), got[-5:]), (unread.sent, b"0\r\n\r\n"))
                         unread.client.close()
+
+
+class SlowReaders(Case):
+    """timeouts.idle, and clients that take their time."""
+
+    def test_an_answer_that_is_not_read_is_cut_after_the_routes_idle_and_does_not_look_whole(self):
+        for protocol, tls, options in (("HTTP/1.1", True, ()), ("HTTP/1.1", False, ("Connection: close",)),
+                                       ("HTTP/1.0", False, ())):
+            with self.subTest(protocol=protocol, options=options), Backend() as backend, \
+                    Gateway(route(backend, timeouts={"idle": "2s"})) as gateway:
+                unread = Unread(gateway, backend, tls, *options, protocol=protocol)
+                wait_until("the cut", lambda gateway=gateway: idle_timeouts(gateway) == 1)
+                with socket.socket(fileno=os.dup(unread.client.fileno())) as plain:
+                    with self.assertRaises(ConnectionResetError):
+                        while plain.recv(65536):
+                            pass
+                unread.client.close()
+
+    def test_it_is_waited_for_until_then(self):
+        with Backend() as backend, Gateway(route(backend, timeouts={"idle": "5s"})) as gateway:
+            for options in ((), ("Connection: close",)):
+                with self.subTest(options=options):
+                    unread = Unread(gateway, backend, False, *options)
+                    time.sleep(2.5)
+                    got = read_until(unread.client, b"0\r\n\r\n")
+                    self.assertEqual(got.count(b"x"), unread.sent)
+                    unread.client.close()
+            self.assertEqual(idle_timeouts(gateway), 0)
+
+    def test_one_that_reads_slowly_all_the_time_gets_all(self):
+        body = os.urandom(250_000)
+        with Backend() as backend, Gateway(route(backend, timeouts={"idle": "1s"})) as gateway:
+            backend.on("/big", lambda e: e.reply(body=body))
+            with Http2(gateway) as client:
+                client.reading = False
+                number = client.open(path="/big")
+                stream = client.streams[number]
+                while not stream.done:
+                    client.protocol.increment_flow_control_window(4000, number)
+                    client.flush()
+                    time.sleep(0.2)  # the gateway holds back what takes longer than the limit to read
+                    client.wait(lambda before=len(stream.body): stream.done or len(stream.body) > before)
+                self.assertEqual((stream.reset, stream.body == body), (None, True))
+            self.assertEqual(idle_timeouts(gateway), 0)
+
+
+def idle_timeouts(gateway):
+    return gateway.metrics()["postern_gateway_idle_timeouts_total"]
 
 
 class EarlyAnswer(Case):
