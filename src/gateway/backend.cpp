@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::uint64_t kDownMs = 1000;
 constexpr std::uint64_t kDownMaxMs = 30'000;
+constexpr unsigned kUnansweredMax = 3;
 constexpr std::uint64_t kResolveAgainMs = 5000;  // after a failure
 constexpr std::size_t kAddressesMax = 32;
 
@@ -306,11 +307,35 @@ void Backend::mark_down(const Endpoint& endpoint, std::string_view why) {
   }
 }
 
+void Backend::answered() {
+  counts_.answered_ms = context_.loop.now_ms();
+  if (unanswered_ != 0) note_answers_again();
+}
+
+void Backend::note_answers_again() {
+  if (unanswered_ >= kUnansweredMax) log_info("backend_up", "{} answers again", text_);
+  unanswered_ = 0;
+  resting_until_ms_ = 0;
+}
+
+void Backend::gave_no_answer(std::string_view why) {
+  const std::uint64_t now = context_.loop.now_ms();
+  if (now < resting_until_ms_) return;  // those that were under way are no news
+  if (++unanswered_ < kUnansweredMax) return;
+  const unsigned again = unanswered_ - kUnansweredMax;
+  resting_until_ms_ = now + std::min(kDownMs << std::min(again, 5U), kDownMaxMs);
+  counts_.unanswered_ms = now;
+  if (again == 0) {
+    log_warning("backend_down", "{}: {} requests in a row were not answered: {}", text_,
+                kUnansweredMax, why);
+  }
+}
+
 bool Backend::fails_health_check() const { return probe_ != nullptr && !probe_->healthy(); }
 
 bool Backend::healthy() const {
-  if (fails_health_check()) return false;
   const std::uint64_t now = context_.loop.now_ms();
+  if (fails_health_check() || now < resting_until_ms_) return false;
   return addresses_.empty() || std::any_of(addresses_.begin(), addresses_.end(),
                                            [&](const auto& a) { return a.down_until_ms <= now; });
 }

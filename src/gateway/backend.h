@@ -80,6 +80,11 @@ class Backend {
   const http::BackendUrl& url() const { return url_; }
   const http::HealthSettings& health() const { return health_; }
   void count_failure() { ++counts_.failures; }
+  /// The head of a response came.
+  void answered();
+  /// A request on a new connection, or in time, got no valid answer. After several in a row other
+  /// backends are asked for a while.
+  void gave_no_answer(std::string_view why);
   void count_retry() { ++counts_.retries; }
   BackendCounts counts() const;
 
@@ -121,6 +126,7 @@ class Backend {
   void resolve();
   void resolved(Result<ResolvedHost> result);
   void mark_down(const Endpoint& endpoint, std::string_view why);
+  void note_answers_again();
   Address* find(const Endpoint& endpoint);
   /// To an address that the name has no longer: it takes no more requests.
   bool is_old(const BackendConnection& connection);
@@ -132,6 +138,8 @@ class Backend {
   RequestCounts::NameId name_id_;
   http::HealthSettings health_;
   std::shared_ptr<const net::TlsClient> tls_, tls_h2_;
+  unsigned unanswered_ = 0;  // requests in a row
+  std::uint64_t resting_until_ms_ = 0;
   std::vector<Address> addresses_;
   std::uint64_t addresses_until_ms_ = 0;
   std::unique_ptr<HostResolver::Ticket> resolving_;

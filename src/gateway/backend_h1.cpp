@@ -71,7 +71,7 @@ void H1Backend::send_head(const http::RequestHead& head, http::BodyLength body) 
   const MutableBytes room = output().room(stream, http::h1::request_size_max(head));
   const http::h1::Written written = http::h1::write_request(head, body, room);
   if (written.status != http::h1::WriteStatus::kWritten) {
-    connection_.fail(BackendFailure::kMalformed, "the request can't be written in HTTP/1.1");
+    connection_.fail(BackendFailure::kNoUpgrade, "the request can't be written in HTTP/1.1");
     return;
   }
   output().commit(written.bytes);

@@ -13,15 +13,18 @@ namespace postern::gateway {
 
 /// Of one backend of one route, or of a TCP listener, by its text ("http://10.0.0.1:80").
 struct BackendCounts {
-  /// It takes connections, as far as any worker knows, and answers its health check.
-  bool healthy() const { return !probe_fails && failed_ms <= connected_ms; }
+  /// It takes connections and answers, as far as any worker knows, its health check too.
+  bool healthy() const {
+    return !probe_fails && failed_ms <= connected_ms && unanswered_ms <= answered_ms;
+  }
 
   std::string backend;
   bool probe_fails = false;
   std::uint64_t connected_ms = 0, failed_ms = 0;  ///< the last time, of a clock that workers share
-  std::uint64_t requests = 0;                     ///< for TCP: connections
-  std::uint64_t failures = 0;                     ///< connect, read, time-out
-  std::uint64_t retries = 0;                      ///< sent again
+  std::uint64_t answered_ms = 0, unanswered_ms = 0;  ///< the same; the latter of several in a row
+  std::uint64_t requests = 0;                        ///< for TCP: connections
+  std::uint64_t failures = 0;                        ///< connect, read, time-out
+  std::uint64_t retries = 0;                         ///< sent again
   std::uint64_t connects = 0;
   std::uint64_t reused = 0;
   std::uint64_t connections = 0;  ///< now

@@ -320,7 +320,10 @@ void Exchange::timed_out() {
   const auto limit = next_limit();
   if (!limit) return;
   if (limit->left_ms != 0) return timer_->start_once(limit->left_ms);
-  if (backend_ != nullptr) backend_->count_failure();
+  if (backend_ != nullptr) {
+    backend_->count_failure();
+    if (!responded_ && request_done_) backend_->gave_no_answer(limit->name);
+  }
   fail(504, "The backend did not answer in time.", limit->name);
 }
 
@@ -479,23 +482,24 @@ bool Exchange::filter_response() {
   return true;
 }
 
+void Exchange::refuse_answer(std::string_view why) {
+  backend_->gave_no_answer(why);
+  fail(502, "The backend gave no valid answer.", why);
+}
+
 void Exchange::response(http::BodyLength body) {
   touch();
   response_begun_ = true;
   const std::uint16_t status = response_.status;
   const bool is_final = (status >= 200 && status <= 599) || status == 101;
   if (!is_final || (status == 101 && request_.protocol.empty())) {
-    fail(502, "The backend gave no valid answer.", "a status that was not asked for");
-    return;
+    return refuse_answer("a status that was not asked for");
   }
   if (extended_connect_ && status >= 200 && status <= 299) {
-    fail(502, "The backend gave no valid answer.", "the backend did not switch protocols");
-    return;
+    return refuse_answer("the backend did not switch protocols");
   }
-  if (!filter_response()) {
-    fail(502, "The backend gave no valid answer.", "too many connection options");
-    return;
-  }
+  if (!filter_response()) return refuse_answer("too many connection options");
+  backend_->answered();
   if (response_.status == 101) accept_upgrade(&body);
   first_byte_us_ = context_.loop.now_us();
   status_ = response_.status;
@@ -579,6 +583,10 @@ void Exchange::backend_failed(BackendFailure failure, std::string_view detail, b
   if (over()) return;
   failure_ = detail;
   last_failure_ = failure;
+  // That a kept connection ended says nothing about the backend.
+  const bool unanswered =
+      (failure == BackendFailure::kClosed && !reused) || failure == BackendFailure::kMalformed;
+  if (unanswered && !response_begun_) backend_->gave_no_answer(detail);
   if (may_send_again(failure, reused)) {
     backend_->count_retry();
     // A kept connection that was closed says nothing about the backend.

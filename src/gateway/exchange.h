@@ -124,6 +124,7 @@ class Exchange final : public BackendEvents {
   bool may_send_again(BackendFailure failure, bool reused) const;
   bool too_many_interims();
   bool filter_response();
+  void refuse_answer(std::string_view why);
   void accept_upgrade(http::BodyLength* body);
   void open_tunnel();
   void send_pending();

@@ -61,7 +61,7 @@ class BackendStream {
 
 enum class BackendFailure : std::uint8_t {
   kNone,
-  kNoUpgrade,    ///< it speaks a protocol that can't be upgraded
+  kNoUpgrade,    ///< its protocol can't be upgraded, or has no way to say this
   kNoAddress,    ///< the name has no address
   kRefused,      ///< not connected: refused, unreachable, TLS not agreed
   kNotSpoken,    ///< reached, but TLS was not agreed on: not trusted, or no TLS at all

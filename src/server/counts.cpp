@@ -65,6 +65,8 @@ void add(gateway::BackendCounts* sum, const gateway::BackendCounts& more) {
   sum->probe_fails = sum->probe_fails || more.probe_fails;
   sum->connected_ms = std::max(sum->connected_ms, more.connected_ms);
   sum->failed_ms = std::max(sum->failed_ms, more.failed_ms);
+  sum->answered_ms = std::max(sum->answered_ms, more.answered_ms);
+  sum->unanswered_ms = std::max(sum->unanswered_ms, more.unanswered_ms);
   sum->requests += more.requests;
   sum->failures += more.failures;
   sum->retries += more.retries;

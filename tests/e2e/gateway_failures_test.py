@@ -15,6 +15,54 @@ from gateway_lab import HOST, EchoCase, Gateway, read_until, route
 from lab import SLOW, Case, wait_until
 
 
+class LeftOut(Case):
+    """Backends that take connections and do not answer, next to one that does."""
+
+    def spread(self, gateway, count):
+        """How many requests of this many each backend got, and the statuses."""
+        return [gateway.curl(f"http://{HOST}/", http="--http1.1").status for _ in range(count)]
+
+    def left_out(self, silent, **keys):
+        """`silent` is a handler of "/". One that got three requests in vain gets no more until it has rested."""
+        bad, good = Backend("bad"), Backend("good")
+        good.on("/", lambda e: (time.sleep(0.01), e.reply()))
+        with bad, good, Gateway(route(bad, good, **keys)) as gateway:
+            bad.on("/", silent)
+            statuses = self.spread(gateway, 30)
+            asked = len(bad.seen("/"))
+            self.assertGreaterEqual(asked, 3)
+            self.assertLess(asked, 9)  # a new try after each rest
+            self.assertEqual(statuses.count(200), 30 - asked)
+            gateway.wait_log(f"backend_down: {bad.url}: 3 requests in a row were not answered: ")
+            self.assertEqual(gateway.metrics()[f'postern_gateway_backend_healthy{{backend="{bad.url}"}}'], 0)
+            bad.on("/", lambda e: e.reply())
+            wait_until("its return", lambda: self.spread(gateway, 2) and gateway.metrics()[
+                f'postern_gateway_backend_healthy{{backend="{bad.url}"}}'] == 1, seconds=40)
+            gateway.wait_log(f"backend_up: {bad.url} answers again")
+            self.assertEqual(self.spread(gateway, 10), [200] * 10)
+        return statuses
+
+    def test_one_that_closes_every_connection(self):
+        self.assertIn(502, self.left_out(lambda e: e.close()))
+
+    def test_one_that_resets_every_connection(self):
+        self.assertIn(502, self.left_out(lambda e: e.reset()))
+
+    def test_one_that_speaks_something_else(self):
+        self.assertIn(502, self.left_out(lambda e: (e.send("220 ready\r\n\r\n"), e.close())))
+
+    def test_one_that_does_not_answer_in_time(self):
+        self.assertIn(504, self.left_out(lambda e: (time.sleep(0.5), e.close()), timeouts={"backend": "200ms"}))
+
+    def test_the_only_one_is_asked_all_the_same(self):
+        with Backend() as backend, Gateway(route(backend)) as gateway:
+            backend.on("/", lambda e: e.close())
+            self.assertEqual(self.spread(gateway, 5), [502] * 5)
+            self.assertEqual(len(backend.seen("/")), 5)
+            backend.on("/", lambda e: e.reply())
+            self.assertEqual(self.spread(gateway, 3), [200] * 3)
+
+
 class Failing(EchoCase):
     def test_a_backend_that_dies_in_the_body_is_an_error_not_a_short_success(self):
         cases = {"/cut-length": "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc",
