@@ -215,6 +215,10 @@ void H1Backend::ended() {
   keep_alive_ = false;
   if (tunnel_) {
     events_->response_end(no_fields());
+  } else if (in_body_ && connection_.stream().ended_without_notice()) {
+    // RFC 9112 section 9.8
+    connection_.fail(BackendFailure::kClosed,
+                     "the backend closed the connection within the response, without close_notify");
   } else if (in_body_ && body_.end_of_input() == http::h1::Progress::kDone) {
     complete(true);
   } else {

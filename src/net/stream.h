@@ -49,6 +49,9 @@ class Stream {
   virtual std::uint64_t unacknowledged_ms() const = 0;
   /// Something, or the end, has come and was not read yet. Costs a system call.
   virtual bool has_input() const = 0;
+  /// After ended(): TLS without close_notify, so that what came may have been cut by anybody
+  /// (RFC 8446 section 6.1).
+  virtual bool ended_without_notice() const { return false; }
   /// Gives up the connection: failed() follows from the loop.
   virtual void break_off() = 0;
   /// The destructor resets the connection in place of ending it, so that what was sent cannot be

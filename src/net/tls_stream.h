@@ -39,6 +39,7 @@ class SocketTlsStream final : public TlsStream {
     return unsent_.size() - unsent_at_ + socket_.sealed.size();
   }
   std::uint64_t sent_total() const override { return sent_total_; }
+  bool ended_without_notice() const override { return socket_.ended; }
   void finish() override;
   void pause() override;
   void resume() override;

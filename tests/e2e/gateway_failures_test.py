@@ -78,6 +78,21 @@ class Failing(EchoCase):
                         self.assertNotEqual(reply.code, 0)
                         self.assertEqual((reply.status, reply.body), (200, b"abc"))
 
+    def test_over_tls_only_close_notify_ends_an_answer_without_a_length(self):
+        def answer(end):
+            return lambda e: (e.send("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nabc"), end(e))
+        with Backend(context=server_context("127.0.0.1")) as backend, Gateway(route(backend)) as gateway:
+            backend.on("/whole", answer(lambda e: e.connection.unwrap()))
+            backend.on("/cut", answer(lambda e: e.connection.shutdown(socket.SHUT_WR)))
+            backend.on("/length", lambda e: (e.send("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"),
+                                             e.connection.shutdown(socket.SHUT_WR)))
+            for path, whole in (("/whole", True), ("/cut", False), ("/length", True)):
+                for how in ("--http1.1", "--http2"):
+                    with self.subTest(path=path, how=how):
+                        reply = gateway.curl(f"https://{HOST}{path}", http=how, check=False)
+                        self.assertEqual((reply.status, reply.body, reply.code == 0), (200, b"abc", whole))
+            gateway.wait_log('path=/cut .* failure=".*without close_notify"')
+
     def test_an_answer_that_is_no_http_is_a_502(self):
         for i, text in enumerate(("", "nonsense\r\n\r\n", "HTTP/1.1 2000 OK\r\n\r\n", "HTTP/1.1 200 OK\r\nX Y: z\r\n\r\n",
                                   "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",

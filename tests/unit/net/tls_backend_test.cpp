@@ -212,6 +212,20 @@ TEST_CASE("a backend that refuses, closes or keeps silent is an error of the con
   }
 }
 
+TEST_CASE("whether a backend ended with close_notify is known") {
+  bool noticed = false;
+  std::string end;
+  SUBCASE("with") {
+    noticed = true;
+    end = "s.unwrap()\n";
+  }
+  SUBCASE("without") { end = "s.shutdown(socket.SHUT_WR)\n"; }
+  Backend backend("one", "s = accept()\ns.sendall(b'x' * 40000)\n" + end + "time.sleep(60)\n");
+  backend.connect("one.test");
+  CHECK(backend.until([&] { return backend.reader.ends == 1; }));
+  CHECK(backend.stream->ended_without_notice() == !noticed);
+}
+
 TEST_CASE("a stream to a backend may be destroyed by any of its events") {
   std::string program = kEcho;
   std::string name = "one.test";
