@@ -135,6 +135,14 @@ void Exchange::refuse(ClientSide& client, const ClientInfo& info, std::string_vi
   answer(status, reason, reason);
 }
 
+void Exchange::reject(ClientSide& client, const ClientInfo& info, std::string_view protocol,
+                      std::string_view reason) {
+  start(client, info, protocol);
+  failure_ = reason;
+  account();
+  client_ = nullptr;
+}
+
 bool Exchange::is_sane() {
   const bool tunnel = request_.method == "CONNECT" && request_.protocol.empty();
   if (tunnel || request_.method == "TRACE") {

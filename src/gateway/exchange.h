@@ -68,6 +68,9 @@ class Exchange final : public BackendEvents {
   /// In place of begin(): the request can't be understood, or is too large.
   void refuse(ClientSide& client, const ClientInfo& info, std::string_view protocol,
               std::uint16_t status, std::string_view reason);
+  /// In place of begin(): what came of the request is no request, and is not answered.
+  void reject(ClientSide& client, const ClientInfo& info, std::string_view protocol,
+              std::string_view reason);
   void request_body(Bytes chunk);
   void request_end(const http::Fields& trailers);
   void client_drained();

@@ -265,7 +265,11 @@ void Gateway::drain() {
   std::erase_if(impl_->listening, [&](const Impl::Listening& listening) {
     return !listening.listener->is_shared() || impl_->is_relay(listening.local);
   });
-  if (!accepting()) impl_->rejecters.clear();
+  // QUIC is refused as long as there is TLS in its place.
+  std::erase_if(impl_->rejecters, [&](const auto& rejecter) {
+    return std::none_of(impl_->listening.begin(), impl_->listening.end(),
+                        [&](const auto& one) { return one.local == rejecter->local(); });
+  });
   impl_->older = impl_->connections.size();
   for (const auto& connection : impl_->connections) connection->came_before_drain = true;
   impl_->context.draining = true;

@@ -166,7 +166,12 @@ void H2Stream::body_end(const http::Fields& trailers) {
 
 void H2Stream::closed(std::uint32_t error) {
   gone_ = true;
-  if (!head_done_ && error != 0) ++session_.context().counts.malformed;
+  if (!head_done_ && error != 0) {
+    ++session_.context().counts.malformed;
+    if (exchange_ != nullptr) {
+      exchange_->reject(*this, session_.connection().info(), "h2", "the head is malformed");
+    }
+  }
   leave(error == kCancel || error == kNoError ? "the client canceled the request"
                                               : "the stream ended by an error of HTTP/2");
   session_.drop(*this);

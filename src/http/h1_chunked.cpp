@@ -12,8 +12,9 @@ namespace {
 constexpr unsigned kSizeDigitsMax = 16;
 constexpr std::uint64_t kSizeMax = INT64_MAX;
 
-constexpr std::array<std::string_view, 41> kForbiddenTrailers{"accept-encoding",
+constexpr std::array<std::string_view, 42> kForbiddenTrailers{"accept-encoding",
                                                               "age",
+                                                              "alt-svc",
                                                               "authorization",
                                                               "cache-control",
                                                               "connection",

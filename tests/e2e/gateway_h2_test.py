@@ -368,6 +368,7 @@ class Malformed(Http2Case):
                 "space in path", "two paths", "unknown pseudo", "status") else head
             with self.subTest(name):
                 self.refused(head)
+        self.gateway.wait_log('request: .*protocol=h2 .*failure="the head is malformed"')
 
     def reached(self):
         """Requests at the backend; those of the other tests here may come there late, and are not meant."""

@@ -95,7 +95,8 @@ class Passing(EchoCase):
         def answer(e):
             e.body()
             e.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n"
-                   f"3\r\nabc\r\n0\r\nX-Sum: {dict((k.lower(), v) for k, v in e.trailers).get('x-up', 'none')}\r\n\r\n")
+                   f"3\r\nabc\r\n0\r\nX-Sum: {dict((k.lower(), v) for k, v in e.trailers).get('x-up', 'none')}\r\n"
+                   'Alt-Svc: h3=":443"\r\n\r\n')
         self.backend.on("/trailers", answer)
         with self.gateway.dial(tls=False) as connection:
             connection.sendall(f"POST /trailers HTTP/1.1\r\nHost: {HOST}\r\nTE: trailers\r\nTrailer: X-Up\r\n"
@@ -104,6 +105,7 @@ class Passing(EchoCase):
             while not got.endswith(b"\r\n\r\n"):
                 got += connection.recv(4096)
         self.assertIn(b"x-sum: 42", got.lower())
+        self.assertNotIn(b"alt-svc: h3", got.lower())
 
     def test_100_continue_comes_from_the_backend(self):
         asked = threading.Event()

@@ -121,6 +121,7 @@ TEST_CASE("trailers are fields, those that may be (RFC 9110 section 6.5.1)") {
   CHECK(got.trailers == FieldTexts{{"Grpc-Status", "0"}, {"Checksum", "a b"}});
   CHECK(is_forbidden_trailer("Content-Type"));
   CHECK(is_forbidden_trailer("www-authenticate"));
+  CHECK(is_forbidden_trailer("Alt-Svc"));
   CHECK_FALSE(is_forbidden_trailer("Content-Digest"));
 }
 
