@@ -15,7 +15,8 @@ import time
 import unittest
 
 from lab import SLOW, Case, Upstream, free_port, wait_until
-from gateway_reload_test import make_pair
+from gateway_backends import is_open
+from gateway_reload_test import make_pair, quic_reply
 from service_manager import Managed, bound
 
 OVERRIDE = """
@@ -250,10 +251,12 @@ class Restart(SocketCase):
 
 
 class Gateway(SocketCase):
-    def gateway(self, config="", **options):
+    def gateway(self, config="", tls_passed=True, **options):
         https, http = free_port(), free_port()
-        more = [("postern-gateway.socket", bound(STREAM, "127.0.0.1", port)) for port in (https, http)]
-        more.append(("postern-quic.socket", bound(DGRAM, "127.0.0.1", https)))
+        more = [("postern-gateway.socket", bound(STREAM, "127.0.0.1", http))]
+        if tls_passed:
+            more += [("postern-gateway.socket", bound(STREAM, "127.0.0.1", https)),
+                     ("postern-quic.socket", bound(DGRAM, "127.0.0.1", https))]
         postern = self.managed(f"""
             [[tls.certificate]]
             name = "lan"
@@ -296,6 +299,20 @@ class Gateway(SocketCase):
                     postern.restart()
             self.assertEqual(askers.bad, [])
             self.assertGreater(askers.good, 90)
+
+    def test_quic_is_refused_only_as_long_as_tls_is_served_in_its_place(self):
+        """Of passed sockets in part: plain HTTP goes on while what is under way finishes, TLS does not."""
+        with self.gateway(tls_passed=False) as postern:
+            self.assertIsNotNone(quic_reply(postern.https))
+            with socket.create_connection(("127.0.0.1", postern.http), 6 * SLOW) as under_way:
+                under_way.sendall(b"GET / HTTP/1.1\r\n")
+                wait_until("the connection", lambda: postern.metrics()["postern_gateway_connections"] == 1)
+                postern.process.send_signal(signal.SIGTERM)
+                wait_until("the end of TLS", lambda: not is_open(postern.https))
+                self.assertIsNone(quic_reply(postern.https, 0.5))
+                self.assertTrue(is_open(postern.http))
+                under_way.sendall(b"Host: app.vanillax.me\r\n\r\n")
+                self.assertIn(b" 200 ", under_way.recv(4096))
 
     def test_h2load_loses_no_request(self):
         """One on each connection: on a second, HTTP itself lets a server close before it comes."""
