@@ -5,6 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include <fmt/format.h>
+
 #include "base/log.h"
 #include "gateway/backend.h"
 #include "gateway/connection.h"
@@ -181,7 +183,10 @@ void Gateway::Impl::log_relay(const RelayRecord& record) {
   line.bytes_sent = record.bytes_out;
   line.duration_us = record.duration_ms * 1000;
   line.backend = record.backend;
-  if (record.end != RelayEnd::kDone) line.failure = relay_end_text(record.end);
+  std::string failure;
+  if (record.end != RelayEnd::kDone) failure = relay_end_text(record.end);
+  if (!record.unreached.empty()) failure += fmt::format(", {}", record.unreached);
+  line.failure = failure;
   context.access_log.note(line, logged);
 }
 

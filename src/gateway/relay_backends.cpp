@@ -85,7 +85,7 @@ void RelayBackend::failed(const std::string& why) {
   if (is_down()) return;  // many that began together count as one
   rest_ms_ = rest_ms_ == 0 ? kFirstRestMs : std::min(rest_ms_ * 2, kRestMaxMs);
   rest_until_ms_ = loop_.now_ms() + rest_ms_;
-  log_warning("backend_down", "{}: {}; not tried for {} s", text(), why, rest_ms_ / 1000);
+  log_warning("backend_down", "{}: {}; left out for {} s", text(), why, rest_ms_ / 1000);
 }
 
 void RelayTarget::configure(const ListenerSettings& settings) {
@@ -103,13 +103,16 @@ void RelayTarget::configure(const ListenerSettings& settings) {
 }
 
 std::shared_ptr<RelayBackend> RelayTarget::choose(const Tried& tried) {
+  const auto is_better = [](const RelayBackend& a, const RelayBackend& b) {
+    if (a.is_down() != b.is_down()) return b.is_down();
+    return a.is_down() ? a.rest_until_ms() < b.rest_until_ms() : a.connections() < b.connections();
+  };
   std::shared_ptr<RelayBackend> best;
   const std::size_t first = turn_++;
   for (std::size_t i = 0; i < backends_.size(); ++i) {
     const auto& backend = backends_[(first + i) % backends_.size()];
-    if (backend->is_down()) continue;
     if (std::find(tried.begin(), tried.end(), backend) != tried.end()) continue;
-    if (best == nullptr || backend->connections() < best->connections()) best = backend;
+    if (best == nullptr || is_better(*backend, *best)) best = backend;
   }
   return best;
 }

@@ -44,6 +44,7 @@ class RelayBackend : public std::enable_shared_from_this<RelayBackend> {
   const std::string& lookup_error() const { return lookup_error_; }
 
   bool is_down() const;
+  std::uint64_t rest_until_ms() const { return rest_until_ms_; }
   void begin() { ++counts_.connections; }  ///< a connection was sent here
   void end() { --counts_.connections; }
   void connected();
@@ -79,7 +80,8 @@ class RelayTarget {
   void configure(const ListenerSettings& settings);
   const ListenerSettings& settings() const { return settings_; }
 
-  /// The healthy one with the fewest connections, in turn among equals; nullptr: none is left.
+  /// The healthy one with the fewest connections, in turn among equals; when none is healthy the
+  /// one that has rested most. nullptr: all were tried.
   std::shared_ptr<RelayBackend> choose(const Tried& tried);
   const std::vector<std::shared_ptr<RelayBackend>>& backends() const { return backends_; }
 

@@ -126,6 +126,7 @@ RelayRecord RelaySession::record(RelayEnd end) const {
   record.bytes_out = flows_[kBackend].bytes();
   record.duration_ms = shared_.loop.now_ms() - began_ms_;
   record.end = end;
+  record.unreached = unreached_;
   return record;
 }
 
@@ -176,7 +177,12 @@ void RelaySession::try_backends() {
   while (backend_ == nullptr || !try_addresses()) {
     if (backend_ != nullptr) drop_backend();
     backend_ = target_->choose(setup_->tried);
-    if (backend_ == nullptr) return finish(RelayEnd::kNoBackend);
+    if (backend_ == nullptr) {
+      if (!setup_->tried.empty()) {
+        unreached_ = fmt::format("{}: {}", setup_->tried.back()->text(), setup_->why);
+      }
+      return finish(RelayEnd::kNoBackend);
+    }
     setup_->tried.push_back(backend_);
     backend_->begin();
     if (backend_->addresses().empty()) {

@@ -111,6 +111,7 @@ class RelaySession final : public AddressWaiter {
   std::array<Side, 2> sides_;
   std::array<RelayFlow, 2> flows_;  // by source
   std::unique_ptr<Setup> setup_;
+  std::string unreached_;  // the last backend that was tried in vain, and why
   std::unique_ptr<Ending> ending_;
 };
 

@@ -41,6 +41,7 @@ struct RelayRecord {
   std::uint64_t bytes_in = 0, bytes_out = 0;  ///< from the client, from the backend
   std::uint64_t duration_ms = 0;
   RelayEnd end = RelayEnd::kDone;
+  std::string_view unreached;  ///< of kNoBackend: the last one that was tried, and why
 };
 
 struct RelaySettings {

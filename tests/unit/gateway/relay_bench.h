@@ -116,7 +116,8 @@ class RelayBench {
   TableResolver resolver{loop};
   gateway::RelaySettings settings;
   gateway::Site site;
-  std::vector<std::string> log;   ///< "END in/out backend"
+  std::vector<std::string> log;
+  std::string unreached;          // of the last one   ///< "END in/out backend"
   std::vector<Endpoint> clients;  ///< of the records
   std::unique_ptr<gateway::TcpRelay> relay;
   std::unique_ptr<net::TcpListener> listener;
@@ -137,6 +138,7 @@ class RelayBench {
     relay = std::make_unique<gateway::TcpRelay>(
         loop, resolver,
         [this](const gateway::RelayRecord& record) {
+          unreached = record.unreached;
           log.push_back(fmt::format("{} {}/{} {}", gateway::relay_end_text(record.end),
                                     record.bytes_in, record.bytes_out, record.backend));
           clients.push_back(record.client);
