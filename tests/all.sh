@@ -114,8 +114,15 @@ quickstart() {
   dig $where llama.vanillax.me AAAA | grep -q 'ANSWER: 0, AUTHORITY: 1' || wrong=1
   kdig $where llama.vanillax.me HTTPS | grep -q 'ANSWER: 0; AUTHORITY: 1' || wrong=1
   drill $where nas.home.arpa A | grep -q '192\.168\.10\.20' || wrong=1
+  authority="${XDG_STATE_HOME:-$HOME/.local/state}/postern/example/ca.crt"
+  curl -sS --http2 --cacert "$authority" --connect-to ::127.0.0.1:8443 https://hello.vanillax.me/ |
+    grep -q 'Hello from Postern' || wrong=1
   kill "$pid" && wait "$pid" || return 1
-  grep -q 'warning: ' "$log" && return 1
+  # The compiler's, of which there are to be none.
+  if lines=$(grep 'warning: ' "$log"); then
+    printf 'these are warnings:\n%s\n' "$lines"
+    return 1
+  fi
   return "$wrong"
 }
 

@@ -322,6 +322,13 @@ class Ech(Case):
     def test_also_when_the_gateway_has_a_certificate_for_it(self):
         self.check(names={"lan": ("*.vanillax.me", self.OUTER_NAME)})
 
+    def test_the_outer_names_are_those_of_the_configuration(self):
+        with Gateway(route(respond={}), config='[gateway]\nech_public_names = ["outer.example"]\n') as gateway:
+            self.shake_hands(gateway, self.OUTER_NAME, "127.0.0.2")
+            self.shake_hands(gateway, "outer.example", "127.0.0.1")
+            count, found = self.count_and_lines(gateway, 1)
+            self.assertEqual((count, len(found["127.0.0.1"]), found["127.0.0.2"]), (1, 1, []), found)
+
 
 if __name__ == "__main__":
     unittest.main()
