@@ -10,7 +10,7 @@ build="g++ meson ninja-build pkgconf libuv1-dev libssl-dev libnghttp2-dev libldn
 test="doctest-dev clang-14 libclang-rt-14-dev llvm-14 clang-tidy-14 clang-format-14 python3
   python3-cryptography python3-dnspython python3-jsonschema python3-yaml bind9-dnsutils bind9-utils knot-dnsutils ldnsutils nsd knot procps
   python3-h11 nginx-light haproxy nghttp2-client sslscan python3-h2 python3-hpack python3-hyperframe
-  python3-websockets postgresql postgresql-client chromium firefox-esr caddy nftables libnss3-tools
+  python3-websockets postgresql postgresql-client chromium firefox-esr caddy faketime nftables libnss3-tools
   iproute2 prometheus systemd dnsperf strace debhelper dpkg-dev build-essential lintian dnsmasq-base
   keepalived kea-dhcp4-server mandoc python3-kubernetes zsh fish shellcheck dnstap-ldns fstrm-bin"
 # Node.js that is here from elsewhere does as well, and Debian's would not go beside it.

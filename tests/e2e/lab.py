@@ -129,11 +129,11 @@ class Postern:
     """`postern run` with a configuration in a directory of its own. Use as a context manager.
 
     `config` is TOML; [server] and [dns] are written by this class, with the lines of `server` and
-    `dns` added. `files` are written below the directory first.
+    `dns` added. `files` are written below the directory first. `environment` is added to the one here.
     """
 
     def __init__(self, config="", server="", dns="", files=None, listen=None, ready=True,
-                 binary=BINARY, whole=None, arguments=None):
+                 binary=BINARY, whole=None, arguments=None, environment=None):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="postern-e2e-"))
         self.binary = binary
         self.port = free_port()
@@ -144,6 +144,7 @@ class Postern:
         self.listen = listen or [f"{self.address}:{self.port}"]
         self.whole = whole
         self.arguments = arguments
+        self.variables = environment or {}
         self.ready = ready
         self.log = []
         self.process = None
@@ -200,7 +201,8 @@ class Postern:
         self.configure()
         arguments = self.arguments or ["run", "-c", str(self.config_path)]
         self.process = subprocess.Popen([self.binary, *arguments], stderr=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, text=True, cwd=self.directory)
+                                        stdout=subprocess.PIPE, text=True, cwd=self.directory,
+                                        env={**os.environ, **self.variables})
         for stream in (self.process.stderr, self.process.stdout):
             threading.Thread(target=self._collect, args=(stream,), daemon=True).start()
         if self.ready:

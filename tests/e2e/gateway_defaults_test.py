@@ -1,0 +1,116 @@
+"""The time limits that nobody wrote, by a clock that runs fast for Postern alone (libfaketime): what an hour does is seen in
+seconds."""
+
+import pathlib
+import socket
+import threading
+import time
+import unittest
+
+from gateway_backends import Backend, new_port
+from gateway_lab import HOST, Gateway, read_until, route, table
+from gateway_timing_test import Unread, idle_timeouts
+from lab import SLOW, Case, wait_until
+
+LIBRARY = next(pathlib.Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+LATEST = 3 * SLOW  # seconds that an end may be late by this machine's clock
+
+
+class Fast(Gateway):
+    """A gateway in which time passes so many times faster. Its clients do not: they get time for their heads."""
+
+    def __init__(self, speed, *routes, **options):
+        self.speed = speed
+        fast = {"LD_PRELOAD": str(LIBRARY), "FAKETIME": f"+0 x{speed}"}
+        super().__init__(*routes, limits={"header_timeout": "1h"}, environment=fast, **options)
+
+    def sleep(self, minutes):
+        time.sleep(minutes * 60 / self.speed)
+
+
+def get(connection, path="/", *fields):
+    connection.sendall("\r\n".join([f"GET {path} HTTP/1.1", f"Host: {HOST}", *fields, "", ""]).encode())
+
+
+def echo(e):
+    """Switches to a protocol that says everything back."""
+    e.send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n")
+    while data := e.connection.recv(4096):
+        e.connection.sendall(data)
+
+
+class Defaults(Case):
+    def assert_end(self, gateway, connection, minutes, begin=None):
+        """The connection ends after so many minutes of silence, by the gateway's clock, and not before."""
+        begin = begin or time.monotonic()
+        connection.settimeout(minutes * 60 / gateway.speed + LATEST)
+        try:
+            self.assertEqual(connection.recv(4096), b"")
+        except ConnectionResetError:
+            pass
+        self.assertGreater((time.monotonic() - begin) * gateway.speed / 60, minutes * 0.98)
+
+    def test_a_connection_is_kept_for_three_minutes_between_requests(self):
+        with Backend() as backend, Fast(100, route(backend)) as gateway, gateway.dial(tls=False) as connection:
+            backend.on("/", lambda e: e.reply(body=b"here"))
+            for _ in range(2):
+                get(connection)
+                read_until(connection, b"here")
+                begin = time.monotonic()
+                gateway.sleep(2)
+            self.assert_end(gateway, connection, 3, begin)
+            self.assertEqual(idle_timeouts(gateway), 1)
+
+    def test_a_silent_backend_is_waited_for_ten_minutes(self):
+        over = threading.Event()
+        with Backend() as backend, Fast(100, route(backend)) as gateway, gateway.dial(tls=False, timeout=20) as connection:
+            backend.on("/", lambda e: over.wait(60))
+            begin = time.monotonic()
+            get(connection)
+            self.assertIn(b" 504 ", read_until(connection, b"\r\n"))
+            self.assertGreater(time.monotonic() - begin, 5.8)
+            self.assertEqual(idle_timeouts(gateway), 1)
+            over.set()
+
+    def test_what_a_client_does_not_read_is_kept_for_ten_minutes(self):
+        with Backend() as backend, Fast(100, route(backend)) as gateway:
+            for options in ((), ("Connection: close",)):
+                with self.subTest(options):
+                    unread = Unread(gateway, backend, False, *options)
+                    gateway.sleep(8)
+                    self.assertEqual(read_until(unread.client, b"0\r\n\r\n").count(b"x"), unread.sent)
+                    unread.client.close()
+            unread = Unread(gateway, backend)
+            begin = time.monotonic()
+            wait_until("the end", lambda: idle_timeouts(gateway) == 1, seconds=20)
+            self.assertGreater(time.monotonic() - begin, 5)  # some of it passed before
+            unread.client.close()
+
+    def test_what_was_upgraded_and_tcp_may_be_silent_for_an_hour(self):
+        with socket.create_server(("127.0.0.1", 0)) as server, Backend() as backend:
+            def serve():
+                with server.accept()[0] as connection:
+                    while data := connection.recv(4096):
+                        connection.sendall(data)
+            threading.Thread(target=serve, daemon=True).start()
+            relay = new_port()
+            listener = {"name": "tcp", "address": ["127.0.0.1"], "tcp": relay,
+                        "backends": [f"127.0.0.1:{server.getsockname()[1]}"]}
+            backend.on("/", echo)
+            with Fast(600, route(backend), config=table("gateway.listener", listener)) as gateway, \
+                    gateway.dial(tls=False) as upgraded, socket.create_connection(("127.0.0.1", relay)) as tcp:
+                get(upgraded, "/", "Connection: upgrade", "Upgrade: echo")
+                read_until(upgraded, b"\r\n\r\n")
+                tcp.sendall(b"before")
+                read_until(tcp, b"before")
+                gateway.sleep(50)
+                for connection in (upgraded, tcp):
+                    connection.sendall(b"after")
+                    read_until(connection, b"after")
+                begin = time.monotonic()
+                self.assert_end(gateway, upgraded, 60, begin)
+                self.assert_end(gateway, tcp, 60, begin)
+
+
+if __name__ == "__main__":
+    unittest.main()
