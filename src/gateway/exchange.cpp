@@ -508,6 +508,7 @@ void Exchange::response(http::BodyLength body) {
   }
   if (!filter_response()) return refuse_answer("too many connection options");
   backend_->answered();
+  failure_.clear();  // of an attempt before this one
   if (response_.status == 101) accept_upgrade(&body);
   first_byte_us_ = context_.loop.now_us();
   status_ = response_.status;

@@ -54,6 +54,15 @@ class LeftOut(Case):
     def test_one_that_does_not_answer_in_time(self):
         self.assertIn(504, self.left_out(lambda e: (time.sleep(0.5), e.close()), timeouts={"backend": "200ms"}))
 
+    def test_what_another_backend_answered_has_not_failed(self):
+        with Backend() as good, Gateway(route({"url": f"http://127.0.0.1:{new_port()}", "weight": 1000},
+                                              {"url": good.url, "weight": 1})) as gateway:
+            good.on("/", lambda e: e.reply())
+            self.assertEqual(self.spread(gateway, 1), [200])
+            line = gateway.access("status=200")
+            self.assertIn(f" backend={good.url} ", line)
+            self.assertNotIn("failure=", line)
+
     def test_the_only_one_is_asked_all_the_same(self):
         with Backend() as backend, Gateway(route(backend)) as gateway:
             backend.on("/", lambda e: e.close())

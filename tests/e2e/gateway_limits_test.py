@@ -169,6 +169,27 @@ class Descriptors(Case):
                 self.assertIn(b" 200 ", read_until(connections[0], b"\r\n"))
 
 
+class BackendConnections(Case):
+    def test_requests_at_a_time_have_one_each_and_512_are_kept(self):
+        go, often = threading.Event(), 200
+        with Backend() as backend, Gateway(route(backend), limits={"streams": often}) as gateway:
+            backend.on("/slow", lambda e: (go.wait(60 * SLOW), e.reply()))
+            figure = lambda what: gateway.metrics()[f'postern_gateway_backend_{what}{{backend="{backend.url}"}}']
+            with contextlib.ExitStack() as held:
+                clients = [held.enter_context(Http2(gateway)) for _ in range(3)]
+                for opened in (600, 688):  # the second time 512 are there
+                    go.clear()
+                    begun = len(backend.exchanges)
+                    streams = [(client, client.open(path="/slow")) for _ in range(often) for client in clients]
+                    wait_until("all at the backend", lambda begun=begun: len(backend.exchanges) - begun == 600, 20)
+                    self.assertEqual((len(backend.open), backend.accepted, figure("connections")), (600, opened, 600))
+                    go.set()
+                    for client, stream in streams:
+                        self.assertEqual(client.finish(stream).status, 200)
+                    wait_until("88 to be closed", lambda: len(backend.open) == 512)
+                    self.assertEqual((figure("connections"), figure("idle_connections")), (512, 512))
+
+
 class Drain(Case):
     def test_sigterm_lets_requests_finish_and_takes_no_new_connections(self):
         go = threading.Event()

@@ -1,9 +1,11 @@
 """Under load (h2load, and clients that connect anew for each request): reloads, certificates that change and
 listeners that come and go lose nothing; of backends that die only the requests that they had may fail."""
 
+import concurrent.futures
 import http.client
 import os
 import re
+import ssl
 import subprocess
 import threading
 import time
@@ -17,11 +19,11 @@ from lab import SLOW, Case, wait_until
 SECONDS = 6
 
 
-def h2load(gateway, path="/small", *arguments, clients=8, streams=8, seconds=SECONDS):
+def h2load(gateway, path="/small", *arguments, clients=8, streams=8, seconds=SECONDS, host=HOST):
     """Runs h2load for some seconds: a function that waits for it and gives its counts."""
     port = gateway.https_port
     process = subprocess.Popen(["h2load", "-D", str(seconds), "-c", str(clients), "-m", str(streams), "-t", "1",
-                                f"--connect-to=127.0.0.1:{port}", *arguments, f"https://{HOST}:{port}{path}"],
+                                f"--connect-to=127.0.0.1:{port}", *arguments, f"https://{host}:{port}{path}"],
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def finish():
@@ -38,8 +40,8 @@ def h2load(gateway, path="/small", *arguments, clients=8, streams=8, seconds=SEC
 class Fresh:
     """Threads that make a connection for each request, HTTP/1.1 over TLS or plain, until they are stopped."""
 
-    def __init__(self, gateway, threads=2, keep=False, method="GET"):
-        self.gateway, self.keep, self.method = gateway, keep, method
+    def __init__(self, gateway, threads=2, keep=False, method="GET", host=HOST):
+        self.gateway, self.keep, self.method, self.host = gateway, keep, method, host
         self.context, self.good, self.wrong, self.running = tls_context(), 0, [], True
         self.threads = [threading.Thread(target=self.work, args=(i % 2 == 0,)) for i in range(threads)]
         for one in self.threads:
@@ -50,7 +52,7 @@ class Fresh:
             return http.client.HTTPConnection("127.0.0.1", self.gateway.http_port, timeout=10 * SLOW)
         connection = http.client.HTTPConnection("127.0.0.1", self.gateway.https_port, timeout=10 * SLOW)
         connection.connect()
-        connection.sock = self.context.wrap_socket(connection.sock, server_hostname=HOST)
+        connection.sock = self.context.wrap_socket(connection.sock, server_hostname=self.host)
         return connection
 
     def work(self, tls):
@@ -58,7 +60,7 @@ class Fresh:
             try:
                 connection = self.connect(tls)
                 for _ in range(20 if self.keep else 1):
-                    connection.request(self.method, "/small", headers={"Host": HOST})
+                    connection.request(self.method, "/small", headers={"Host": self.host})
                     reply = connection.getresponse()
                     if reply.read() and reply.status == 200:
                         self.good += 1
@@ -75,6 +77,28 @@ class Fresh:
         self.running = False
         for one in self.threads:
             one.join()
+
+
+class Every:
+    """Does something every so many seconds in a thread, while the context lasts; fails at its end as that failed."""
+
+    def __init__(self, seconds, action):
+        self.seconds, self.action, self.count, self.ended = seconds, action, 0, threading.Event()
+        self.pool = concurrent.futures.ThreadPoolExecutor(1)
+
+    def __enter__(self):
+        self.done = self.pool.submit(self.work)
+        return self
+
+    def __exit__(self, *error):
+        self.ended.set()
+        self.pool.shutdown()
+        self.done.result()
+
+    def work(self):
+        while not self.ended.wait(self.seconds):
+            self.action(self.count)
+            self.count += 1
 
 
 class Load(Case):
@@ -123,6 +147,91 @@ class Load(Case):
             self.assertLessEqual(load["failed"] + load["bad"] + len(kept.wrong), had, (load["text"], kept.wrong))
             self.assertGreater(load["good"], 100)
             self.assertGreater(kills, 3)
+
+    def test_all_at_once_only_requests_of_the_backend_that_died_fail(self):
+        victim, other = Nginx(), Nginx()
+        url = f"http://127.0.0.1:{victim.port}"
+        with victim, other, Gateway(route(victim, other), route(other, hosts=["safe.vanillax.me"]),
+                                    server="workers = 2") as gateway:
+            kept = [Fresh(gateway, threads=2, keep=True, method=method) for method in ("GET", "POST")]
+            safe = Fresh(gateway, threads=2, host="safe.vanillax.me")
+            finish = h2load(gateway, "/small", "--rps", "100", clients=4, streams=4)
+            end, i = time.monotonic() + SECONDS, 0
+            while time.monotonic() < end:
+                i += 1
+                victim.die()
+                gateway.new_certificate("lan", "*.vanillax.me", f"x{i}.example")
+                time.sleep(0.4)
+                victim.start()
+                time.sleep(0.4)
+                self.assertIn("reloaded", gateway.change())
+            for one in (*kept, safe):
+                one.stop()
+            load = finish()
+            metrics = gateway.metrics()
+            time.sleep(0.2)
+            failed = [line for line in list(gateway.log) if re.search(r" request: .*( status=5| failure=)", line)
+                      and 'failure="the client c' not in line]  # h2load, when its time is over
+        self.assertGreater(i, 2)
+        self.assertEqual([line for line in failed if f" backend={url} " not in line], [])
+        self.assertEqual(safe.wrong, [])
+        self.assertLessEqual(load["failed"] + load["bad"] + sum(len(one.wrong) for one in kept), len(failed), load["text"])
+        self.assertGreater(metrics[f'postern_gateway_backend_failures_total{{backend="{url}"}}'], 3)
+        self.assertGreater(min(load["good"], safe.good, *(one.good for one in kept)), 100)
+
+    def test_with_all_faults_at_once_only_what_the_dead_backend_had_fails(self):
+        calm, certificates = "calm.vanillax.me", []
+        slowly = lambda e: (e.body(), time.sleep(0.04), e.reply(body=b"small"))  # it always has requests to die with
+        with Nginx() as other, Nginx() as steady, Backend(handlers={"/small": slowly}) as victim, Gateway(
+                route({"url": victim.url, "weight": 2}, other), route(steady, hosts=[calm]),
+                server="workers = 2") as gateway:
+            pair = threading.Lock()  # a reload that finds half a new pair would be refused
+
+            def die(_):
+                victim.stop()
+                time.sleep(0.1)
+                victim.start()
+
+            def renew(i):
+                with pair:
+                    certificates.append(gateway.new_certificate("lan", "*.vanillax.me", f"x{i}.example"))
+
+            def reload(i):
+                extra = route(respond={"status": 200, "body": str(i)}, hosts=[f"n{i}.vanillax.me"])
+                with pair:
+                    self.assertRegex(gateway.change(routes=(*gateway.routes[:2], extra)), r"\breloaded\b")
+
+            body = gateway.write("body", "x")
+            fresh = [Fresh(gateway), Fresh(gateway, method="POST"), Fresh(gateway, keep=True, method="POST")]
+            unhurt = [Fresh(gateway, host=calm), Fresh(gateway, host=calm, method="POST")]
+            finish = [h2load(gateway, "/small", "--rps=40", *more, clients=4, streams=4, host=host)
+                      for more, host in (([], HOST), (["-d", body], HOST), ([], calm))]
+            with Every(0.6, die) as deaths, Every(0.5, renew) as renewals, Every(1, reload) as reloads:
+                time.sleep(SECONDS)
+                for one in (*fresh, *unhurt):
+                    one.stop()
+            *loads, unhurt_load = [one() for one in finish]
+            gateway.curl(f"https://{calm}/small?last")
+            gateway.access("/small?last")  # every line before it is there
+            errors = [line for line in gateway.log if re.search(r" status=5\d\d ", line)]
+            self.assertEqual(gateway.metrics()["postern_log_dropped_lines_total"], 0)
+            wait_until("the last certificate", lambda: self.shown(gateway) == certificates[-1])
+        for line in errors:
+            self.assertRegex(line, rf" host={HOST} .* backend={victim.url} .*failure=")
+        failed = sum(load["failed"] for load in loads) + sum(len(one.wrong) for one in fresh)
+        self.assertLessEqual(failed, len(errors), (loads, [one.wrong for one in fresh], errors))
+        self.assertEqual([one.wrong for one in unhurt], [[], []])
+        self.assertEqual((unhurt_load["failed"], unhurt_load["bad"]), (0, 0), unhurt_load["text"])
+        self.assertGreater(len(errors), 0)
+        self.assertGreater(min(one.good for one in (*fresh, *unhurt)), 20)
+        self.assertGreater(min(load["good"] for load in (*loads, unhurt_load)), 100)
+        self.assertGreater(min(deaths.count, renewals.count, reloads.count), 1)
+        print(failed, len(errors), deaths.count, renewals.count, reloads.count, [load["failed"] for load in loads], [len(one.wrong) for one in fresh], [one.good for one in (*fresh, *unhurt)])
+
+    def shown(self, gateway):
+        """The certificate that a new client gets."""
+        with gateway.dial() as connection:
+            return ssl.DER_cert_to_PEM_cert(connection.getpeercert(binary_form=True))
 
     def test_idempotent_requests_survive_the_only_backend_being_restarted_gracefully(self):
         with Nginx() as nginx, Gateway(route(nginx), server="log = { requests = false }") as gateway:

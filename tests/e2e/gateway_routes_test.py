@@ -218,6 +218,52 @@ class Backends(Case):
             self.assertTrue(48 <= len(a.exchanges) <= 72, len(a.exchanges))
             self.assertEqual(c.exchanges, [])
 
+    def held(self, client, count, backends):
+        """Begins so many requests that their backends hold, one after the other; their streams."""
+        there = lambda: [len(one.seen("/hold")) for one in backends]
+        streams = []
+        for _ in range(count):
+            before = sum(there())
+            streams.append(client.open(path="/hold"))
+            wait_until("it at a backend", lambda before=before: sum(there()) > before)
+        return streams
+
+    def test_of_equal_weights_the_one_with_the_fewest_requests_gets_the_next(self):
+        with Backend("a") as a, Backend("b") as b, Gateway(route(a, b)) as gateway, Http2(gateway) as client:
+            let_go = {one: threading.Event() for one in (a, b)}
+            for one in (a, b):
+                one.on("/hold", lambda e, go=let_go[one]: (go.wait(60 * SLOW), e.reply()))
+            count = lambda path: (len(a.seen(path)), len(b.seen(path)))
+            self.held(client, 20, (a, b))
+            self.assertEqual(count("/hold"), (10, 10))
+            let_go[b].set()
+            client.wait(lambda: sum(one.done for one in client.streams.values()) == 10)
+            for _ in range(40):
+                self.assertEqual(client.request(path="/free").status, 200)
+            self.assertEqual(count("/free"), (0, 40))
+            let_go[b].clear()
+            self.held(client, 10, (a, b))
+            self.assertEqual(count("/hold"), (10, 20))
+            self.held(client, 2, (a, b))
+            self.assertEqual(count("/hold"), (11, 21))
+            for one in (a, b):
+                let_go[one].set()
+            client.wait(lambda: all(one.done for one in client.streams.values()))
+
+    def test_of_unequal_weights_each_gets_its_part_whatever_it_holds(self):
+        with Backend("a") as a, Backend("b") as b, Gateway(route(
+                {"url": a.url, "weight": 3}, {"url": b.url, "weight": 1})) as gateway, Http2(gateway) as client:
+            let_go = threading.Event()
+            for one in (a, b):
+                one.on("/hold", lambda e: (let_go.wait(60 * SLOW), e.reply()))
+            self.held(client, 60, (a, b))
+            for _ in range(400):
+                self.assertEqual(client.request(path="/free").status, 200)
+            let_go.set()
+            client.wait(lambda: all(one.done for one in client.streams.values()))
+            self.assertEqual(len(a.seen("/free")) + len(b.seen("/free")), 400)
+            self.assertLess(abs(len(a.seen("/free")) - 300), 61)  # seven standard deviations: never by chance
+
     def test_a_backend_that_is_not_there_is_passed_over(self):
         with Backend("a") as alive, Gateway(route(f"http://127.0.0.1:{new_port()}", alive)) as gateway:
             for method in ("GET", "POST") * 10:
