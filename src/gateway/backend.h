@@ -74,7 +74,8 @@ class Backend {
   bool healthy() const;
   /// By its last answer; false without health checks.
   bool fails_health_check() const;
-  std::size_t load() const { return in_use_; }  ///< requests under way
+  /// Requests under way, with those that wait for a connection.
+  std::size_t load() const { return in_use_ + waiting_.size(); }
   const std::string& text() const { return text_; }
   RequestCounts::NameId name_id() const { return name_id_; }
   const http::BackendUrl& url() const { return url_; }

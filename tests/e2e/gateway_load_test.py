@@ -144,40 +144,9 @@ class Load(Case):
             for one in backends:
                 one.stop()
             had = kills * (4 * 4 + 4)
-            self.assertLessEqual(load["failed"] + load["bad"] + len(kept.wrong), had, (load["text"], kept.wrong))
+            self.assertLessEqual(load["failed"] + len(kept.wrong), had, (load["text"], kept.wrong))
             self.assertGreater(load["good"], 100)
             self.assertGreater(kills, 3)
-
-    def test_all_at_once_only_requests_of_the_backend_that_died_fail(self):
-        victim, other = Nginx(), Nginx()
-        url = f"http://127.0.0.1:{victim.port}"
-        with victim, other, Gateway(route(victim, other), route(other, hosts=["safe.vanillax.me"]),
-                                    server="workers = 2") as gateway:
-            kept = [Fresh(gateway, threads=2, keep=True, method=method) for method in ("GET", "POST")]
-            safe = Fresh(gateway, threads=2, host="safe.vanillax.me")
-            finish = h2load(gateway, "/small", "--rps", "100", clients=4, streams=4)
-            end, i = time.monotonic() + SECONDS, 0
-            while time.monotonic() < end:
-                i += 1
-                victim.die()
-                gateway.new_certificate("lan", "*.vanillax.me", f"x{i}.example")
-                time.sleep(0.4)
-                victim.start()
-                time.sleep(0.4)
-                self.assertIn("reloaded", gateway.change())
-            for one in (*kept, safe):
-                one.stop()
-            load = finish()
-            metrics = gateway.metrics()
-            time.sleep(0.2)
-            failed = [line for line in list(gateway.log) if re.search(r" request: .*( status=5| failure=)", line)
-                      and 'failure="the client c' not in line]  # h2load, when its time is over
-        self.assertGreater(i, 2)
-        self.assertEqual([line for line in failed if f" backend={url} " not in line], [])
-        self.assertEqual(safe.wrong, [])
-        self.assertLessEqual(load["failed"] + load["bad"] + sum(len(one.wrong) for one in kept), len(failed), load["text"])
-        self.assertGreater(metrics[f'postern_gateway_backend_failures_total{{backend="{url}"}}'], 3)
-        self.assertGreater(min(load["good"], safe.good, *(one.good for one in kept)), 100)
 
     def test_with_all_faults_at_once_only_what_the_dead_backend_had_fails(self):
         calm, certificates = "calm.vanillax.me", []
@@ -226,7 +195,6 @@ class Load(Case):
         self.assertGreater(min(one.good for one in (*fresh, *unhurt)), 20)
         self.assertGreater(min(load["good"] for load in (*loads, unhurt_load)), 100)
         self.assertGreater(min(deaths.count, renewals.count, reloads.count), 1)
-        print(failed, len(errors), deaths.count, renewals.count, reloads.count, [load["failed"] for load in loads], [len(one.wrong) for one in fresh], [one.good for one in (*fresh, *unhurt)])
 
     def shown(self, gateway):
         """The certificate that a new client gets."""
