@@ -320,7 +320,8 @@ void Backend::note_answers_again() {
 
 void Backend::gave_no_answer(std::string_view why) {
   const std::uint64_t now = context_.loop.now_ms();
-  if (now < resting_until_ms_) return;  // those that were under way are no news
+  // Those that were under way are no news, and many on one connection count as one.
+  if (now < resting_until_ms_ || now == std::exchange(unanswered_at_ms_, now)) return;
   if (++unanswered_ < kUnansweredMax) return;
   const unsigned again = unanswered_ - kUnansweredMax;
   resting_until_ms_ = now + std::min(kDownMs << std::min(again, 5U), kDownMaxMs);

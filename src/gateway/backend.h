@@ -140,7 +140,7 @@ class Backend {
   http::HealthSettings health_;
   std::shared_ptr<const net::TlsClient> tls_, tls_h2_;
   unsigned unanswered_ = 0;  // requests in a row
-  std::uint64_t resting_until_ms_ = 0;
+  std::uint64_t unanswered_at_ms_ = 0, resting_until_ms_ = 0;
   std::vector<Address> addresses_;
   std::uint64_t addresses_until_ms_ = 0;
   std::unique_ptr<HostResolver::Ticket> resolving_;

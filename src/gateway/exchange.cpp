@@ -13,6 +13,9 @@ namespace {
 
 constexpr unsigned kAttemptsMax = 3;
 constexpr std::uint64_t kUpgradedIdleMs = 3'600'000;
+constexpr std::uint64_t kUnroutedIdleMs = 60'000;  // what was answered without a route
+constexpr std::size_t kReadAtLeast = 2U << 10;     // less in timeouts.idle is as nothing
+constexpr std::string_view kBackendLimit = "timeouts.backend";
 // For the client, once the backend has ended what was upgraded.
 constexpr std::uint64_t kHalfClosedIdleMs = 2'000;
 // A backend that reports progress in 1xx responses is fine, one that floods is not.
@@ -313,7 +316,7 @@ std::optional<Exchange::TimeLimit> Exchange::next_limit() const {
   if (timeouts.backend_ms == 0 || responded_) return next;
   // A backend's time begins when it has the whole request.
   const std::uint64_t waited = request_done_ ? now_ms() - request_done_ms_ : 0;
-  const TimeLimit backend{left(timeouts.backend_ms, waited), "timeouts.backend"};
+  const TimeLimit backend{left(timeouts.backend_ms, waited), kBackendLimit};
   return next && next->left_ms <= backend.left_ms ? next : backend;
 }
 
@@ -330,21 +333,22 @@ void Exchange::timed_out() {
   if (limit->left_ms != 0) return timer_->start_once(limit->left_ms);
   if (backend_ != nullptr) {
     backend_->count_failure();
-    if (!responded_ && request_done_) backend_->gave_no_answer(limit->name);
+    const bool asked = stream_ != nullptr && request_done_ && !responded_;
+    if (asked && limit->name == kBackendLimit) backend_->gave_no_answer(limit->name);
   }
   fail(504, "The backend did not answer in time.", limit->name);
 }
 
 std::uint64_t Exchange::idle_limit_ms() const {
-  return match_ ? settings().timeouts.idle_ms : http::TimeoutSettings().idle_ms;
+  return match_ ? settings().timeouts.idle_ms : kUnroutedIdleMs;
 }
 
 void Exchange::check_idle(std::uint64_t now_ms) {
   if (over()) return;
   // Somebody reads slowly of what is held back.
   const std::size_t unsent = client_->unsent() + (stream_ == nullptr ? 0 : stream_->unsent());
-  if (unsent < unsent_) touch();
-  unsent_ = unsent;
+  if (unsent + kReadAtLeast <= unsent_) touch();
+  if (unsent + kReadAtLeast <= unsent_ || unsent > unsent_) unsent_ = unsent;
   std::uint64_t limit = idle_limit_ms();
   // Nobody who leaves the key alone wants a chat to end after ten quiet minutes.
   if (upgraded_ && match_ && !settings().timeouts.idle_given) limit = kUpgradedIdleMs;
@@ -504,7 +508,10 @@ void Exchange::response(http::BodyLength body) {
     return refuse_answer("a status that was not asked for");
   }
   if (extended_connect_ && status >= 200 && status <= 299) {
-    return refuse_answer("the backend did not switch protocols");
+    // An answer it is, to what only the client asked for.
+    backend_->answered();
+    fail(502, "The backend gave no valid answer.", "the backend did not switch protocols");
+    return;
   }
   if (!filter_response()) return refuse_answer("too many connection options");
   backend_->answered();
@@ -592,9 +599,9 @@ void Exchange::backend_failed(BackendFailure failure, std::string_view detail, b
   if (over()) return;
   failure_ = detail;
   last_failure_ = failure;
-  // That a kept connection ended says nothing about the backend.
-  const bool unanswered =
-      (failure == BackendFailure::kClosed && !reused) || failure == BackendFailure::kMalformed;
+  // That a kept connection ended says nothing about the backend, nor that it refuses an upload.
+  const bool unanswered = (failure == BackendFailure::kClosed && !reused && !body_sent_) ||
+                          failure == BackendFailure::kMalformed;
   if (unanswered && !response_begun_) backend_->gave_no_answer(detail);
   if (may_send_again(failure, reused)) {
     backend_->count_retry();

@@ -11,6 +11,7 @@ import time
 import unittest
 
 from gateway_backends import Backend, new_port, server_context
+from gateway_h2_client import Http2
 from gateway_lab import HOST, EchoCase, Gateway, read_until, route
 from lab import SLOW, Case, wait_until
 
@@ -62,6 +63,25 @@ class LeftOut(Case):
             line = gateway.access("status=200")
             self.assertIn(f" backend={good.url} ", line)
             self.assertNotIn("failure=", line)
+
+    def test_clients_cannot_have_one_left_out(self):
+        """Neither by asking for an upgrade of what is a page, nor by uploads that it refuses."""
+        with Backend() as plain, Backend() as other, Gateway(route(plain, other)) as gateway:
+            for one in (plain, other):
+                one.on("/page", lambda e: e.reply(body=b"page"))
+                one.on("/up", lambda e: e.reset())
+            head = [(":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "https"), (":path", "/page"),
+                    (":authority", HOST), ("sec-websocket-version", "13")]
+            with Http2(gateway) as client:
+                for _ in range(20):
+                    stream = client.open(only=head, end=False)
+                    client.wait(lambda stream=stream: client.streams[stream].fields)
+                    self.assertEqual(client.streams[stream].status, 502)
+            for _ in range(20):
+                gateway.curl(f"http://{HOST}/up", "-d", "x" * 5000, http="--http1.1", check=False)
+            metrics = gateway.metrics()
+            for one in (plain, other):
+                self.assertEqual(metrics[f'postern_gateway_backend_healthy{{backend="{one.url}"}}'], 1)
 
     def test_the_only_one_is_asked_all_the_same(self):
         with Backend() as backend, Gateway(route(backend)) as gateway:
