@@ -1,6 +1,7 @@
 """The time limits that nobody wrote, by a clock that runs fast for Postern alone (libfaketime): what an hour does is seen in
 seconds."""
 
+import contextlib
 import pathlib
 import socket
 import threading
@@ -17,7 +18,8 @@ LATEST = 3 * SLOW  # seconds that an end may be late by this machine's clock
 
 
 class Fast(Gateway):
-    """A gateway in which time passes so many times faster. Its clients do not: they get time for their heads."""
+    """A gateway in which time passes so many times faster. Its clients do not: they get time for their heads. Nor do its
+    backends: it waits 5 seconds of its own for a connection, so what needs one is best tried again."""
 
     def __init__(self, speed, *routes, **options):
         self.speed = speed
@@ -39,6 +41,16 @@ def echo(e):
         e.connection.sendall(data)
 
 
+def until_it_works(begin):
+    """What begin() gives, at the first time that it does not fail."""
+    for _ in range(50):
+        try:
+            return begin()
+        except (AssertionError, OSError) as error:
+            last = error
+    raise last
+
+
 class Defaults(Case):
     def assert_end(self, gateway, connection, minutes, begin=None):
         """The connection ends after so many minutes of silence, by the gateway's clock, and not before."""
@@ -51,8 +63,7 @@ class Defaults(Case):
         self.assertGreater((time.monotonic() - begin) * gateway.speed / 60, minutes * 0.98)
 
     def test_a_connection_is_kept_for_three_minutes_between_requests(self):
-        with Backend() as backend, Fast(100, route(backend)) as gateway, gateway.dial(tls=False) as connection:
-            backend.on("/", lambda e: e.reply(body=b"here"))
+        with Fast(100, route(respond={"body": "here"})) as gateway, gateway.dial(tls=False) as connection:
             for _ in range(2):
                 get(connection)
                 read_until(connection, b"here")
@@ -63,44 +74,57 @@ class Defaults(Case):
 
     def test_a_silent_backend_is_waited_for_ten_minutes(self):
         over = threading.Event()
-        with Backend() as backend, Fast(100, route(backend)) as gateway, gateway.dial(tls=False, timeout=20) as connection:
+        with Backend() as backend, Fast(100, route(backend)) as gateway:
             backend.on("/", lambda e: over.wait(60))
-            begin = time.monotonic()
-            get(connection)
-            self.assertIn(b" 504 ", read_until(connection, b"\r\n"))
-            self.assertGreater(time.monotonic() - begin, 5.8)
+
+            def ask():
+                with gateway.dial(tls=False, timeout=20) as connection:
+                    begin = time.monotonic()
+                    get(connection)
+                    self.assertIn(b" 504 ", read_until(connection, b"\r\n"))
+                    self.assertGreater(time.monotonic() - begin, 5.8)
+            until_it_works(ask)
             self.assertEqual(idle_timeouts(gateway), 1)
             over.set()
 
     def test_what_a_client_does_not_read_is_kept_for_ten_minutes(self):
-        with Backend() as backend, Fast(100, route(backend)) as gateway:
+        with Backend() as backend, Fast(50, route(backend)) as gateway:
             for options in ((), ("Connection: close",)):
                 with self.subTest(options):
                     unread = Unread(gateway, backend, False, *options)
                     gateway.sleep(8)
                     self.assertEqual(read_until(unread.client, b"0\r\n\r\n").count(b"x"), unread.sent)
                     unread.client.close()
-            unread, seconds = cut_unread(gateway, backend, seconds=12)
-            self.assertGreater(seconds, 5)  # some of the ten minutes passed before
+            unread, seconds = cut_unread(gateway, backend, seconds=20)
+            self.assertGreater(seconds, 10)  # some of the ten minutes passed before
             unread.client.close()
 
     def test_what_was_upgraded_and_tcp_may_be_silent_for_an_hour(self):
         with socket.create_server(("127.0.0.1", 0)) as server, Backend() as backend:
             def serve():
-                with server.accept()[0] as connection:
-                    while data := connection.recv(4096):
-                        connection.sendall(data)
+                while True:  # one at a time; those that were given up end at once
+                    with server.accept()[0] as connection:
+                        with contextlib.suppress(OSError):
+                            while data := connection.recv(4096):
+                                connection.sendall(data)
             threading.Thread(target=serve, daemon=True).start()
             relay = new_port()
             listener = {"name": "tcp", "address": ["127.0.0.1"], "tcp": relay,
                         "backends": [f"127.0.0.1:{server.getsockname()[1]}"]}
             backend.on("/", echo)
-            with Fast(600, route(backend), config=table("gateway.listener", listener)) as gateway, \
-                    gateway.dial(tls=False) as upgraded, socket.create_connection(("127.0.0.1", relay)) as tcp:
-                get(upgraded, "/", "Connection: upgrade", "Upgrade: echo")
-                read_until(upgraded, b"\r\n\r\n")
-                tcp.sendall(b"before")
-                read_until(tcp, b"before")
+            with Fast(600, route(backend), config=table("gateway.listener", listener)) as gateway:
+                def upgrade():
+                    connection = gateway.dial(tls=False)
+                    get(connection, "/", "Connection: upgrade", "Upgrade: echo")
+                    self.assertIn(b" 101 ", read_until(connection, b"\r\n\r\n"))
+                    return connection
+
+                def connect():
+                    connection = socket.create_connection(("127.0.0.1", relay))
+                    connection.sendall(b"before")
+                    read_until(connection, b"before")
+                    return connection
+                upgraded, tcp = until_it_works(upgrade), until_it_works(connect)
                 gateway.sleep(50)
                 for connection in (upgraded, tcp):
                     connection.sendall(b"after")
@@ -108,6 +132,8 @@ class Defaults(Case):
                 begin = time.monotonic()
                 self.assert_end(gateway, upgraded, 60, begin)
                 self.assert_end(gateway, tcp, 60, begin)
+                upgraded.close()
+                tcp.close()
 
 
 if __name__ == "__main__":
