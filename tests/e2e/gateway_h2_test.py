@@ -6,6 +6,7 @@ import threading
 import time
 import unittest
 
+import h2.events
 import h2.exceptions
 import h2.settings
 import hpack
@@ -18,6 +19,7 @@ from gateway_lab import HOST, Gateway, route
 from lab import SLOW, Case, wait_until
 
 REFUSED_STREAM, PROTOCOL_ERROR, CANCEL, ENHANCE_YOUR_CALM = 7, 1, 8, 11
+LAST = 2**31 - 1  # the highest number of a stream
 HEAD = [(":method", "GET"), (":scheme", "https"), (":authority", HOST), (":path", "/")]
 
 
@@ -549,6 +551,86 @@ class Drain(Case):
             go.set()
             self.assertEqual(client.finish(stream).body, b"abcdef")
             client.close()
+
+
+class Draining(Http2):
+    """A client that has a request under way, answers no PING by itself and goes on after a GOAWAY."""
+
+    def __init__(self, gateway):
+        super().__init__(gateway)
+        self.pings = []
+        self.protocol._frame_dispatch_table[PingFrame] = self.keep_ping
+        assert self.request(path="/before").status == 200
+        self.slow = self.open(path="/slow")
+        self.wait(lambda: self.streams[self.slow].body == b"abc")
+
+    def keep_ping(self, frame):
+        self.pings.append(frame.opaque_data)
+        return [], []
+
+    def between(self):
+        """A request behind the first GOAWAY, with which a PING comes."""
+        self.wait(lambda: self.pings)
+        self.taken = self.open(path="/between", method="POST", end=False)
+        self.data(self.taken, b"abc", end=True)
+
+    def late(self):
+        """A request that the gateway has read when this returns."""
+        stream = self.open(path="/late")
+        self.send(PingFrame(0, opaque_data=b"late-end"))
+        self.wait(lambda: b"late-end" in self.pings)
+        return self.streams[stream]
+
+    def steps(self):
+        """The GOAWAY frames that came: [(error code, last stream)]."""
+        return [(int(one.error_code), one.last_stream_id) for one in self.events
+                if isinstance(one, h2.events.ConnectionTerminated)]
+
+
+class TwoSteps(Case):
+    """RFC 9113 section 6.8: a GOAWAY that leaves nothing out, then one with the last stream that was taken."""
+
+    def test_sigterm(self):
+        with Backend() as backend:
+            gateway = Gateway(route(backend))
+            with gateway:
+                self.drained(gateway, backend, lambda: gateway.process.send_signal(signal.SIGTERM))
+                self.assertEqual(gateway.process.wait(10 * SLOW), 0)
+
+    def test_a_reload_without_the_listener(self):
+        with Backend() as backend, Gateway(route(backend)) as gateway:
+            other = {"name": "other", "http": new_port(), "https": new_port()}
+            self.drained(gateway, backend, lambda: self.assertIn(" reloaded", gateway.change(
+                listener=other, routes=[route(backend, listeners=["other"])])))
+            gateway.https_port = other["https"]
+            self.assertEqual(gateway.curl(f"https://{HOST}/").status, 200)
+
+    def drained(self, gateway, backend, begin):
+        """By a client that answers the PING between the steps, and by one that does not."""
+        go = threading.Event()
+        backend.on("/slow", lambda e: (e.send("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nabc"), go.wait(60 * SLOW),
+                                       e.send("def")))
+        with Draining(gateway) as answering, Draining(gateway) as silent:
+            clients = answering, silent
+            begin()
+            for client in clients:
+                client.between()
+            for client in clients:
+                self.assertEqual(client.finish(client.taken).reply().json()["size"], 3)
+                self.assertEqual(client.steps()[0], (0, LAST))
+            answering.send(PingFrame(0, opaque_data=answering.pings[0], flags=["ACK"]))
+            for client in clients:
+                client.wait(lambda client=client: len(client.steps()) == 2)
+                self.assertEqual(client.steps()[1], (0, client.taken))
+                self.assertFalse(client.late().done)
+            self.assertFalse(answering.closed or silent.closed)
+            go.set()
+            for client in clients:
+                self.assertEqual(client.finish(client.slow).body, b"abcdef")
+                client.read(lambda client=client: client.closed)
+                self.assertTrue(client.closed)
+                self.assertEqual(len(client.steps()), 2)
+            self.assertEqual(backend.seen("/late"), [])
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import json
 import re
 import signal
 import socket
+import ssl
 import threading
 import time
 import unittest
@@ -134,6 +135,79 @@ class Limits(Case):
                 one.close()
         wait_until("service again", lambda: self.gateway.curl(
             f"http://{HOST}/", http="--http1.1", check=False).status == 200)
+
+
+def half_a_hello():
+    """The first half of what a client says first in a handshake."""
+    outgoing = ssl.MemoryBIO()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname=HOST).do_handshake()
+    return outgoing.read(outgoing.pending // 2)
+
+
+class HalfOpen(Case):
+    """Connections to the TLS port whose handshake does not go on."""
+
+    FULL = 'postern_limit_hits_total{limit="gateway.limits.connections"}'
+    SLOW_HEADS = 'postern_limit_hits_total{limit="gateway.limits.header_timeout"}'
+    FAILED = 'postern_gateway_tls_handshakes_total{result="failed"}'
+
+    def gateway(self, **limits):
+        """A gateway with these limits to which nobody is connected."""
+        gateway = Gateway(route(respond=OWN), limits=limits)
+        self.addCleanup(gateway.__exit__, None, None, None)
+        gateway.start()
+        wait_until("nobody to be there", lambda: gateway.metrics()["postern_gateway_connections"] == 0)
+        return gateway
+
+    def half_open(self, gateway, said=b""):
+        connection = socket.create_connection(("127.0.0.1", gateway.https_port), 20 * SLOW)
+        self.addCleanup(connection.close)
+        connection.sendall(said)
+        return connection
+
+    def test_they_are_closed_in_time_and_counted(self):
+        gateway, began = self.gateway(header_timeout="1s"), time.monotonic()
+        before = gateway.metrics()
+        held = [self.half_open(gateway, said) for said in (b"", b"\x16", half_a_hello()) for _ in range(5)]
+        for one in held:
+            self.assertEqual(read_all(one), (b"", True))
+        took = time.monotonic() - began
+        self.assertTrue(1 <= took < 6 * SLOW, took)
+        after = gateway.metrics()
+        for name in (self.SLOW_HEADS, self.FAILED):
+            self.assertEqual(after[name] - before[name], len(held), name)
+        self.assertEqual((after["postern_gateway_connections"], after[self.FULL]), (0, 0))
+
+    def test_they_count_as_connections_and_new_clients_are_served_after_them(self):
+        gateway = self.gateway(header_timeout=f"{4 * SLOW:g}s", connections=20)
+        before = gateway.metrics()[self.FULL]
+        held = [self.half_open(gateway, half_a_hello() if i % 2 else b"") for i in range(20)]
+        wait_until("all to be counted", lambda: gateway.metrics()["postern_gateway_connections"] == 20)
+        for count in range(1, 6):
+            self.assertEqual(read_all(self.half_open(gateway, half_a_hello())), (b"", True))
+            self.assertEqual(gateway.metrics()[self.FULL] - before, count)
+        self.assertEqual(gateway.metrics()["postern_gateway_connections"], 20)
+        for one in held:
+            self.assertEqual(read_all(one), (b"", True))
+        self.assertEqual(gateway.curl(f"https://{HOST}/").body, b"own")
+        self.assertEqual(gateway.metrics()[self.FULL] - before, 5)
+
+    def test_they_need_little_memory(self):
+        # At most 96 KiB each, buffers of the first moments aside; sanitizers keep books of their own.
+        each, hello = (96 << 10) if SLOW == 1 else (160 << 10) * SLOW, half_a_hello()
+        gateway = self.gateway(header_timeout="10m")
+        connections = lambda: gateway.metrics()["postern_gateway_connections"]
+        for count in (30, 800):
+            before = gateway.rss()
+            held = [self.half_open(gateway, hello) for _ in range(count)]
+            self.assertEqual(gateway.curl(f"https://{HOST}/").body, b"own")  # it has read what they said before
+            wait_until("them alone to be there", lambda count=count: connections() == count)
+            taken = (gateway.rss() - before) / count
+            for one in held:
+                one.close()
+            wait_until("them to be gone", lambda: connections() == 0)
+        self.assertLess(taken, each)
 
 
 class Workers(Case):

@@ -1,0 +1,138 @@
+"""Backends of HTTP/2 whose host vanishes with requests under way. Three network namespaces:
+
+    near                Postern and its clients
+    fire    10.61.0.2   a backend, whose firewall drops everything then
+    cable   10.62.0.2   a backend, whose cable is pulled
+
+Needs root with CAP_NET_ADMIN and CAP_SYS_ADMIN."""
+
+import contextlib
+import io
+import os
+import pathlib
+import socket
+import sys
+import threading
+import time
+import unittest
+from unittest import mock
+
+from gateway_h2_backend import H2Backend
+from gateway_lab import Gateway, read_until, route
+from lab import SLOW, Case, wait_until
+
+sys.path.append(str(pathlib.Path(__file__).parent / "browser"))
+from network import inside, sh, why_not  # noqa: E402  pylint: disable=wrong-import-position
+
+os.environ["PATH"] += ":/usr/sbin:/sbin"
+NEAR, FIRE, CABLE = (f"pt{os.getpid()}-{name}" for name in ("near", "fire", "cable"))
+NETWORKS = {FIRE: "10.61.0", CABLE: "10.62.0"}
+DROP = "table inet t { chain i { type filter hook input priority 0; policy drop; }; " \
+       "chain o { type filter hook output priority 0; policy drop; }; }"
+
+
+def load_tests(loader, _tests, _pattern):
+    suite = loader.loadTestsFromTestCase(WithoutNamespaces)
+    suite.addTests(vanish_tests(loader, why_not()))
+    return suite
+
+
+def vanish_tests(loader, reason):
+    """Those of Vanish; where they cannot run, a test that says so, and fails when CI=true."""
+    if not reason:
+        return loader.loadTestsFromTestCase(Vanish)
+    said = f"TESTS OF HOSTS THAT VANISH DID NOT RUN: no network namespaces here: {reason}"
+    print(said)
+
+    def fail():
+        raise AssertionError(said)
+    return unittest.TestSuite([unittest.FunctionTestCase(fail)] if os.environ.get("CI") == "true" else [])
+
+
+class WithoutNamespaces(Case):
+    def outcome(self, reason, **environment):
+        said = io.StringIO()
+        with mock.patch.dict(os.environ, environment), contextlib.redirect_stdout(said):
+            suite = vanish_tests(unittest.TestLoader(), reason)
+            result = unittest.TestResult()
+            if reason:
+                suite.run(result)
+        return suite.countTestCases(), len(result.failures), said.getvalue()
+
+    def test_it_fails_in_ci_and_is_said_elsewhere(self):
+        loud = "TESTS OF HOSTS THAT VANISH DID NOT RUN: no network namespaces here: no root\n"
+        self.assertEqual(self.outcome("no root", CI="true"), (1, 1, loud))
+        self.assertEqual(self.outcome("no root", CI=""), (0, 0, loud))
+        self.assertEqual(self.outcome("", CI="true"), (1, 0, ""))
+
+
+class Far(H2Backend):
+    """A backend that other hosts reach, too. It leaves requests for /silent without an answer."""
+
+    def __init__(self, address):
+        super().__init__()
+        self.url = f"h2c://{address}:{self.port}"
+        self.socket = socket.create_server((address, self.port), backlog=64)
+        threading.Thread(target=self._accept, daemon=True).start()
+        reply = self.done
+        self.done = lambda request: reply(request) if request.fields[":path"] != "/silent" else None
+
+
+class Vanish(Case):
+    def setUp(self):
+        for name in (NEAR, FIRE, CABLE):
+            sh("ip", "netns", "add", name)
+            self.addCleanup(sh, "ip", "netns", "del", name)
+            sh("ip", "-n", name, "link", "set", "lo", "up")
+        for name, network in NETWORKS.items():
+            end = "to-" + name.rpartition("-")[2]
+            sh("ip", "link", "add", end, "netns", NEAR, "type", "veth", "peer", "name", "wire", "netns", name)
+            for where, wire, host in ((NEAR, end, 1), (name, "wire", 2)):
+                sh("ip", "-n", where, "addr", "add", f"{network}.{host}/24", "dev", wire)
+                sh("ip", "-n", where, "link", "set", wire, "up")
+
+    def test_what_is_under_way_fails_and_the_host_is_asked_anew_when_it_is_back(self):
+        with contextlib.ExitStack() as ends:
+            fire, cable = (ends.enter_context(inside(name, lambda network=network: Far(f"{network}.2")))
+                           for name, network in NETWORKS.items())
+            inside(NEAR, lambda: self.vanish_and_return({"fire.vanillax.me": fire, "cable.vanillax.me": cable}))
+
+    def vanish_and_return(self, hosts):
+        routes = [route(backend, hosts=[host]) for host, backend in hosts.items()]
+        with Gateway(*routes, server="log = { requests = true }") as gateway, contextlib.ExitStack() as held:
+            def begin(method, host, path):
+                connection = held.enter_context(gateway.dial(tls=False, timeout=60))
+                connection.sendall(f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n".encode())
+                return connection
+
+            def status(connection):
+                return int(read_until(connection, b"\r\n").split()[1])
+
+            for host in hosts:
+                self.assertEqual(status(begin("GET", host, "/")), 200)
+            under_way = [begin("POST", host, "/silent") for host in hosts]
+            for backend in hosts.values():
+                wait_until("the request", lambda backend=backend: backend.exchanges[-1].fields[":path"] == "/silent")
+            began = time.monotonic()
+            sh("ip", "netns", "exec", FIRE, "nft", DROP)
+            sh("ip", "-n", CABLE, "link", "set", "wire", "down")
+            later = [begin("GET", host, "/later") for host in hosts]
+            self.assertEqual([status(one) for one in under_way], [502, 502])
+            # 15 s until a PING, 10 s for its answer, and two looks that are 500 ms apart.
+            self.assertTrue(20 < time.monotonic() - began < 30 + 5 * SLOW, time.monotonic() - began)
+            for host in hosts:
+                line = gateway.access(f"host={host} path=/silent")
+                self.assertIn("failure=\"the backend's host has vanished\"", line)
+            # These are sent again, on new connections, for which there is nobody.
+            for connection in later:
+                self.assertIn(status(connection), (503, 504))
+            self.assertLess(time.monotonic() - began, 40 + 10 * SLOW)
+            sh("ip", "netns", "exec", FIRE, "nft", "flush ruleset")
+            sh("ip", "-n", CABLE, "link", "set", "wire", "up")
+            for host, backend in hosts.items():
+                wait_until("its return", lambda host=host: status(begin("GET", host, "/again")) == 200, 30)
+                self.assertEqual(len(backend.peers), 2)
+
+
+if __name__ == "__main__":
+    unittest.main()
