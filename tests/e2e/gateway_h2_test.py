@@ -574,11 +574,16 @@ class Draining(Http2):
         self.taken = self.open(path="/between", method="POST", end=False)
         self.data(self.taken, b"abc", end=True)
 
+    def settle(self):
+        """What the gateway says at once to all that it was sent has come."""
+        for _ in range(2):  # the answer to a PING goes before other frames
+            count = len(self.pings)
+            self.send(PingFrame(0, opaque_data=b"settling"))
+            self.wait(lambda count=count: len(self.pings) > count)
+
     def late(self):
-        """A request that the gateway has read when this returns."""
         stream = self.open(path="/late")
-        self.send(PingFrame(0, opaque_data=b"late-end"))
-        self.wait(lambda: b"late-end" in self.pings)
+        self.settle()
         return self.streams[stream]
 
     def steps(self):
@@ -619,6 +624,8 @@ class TwoSteps(Case):
                 self.assertEqual(client.finish(client.taken).reply().json()["size"], 3)
                 self.assertEqual(client.steps()[0], (0, LAST))
             answering.send(PingFrame(0, opaque_data=answering.pings[0], flags=["ACK"]))
+            answering.settle()
+            self.assertEqual(len(answering.steps()), 2)  # at once; the other one gets it after a second
             for client in clients:
                 client.wait(lambda client=client: len(client.steps()) == 2)
                 self.assertEqual(client.steps()[1], (0, client.taken))
