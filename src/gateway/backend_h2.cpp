@@ -249,10 +249,10 @@ void H2Backend::received(Bytes chunk) {
 
 // A node that vanished says nothing: without this its connection would take requests for minutes. A
 // backend that is only busy says nothing either, but its system acknowledges: what is under way is
-// left to timeouts.idle.
+// left to timeouts.idle. What nobody waits for any more is not asked about.
 void H2Backend::check(std::uint64_t now_ms) {
   if (streams_.empty()) {
-    if (mute_) return connection_.close();
+    if (mute_ || connection_.stream().unacknowledged_ms() >= kPongMs) return connection_.close();
     heard_ms_ = now_ms;
   }
   if (now_ms < heard_ms_ + kQuietMs) return;

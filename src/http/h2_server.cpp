@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "http/authority.h"
@@ -69,8 +70,8 @@ class Server final : public ServerConnection, private Endpoint {
   }
   Abuse abuse() const override { return Endpoint::abuse(); }
   std::string_view fault() const override { return Endpoint::fault(); }
-  std::size_t collect(MutableBytes out) override { return Endpoint::collect(out); }
-  bool wants_write() const override { return Endpoint::wants_write(); }
+  std::size_t collect(MutableBytes out) override;
+  bool wants_write() const override { return goaway_due_ || Endpoint::wants_write(); }
   void rest() override { Endpoint::rest(); }
   bool finished() const override;
   std::size_t streams() const override { return Endpoint::streams().size(); }
@@ -117,6 +118,7 @@ class Server final : public ServerConnection, private Endpoint {
   RequestHead* head_ = nullptr;  // of the section that arrives
   Gathered gathered_;
   Shutdown shutdown_ = Shutdown::kNone;
+  bool goaway_due_ = false;  // the second, with the last stream when it leaves
 };
 
 Server::Server(const Settings& settings, ServerEvents& events)
@@ -318,9 +320,18 @@ void Server::shut_down() {
     return;
   }
   shutdown_ = Shutdown::kFinal;
-  nghttp2_submit_goaway(session(), NGHTTP2_FLAG_NONE,
-                        nghttp2_session_get_last_proc_stream_id(session()), NGHTTP2_NO_ERROR,
-                        nullptr, 0);
+  goaway_due_ = true;
+}
+
+// What is taken until the second GOAWAY leaves is not left out by it (RFC 9113 section 6.8): the
+// client would send it again.
+std::size_t Server::collect(MutableBytes out) {
+  if (std::exchange(goaway_due_, false)) {
+    nghttp2_submit_goaway(session(), NGHTTP2_FLAG_NONE,
+                          nghttp2_session_get_last_proc_stream_id(session()), NGHTTP2_NO_ERROR,
+                          nullptr, 0);
+  }
+  return Endpoint::collect(out);
 }
 
 }  // namespace

@@ -639,6 +639,25 @@ class TwoSteps(Case):
                 self.assertEqual(len(client.steps()), 2)
             self.assertEqual(backend.seen("/late"), [])
 
+    def test_a_request_in_one_packet_behind_the_answer_to_the_ping_is_not_left_out(self):
+        """What a client is told was not taken it would send again."""
+        go = threading.Event()
+        with Backend() as backend, Gateway(route(backend)) as gateway:
+            backend.on("/slow", lambda e: (e.send("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nabc"), go.wait(60 * SLOW),
+                                           e.send("def")))
+            with Draining(gateway) as client:
+                gateway.process.send_signal(signal.SIGTERM)
+                client.wait(lambda: client.pings)
+                client.flush, flush = lambda: None, client.flush
+                number = client.open(path="/pay")
+                client.flush = flush
+                client.send(PingFrame(0, opaque_data=client.pings[0], flags=["ACK"]), client.protocol.data_to_send())
+                self.assertEqual(client.finish(number).status, 200)
+                client.wait(lambda: len(client.steps()) == 2)
+                self.assertEqual(client.steps(), [(0, LAST), (0, number)])
+                go.set()
+                self.assertEqual(client.finish(client.slow).body, b"abcdef")
+
 
 if __name__ == "__main__":
     unittest.main()

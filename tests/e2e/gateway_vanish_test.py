@@ -7,7 +7,6 @@
 Needs root with CAP_NET_ADMIN and CAP_SYS_ADMIN."""
 
 import contextlib
-import io
 import os
 import pathlib
 import socket
@@ -15,11 +14,10 @@ import sys
 import threading
 import time
 import unittest
-from unittest import mock
 
 from gateway_h2_backend import H2Backend
 from gateway_lab import Gateway, read_until, route
-from lab import SLOW, Case, wait_until
+from lab import SLOW, Case, wait_until, where_namespaces_work
 
 sys.path.append(str(pathlib.Path(__file__).parent / "browser"))
 from network import inside, sh, why_not  # noqa: E402  pylint: disable=wrong-import-position
@@ -32,38 +30,7 @@ DROP = "table inet t { chain i { type filter hook input priority 0; policy drop;
 
 
 def load_tests(loader, _tests, _pattern):
-    suite = loader.loadTestsFromTestCase(WithoutNamespaces)
-    suite.addTests(vanish_tests(loader, why_not()))
-    return suite
-
-
-def vanish_tests(loader, reason):
-    """Those of Vanish; where they cannot run, a test that says so, and fails when CI=true."""
-    if not reason:
-        return loader.loadTestsFromTestCase(Vanish)
-    said = f"TESTS OF HOSTS THAT VANISH DID NOT RUN: no network namespaces here: {reason}"
-    print(said)
-
-    def fail():
-        raise AssertionError(said)
-    return unittest.TestSuite([unittest.FunctionTestCase(fail)] if os.environ.get("CI") == "true" else [])
-
-
-class WithoutNamespaces(Case):
-    def outcome(self, reason, **environment):
-        said = io.StringIO()
-        with mock.patch.dict(os.environ, environment), contextlib.redirect_stdout(said):
-            suite = vanish_tests(unittest.TestLoader(), reason)
-            result = unittest.TestResult()
-            if reason:
-                suite.run(result)
-        return suite.countTestCases(), len(result.failures), said.getvalue()
-
-    def test_it_fails_in_ci_and_is_said_elsewhere(self):
-        loud = "TESTS OF HOSTS THAT VANISH DID NOT RUN: no network namespaces here: no root\n"
-        self.assertEqual(self.outcome("no root", CI="true"), (1, 1, loud))
-        self.assertEqual(self.outcome("no root", CI=""), (0, 0, loud))
-        self.assertEqual(self.outcome("", CI="true"), (1, 0, ""))
+    return where_namespaces_work(loader, why_not(), "VANISHING", Vanish)
 
 
 class Far(H2Backend):
@@ -132,6 +99,28 @@ class Vanish(Case):
             for host, backend in hosts.items():
                 wait_until("its return", lambda host=host: status(begin("GET", host, "/again")) == 200, 30)
                 self.assertEqual(len(backend.peers), 2)
+
+    def test_requests_that_end_before_the_ping_do_not_keep_the_connection_of_a_host_that_vanished(self):
+        inside(NEAR, self.forget_and_return)
+
+    def forget_and_return(self):
+        """The host forgets a connection and takes new ones, as after a loss of power."""
+        with inside(FIRE, lambda: Far(f"{NETWORKS[FIRE]}.2")) as backend, \
+                Gateway(route(backend, hosts=["fire.vanillax.me"], timeouts={"backend": "2s"})) as gateway:
+            def status():
+                with gateway.dial(tls=False, timeout=10) as connection:
+                    connection.sendall(b"GET / HTTP/1.1\r\nHost: fire.vanillax.me\r\n\r\n")
+                    return int(read_until(connection, b"\r\n").split()[1])
+            self.assertEqual(status(), 200)
+            old = backend.peers[0].socket.getpeername()[1]
+            sh("ip", "netns", "exec", FIRE, "nft", "table inet t { chain i { type filter hook input priority 0; "
+               f"tcp sport {old} drop; }}; }}")
+            began, statuses = time.monotonic(), []
+            while time.monotonic() - began < 30 * SLOW and statuses[-1:] != [200]:
+                time.sleep(1)
+                statuses.append(status())
+            self.assertEqual(statuses[-1], 200, statuses)
+            self.assertEqual(set(statuses[:-1]), {504})
 
 
 if __name__ == "__main__":
