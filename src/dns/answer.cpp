@@ -33,8 +33,7 @@ enum class Step : std::uint8_t {
 
 bool is_svcb(RrType type) { return type == RrType::kHttps || type == RrType::kSvcb; }
 
-/// "_8443._https.x" for port 8443 (RFC 9460 section 9.1).
-/// The port of _PORT._https.HOST; 0: `name` is none.
+/// The port of "_8443._https.HOST" (RFC 9460 section 9.1); 0: `name` is none.
 std::uint16_t https_service_port(const LookupName& name) {
   if (name.label_count() < 3) return 0;
   const std::string_view number = as_text(name.name().first_label());

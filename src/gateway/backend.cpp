@@ -32,6 +32,11 @@ BackendFailure failure_of(const Error& error) {
   }
 }
 
+/// How long one is left out after so many failures before this one.
+std::uint64_t pause_ms(unsigned failures) {
+  return std::min(kDownMs << std::min(failures, 5U), kDownMaxMs);
+}
+
 }  // namespace
 
 Backend::Waiting::Waiting(Backend& backend, BackendEvents& events, const BackendWish& wish)
@@ -300,8 +305,7 @@ void Backend::mark_down(const Endpoint& endpoint, std::string_view why) {
   counts_.failed_ms = context_.loop.now_ms();
   Address* const address = find(endpoint);
   if (address == nullptr) return;
-  const std::uint64_t pause = std::min(kDownMs << std::min(address->failures, 5U), kDownMaxMs);
-  address->down_until_ms = context_.loop.now_ms() + pause;
+  address->down_until_ms = context_.loop.now_ms() + pause_ms(address->failures);
   if (address->failures++ == 0) {
     log_warning("backend_down", "{} at {}: {}", text_, endpoint.to_string(), why);
   }
@@ -309,10 +313,7 @@ void Backend::mark_down(const Endpoint& endpoint, std::string_view why) {
 
 void Backend::answered() {
   counts_.answered_ms = context_.loop.now_ms();
-  if (unanswered_ != 0) note_answers_again();
-}
-
-void Backend::note_answers_again() {
+  if (unanswered_ == 0) return;
   if (unanswered_ >= kUnansweredMax) log_info("backend_up", "{} answers again", text_);
   unanswered_ = 0;
   resting_until_ms_ = 0;
@@ -324,7 +325,7 @@ void Backend::gave_no_answer(std::string_view why) {
   if (now < resting_until_ms_ || now == std::exchange(unanswered_at_ms_, now)) return;
   if (++unanswered_ < kUnansweredMax) return;
   const unsigned again = unanswered_ - kUnansweredMax;
-  resting_until_ms_ = now + std::min(kDownMs << std::min(again, 5U), kDownMaxMs);
+  resting_until_ms_ = now + pause_ms(again);
   counts_.unanswered_ms = now;
   if (again == 0) {
     log_warning("backend_down", "{}: {} requests in a row were not answered: {}", text_,

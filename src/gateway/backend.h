@@ -127,7 +127,6 @@ class Backend {
   void resolve();
   void resolved(Result<ResolvedHost> result);
   void mark_down(const Endpoint& endpoint, std::string_view why);
-  void note_answers_again();
   Address* find(const Endpoint& endpoint);
   /// To an address that the name has no longer: it takes no more requests.
   bool is_old(const BackendConnection& connection);

@@ -1,0 +1,76 @@
+// The time that an exchange may take.
+#include <algorithm>
+
+#include "gateway/exchange.h"
+
+namespace postern::gateway {
+namespace {
+
+constexpr std::uint64_t kUpgradedIdleMs = 3'600'000;
+constexpr std::uint64_t kUnroutedIdleMs = 60'000;  // what was answered without a route
+constexpr std::size_t kReadAtLeast = 2U << 10;     // less in timeouts.idle is as nothing
+constexpr std::string_view kBackendLimit = "timeouts.backend";
+// For the client, once the backend has ended what was upgraded.
+constexpr std::uint64_t kHalfClosedIdleMs = 2'000;
+
+}  // namespace
+
+// The one that comes first.
+std::optional<Exchange::TimeLimit> Exchange::next_limit() const {
+  const http::TimeoutSettings& timeouts = settings().timeouts;
+  const auto left = [](std::uint64_t limit, std::uint64_t passed) {
+    return limit - std::min(limit, passed);
+  };
+  std::optional<TimeLimit> next;
+  if (timeouts.request_ms != 0) {
+    const std::uint64_t passed = (context_.loop.now_us() - begun_us_) / 1000;
+    next = {left(timeouts.request_ms, passed), "timeouts.request"};
+  }
+  if (timeouts.backend_ms == 0 || responded_) return next;
+  // A backend's time begins when it has the whole request.
+  const std::uint64_t waited = request_done_ ? now_ms() - request_done_ms_ : 0;
+  const TimeLimit backend{left(timeouts.backend_ms, waited), kBackendLimit};
+  return next && next->left_ms <= backend.left_ms ? next : backend;
+}
+
+void Exchange::start_timer() {
+  const auto limit = next_limit();
+  if (!limit) return;
+  timer_ = std::make_unique<net::Timer>(context_.loop, [this] { timed_out(); });
+  timer_->start_once(limit->left_ms);
+}
+
+void Exchange::timed_out() {
+  const auto limit = next_limit();
+  if (!limit) return;
+  if (limit->left_ms != 0) return timer_->start_once(limit->left_ms);
+  if (backend_ != nullptr) {
+    backend_->count_failure();
+    const bool asked = stream_ != nullptr && request_done_ && !responded_;
+    if (asked && limit->name == kBackendLimit) backend_->gave_no_answer(limit->name);
+  }
+  fail(504, "The backend did not answer in time.", limit->name);
+}
+
+std::uint64_t Exchange::idle_limit_ms() const {
+  return match_ ? settings().timeouts.idle_ms : kUnroutedIdleMs;
+}
+
+void Exchange::check_idle(std::uint64_t now_ms) {
+  if (over()) return;
+  // Somebody reads slowly of what is held back.
+  const std::size_t unsent = client_->unsent() + (stream_ == nullptr ? 0 : stream_->unsent());
+  if (unsent + kReadAtLeast <= unsent_) touch();
+  if (unsent + kReadAtLeast <= unsent_ || unsent > unsent_) unsent_ = unsent;
+  std::uint64_t limit = idle_limit_ms();
+  // Nobody who leaves the key alone wants a chat to end after ten quiet minutes.
+  if (upgraded_ && match_ && !settings().timeouts.idle_given) limit = kUpgradedIdleMs;
+  if (upgraded_ && response_done_) {
+    limit = limit == 0 ? kHalfClosedIdleMs : std::min(limit, kHalfClosedIdleMs);
+  }
+  if (limit == 0 || now_ms < active_ms_ + limit) return;
+  ++context_.counts.idle_timeouts;
+  fail(504, "Nothing happened for too long.", "timeouts.idle");
+}
+
+}  // namespace postern::gateway
