@@ -119,7 +119,7 @@ class Unread:
             e.send(self.CHUNK * 2)
             self.sent += 2 * 4096
             time.sleep(0.002)
-            full = queued(self.client) == before and not time.sleep(0.05) and queued(self.client) == before
+            full = queued(self.client) == before and not time.sleep(0.05 * SLOW) and queued(self.client) == before
             before = queued(self.client)
         e.send(self.CHUNK * 4 + b"0\r\n\r\n")
         self.sent += 4 * 4096
