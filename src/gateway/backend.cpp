@@ -19,6 +19,7 @@ constexpr std::uint64_t kDownMaxMs = 30'000;
 constexpr unsigned kUnansweredMax = 3;
 constexpr std::uint64_t kResolveAgainMs = 5000;  // after a failure
 constexpr std::size_t kAddressesMax = 32;
+constexpr std::uint64_t kNoFileMs = 5000;
 
 BackendFailure failure_of(const Error& error) {
   switch (error.code) {
@@ -154,7 +155,21 @@ void Backend::open_for_waiting() {
     if (connecting_ >= wanted) return;
     if (connections_.size() >= kConnectionsMax) return;  // one that is given back will do
     open_connection(waiting_.back()->wish_.http1_only, 0);
+    if (lacks_file()) return;
   }
+}
+
+void Backend::open_late(std::uint64_t now_ms) {
+  if (!lacks_file()) return;
+  if (waiting_.empty()) {
+    no_file_since_ms_ = 0;
+    return;
+  }
+  open_for_waiting();
+  if (!lacks_file() || !connections_.empty()) return;
+  if (now_ms < no_file_since_ms_ + kNoFileMs) return;
+  no_file_since_ms_ = 0;
+  fail_first(BackendFailure::kBusy, "no file descriptor was left for a connection", true);
 }
 
 bool Backend::open_connection(bool http1_only, std::uint64_t tried) {
@@ -166,6 +181,7 @@ bool Backend::open_connection(bool http1_only, std::uint64_t tried) {
     Address& address = addresses_[index];
     auto connection = BackendConnection::open(*this, address.endpoint, http1_only, tried);
     if (connection) {
+      no_file_since_ms_ = 0;
       ++counts_.connects;
       ++connecting_;
       ++address.connections;
@@ -173,6 +189,11 @@ bool Backend::open_connection(bool http1_only, std::uint64_t tried) {
       return true;
     }
     last = connection.error();
+    if (last.code == Code::kLimit) {  // of this process: the backend has no part in it
+      if (!lacks_file()) no_file_since_ms_ = context_.loop.now_ms();
+      context_.note_no_file(text_);
+      return false;
+    }
     mark_down(address.endpoint, last.detail);
   }
   fail_first(BackendFailure::kRefused, last.detail, false);
@@ -266,7 +287,7 @@ void Backend::available(BackendConnection& connection) {
     return;
   }
   if (serve_waiting(connection)) return;
-  if (kept_.size() >= kKeptMax || context_.draining) {
+  if (kept_.size() >= kKeptMax || context_.draining || context_.files_short()) {
     connection.close();
     return;
   }
@@ -381,6 +402,7 @@ void Backend::resolved(Result<ResolvedHost> result) {
 }
 
 void Backend::sweep(std::uint64_t now_ms) {
+  if (context_.files_short()) close_idle();
   std::vector<BackendConnection*> old;
   for (BackendConnection* connection : kept_) {
     if (connection->kept_since_ms() + kKeptIdleMs <= now_ms) old.push_back(connection);

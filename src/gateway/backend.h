@@ -89,8 +89,12 @@ class Backend {
   void count_retry() { ++counts_.retries; }
   BackendCounts counts() const;
 
-  /// Closes what was idle for too long, asks again for addresses that are old.
+  /// Closes what was idle for too long, and whatever is idle while file descriptors are scarce.
   void sweep(std::uint64_t now_ms);
+  /// Once more for those who got no connection, since no descriptor was left. Without a connection
+  /// to wait for they are given up after a while.
+  void open_late(std::uint64_t now_ms);
+  bool lacks_file() const { return no_file_since_ms_ != 0; }
   /// No connection is kept any more.
   void close_idle();
   bool unused() const { return in_use_ == 0 && waiting_.empty(); }
@@ -147,6 +151,7 @@ class Backend {
   std::vector<BackendConnection*> kept_;    // HTTP/1.1, idle; the last one used at the end
   std::vector<BackendConnection*> shared_;  // HTTP/2
   std::vector<Waiting*> waiting_;           // in the order they came
+  std::uint64_t no_file_since_ms_ = 0;      // 0: the last connection had one
   std::size_t connecting_ = 0;
   std::size_t in_use_ = 0;
   bool speaks_h2_ = false;

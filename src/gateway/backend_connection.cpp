@@ -35,6 +35,7 @@ Result<void> BackendConnection::connect() {
   if (backend_.url().scheme != http::BackendScheme::kHttps) {
     net::TcpSettings settings;
     settings.connect_timeout_ms = Backend::kConnectTimeoutMs;
+    settings.fd_end = context_.site->site->fd_end;
     auto stream = net::TcpStream::connect(loop, endpoint_, *this, settings);
     if (!stream) return tl::unexpected(stream.error());
     stream_ = std::move(*stream);
@@ -42,6 +43,7 @@ Result<void> BackendConnection::connect() {
   }
   net::TlsSettings settings;
   settings.connect_timeout_ms = Backend::kConnectTimeoutMs;
+  settings.fd_end = context_.site->site->fd_end;
   auto stream = net::TlsStream::connect(loop, endpoint_, backend_.url().host, *this,
                                         backend_.tls(http1_only_), settings);
   if (!stream) return tl::unexpected(stream.error());

@@ -7,12 +7,14 @@
 #include <fmt/format.h>
 #include <sys/random.h>
 
+#include "base/log.h"
 #include "gateway/exchange.h"
 
 namespace postern::gateway {
 namespace {
 
 constexpr std::size_t kExchangesKeptMax = 256;
+constexpr std::uint64_t kFilesShortMs = 2000;
 
 std::uint64_t rotated(std::uint64_t x, int bits) { return (x << bits) | (x >> (64 - bits)); }
 
@@ -112,9 +114,10 @@ std::uint64_t Random::next() {
   return result;
 }
 
-Context::Context(net::Loop& the_loop, HostResolver& the_resolver)
+Context::Context(net::Loop& the_loop, HostResolver& the_resolver, SharedByWorkers& the_shared)
     : loop(the_loop),
       resolver(the_resolver),
+      shared(the_shared),
       access_log(the_loop),
       output(the_loop),
       graveyard(the_loop),
@@ -122,6 +125,17 @@ Context::Context(net::Loop& the_loop, HostResolver& the_resolver)
       frames(net::Loop::kChunkBytes) {}
 
 Context::~Context() = default;
+
+void Context::note_no_file(std::string_view backend) {
+  ++counts.exhausted;
+  shared.files_short_until_ms.store(loop.now_ms() + kFilesShortMs, std::memory_order_relaxed);
+  std::uint64_t held_back = 0;
+  if (!files_log.allow(loop.now_ms(), &held_back)) return;
+  log_warning("files_short",
+              "{}: no file descriptor was left for a connection ({} more not logged); LimitNOFILE "
+              "of the service, or ulimit -Hn, gives more",
+              backend, held_back);
+}
 
 std::string_view Context::date() {
   constexpr std::array<std::string_view, 7> kDays{"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};

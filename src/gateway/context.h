@@ -15,6 +15,7 @@
 #include "gateway/counts.h"
 #include "gateway/host_resolver.h"
 #include "gateway/request_counts.h"
+#include "gateway/shared.h"
 #include "gateway/site.h"
 #include "gateway/stray_clients.h"
 #include "net/loop.h"
@@ -109,7 +110,7 @@ struct WorkerSite {
 };
 
 struct Context {
-  Context(net::Loop& the_loop, HostResolver& the_resolver);
+  Context(net::Loop& the_loop, HostResolver& the_resolver, SharedByWorkers& the_shared);
   ~Context();
   Context(const Context&) = delete;
   Context& operator=(const Context&) = delete;
@@ -122,6 +123,13 @@ struct Context {
   void give_back(std::unique_ptr<Exchange> exchange);
   void collect_ended();
 
+  /// A backend got no connection, since no file descriptor was left for one.
+  void note_no_file(std::string_view backend);
+  /// That was not long ago, in any worker.
+  bool files_short() const {
+    return loop.now_ms() < shared.files_short_until_ms.load(std::memory_order_relaxed);
+  }
+
   /// See ClientNotes; true: `notes` is there.
   bool is_first_note(ClientEvent event, const IpAddress& client) {
     return notes != nullptr && notes->is_first(event, client, loop.now_ms());
@@ -129,6 +137,7 @@ struct Context {
 
   net::Loop& loop;
   HostResolver& resolver;
+  SharedByWorkers& shared;
   std::shared_ptr<const WorkerSite> site;
   GatewayCounts counts;
   RequestCounts requests;
@@ -139,6 +148,7 @@ struct Context {
   ClientNotes* notes = nullptr;
   StrayClients ech_tried;
   LogLimit abuse_log{10'000}, handshake_log{10'000}, claim_log{10'000}, loop_log{10'000};
+  LogLimit files_log{10'000};
   std::vector<std::unique_ptr<Exchange>> idle_exchanges;
   /// Over, but maybe still on the call stack: idle from the next turn on.
   std::vector<std::unique_ptr<Exchange>> ended_exchanges;

@@ -1,6 +1,7 @@
 #include "gateway/gateway.h"
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <utility>
 #include <vector>
@@ -38,7 +39,7 @@ struct Gateway::Impl final : public Connections {
   };
 
   Impl(net::Loop& loop, HostResolver& resolver, std::shared_ptr<const Site> site,
-       ConnectionCount& all_connections);
+       SharedByWorkers& shared);
   ~Impl() override;
 
   void adopt(std::shared_ptr<const Site> site);
@@ -55,7 +56,7 @@ struct Gateway::Impl final : public Connections {
   void shut_down_all();
 
   Context context;
-  ConnectionCount& all;
+  std::atomic<std::size_t>& all;
   std::size_t told = 0;  // of these: what the others take for ours
   std::map<std::string, std::shared_ptr<Backend>> backends;  // by URL and health settings
   std::vector<Listening> listening;
@@ -69,9 +70,9 @@ struct Gateway::Impl final : public Connections {
 };
 
 Gateway::Impl::Impl(net::Loop& loop, HostResolver& resolver, std::shared_ptr<const Site> site,
-                    ConnectionCount& all_connections)
-    : context(loop, resolver),
-      all(all_connections),
+                    SharedByWorkers& shared)
+    : context(loop, resolver, shared),
+      all(shared.connections),
       relay(loop, resolver, [this](const RelayRecord& record) { log_relay(record); }),
       tick(loop, [this] { sweep(); }) {
   adopt(std::move(site));
@@ -207,6 +208,7 @@ void Gateway::Impl::sweep() {
     if (i <= connections.size()) connections[i - 1]->check(now);
   }
   for (const auto& [key, backend] : backends) backend->sweep(now);
+  for (const auto& [key, backend] : backends) backend->open_late(now);
   drop_unused_backends();
 }
 
@@ -222,8 +224,8 @@ void Gateway::Impl::shut_down_all() {
 }
 
 Gateway::Gateway(net::Loop& loop, HostResolver& resolver, std::shared_ptr<const Site> site,
-                 ConnectionCount& all_connections)
-    : impl_(std::make_unique<Impl>(loop, resolver, std::move(site), all_connections)) {}
+                 SharedByWorkers& shared)
+    : impl_(std::make_unique<Impl>(loop, resolver, std::move(site), shared)) {}
 
 Gateway::~Gateway() = default;
 
@@ -322,8 +324,10 @@ std::vector<TopEntry> Gateway::ech_clients() {
 void Gateway::follow(RequestFollower* follower) { impl_->context.access_log.follow(follower); }
 
 GatewayCounts Gateway::counts() const {
+  const RelayCounts relay = impl_->relay.counts();
   GatewayCounts counts = impl_->context.counts;
   counts.connections = impl_->connections.size();
+  counts.exhausted += relay.exhausted;
   for (const Impl::Listening& listening : impl_->listening) {
     counts.exhausted += listening.listener->exhausted();
   }
@@ -334,7 +338,6 @@ GatewayCounts Gateway::counts() const {
   counts.in_flight = impl_->context.exchanges;
   counts.requests = impl_->context.requests.series();
   counts.routes = impl_->context.requests.times();
-  const RelayCounts relay = impl_->relay.counts();
   counts.tcp_connections = relay.connections;
   counts.tcp_accepted = relay.accepted;
   counts.tcp_failed = relay.failed;

@@ -2,7 +2,6 @@
 // Loop thread only.
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -14,20 +13,18 @@
 #include "gateway/access_log.h"
 #include "gateway/counts.h"
 #include "gateway/host_resolver.h"
+#include "gateway/shared.h"
 #include "gateway/site.h"
 #include "net/loop.h"
 #include "net/socket.h"
 
 namespace postern::gateway {
 
-/// Clients' connections of all gateways of the process. Any thread.
-using ConnectionCount = std::atomic<std::size_t>;
-
 class Gateway {
  public:
-  /// `loop`, `resolver` and `all_connections` outlive the gateway.
+  /// `loop`, `resolver` and `shared` outlive the gateway.
   Gateway(net::Loop& loop, HostResolver& resolver, std::shared_ptr<const Site> site,
-          ConnectionCount& all_connections);
+          SharedByWorkers& shared);
   ~Gateway();
   Gateway(const Gateway&) = delete;
   Gateway& operator=(const Gateway&) = delete;

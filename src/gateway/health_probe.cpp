@@ -31,7 +31,7 @@ void HealthProbe::leave() {
 void HealthProbe::ask() {
   if (asking_) {
     leave();
-    judge(false, "no answer in time");
+    if (!backend_.lacks_file()) judge(false, "no answer in time");
   }
   const bool tls = backend_.url().scheme == http::BackendScheme::kHttps;
   request_.clear();

@@ -1,5 +1,6 @@
 #include "gateway/relay_flow.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -29,6 +30,7 @@ Pipe PipePool::take() {
   int ends[2];
   if (pipe2(ends, O_NONBLOCK | O_CLOEXEC) != 0) return {};
   Pipe pipe{net::Fd(ends[0]), net::Fd(ends[1])};
+  if (std::max(ends[0], ends[1]) >= fd_end_) return {};
   // Refused when this user has many pipes already (pipe(7)): a smaller one does as well.
   static_cast<void>(fcntl(ends[1], F_SETPIPE_SZ, static_cast<int>(kPipeBytes)));
   return pipe;

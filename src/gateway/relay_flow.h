@@ -26,10 +26,13 @@ class PipePool {
   static constexpr std::size_t kPipeBytes = 256U << 10;
   static constexpr std::size_t kKeptMax = 16;  ///< pipes that wait to be used
 
-  Pipe take();  ///< an empty one when the process is out of descriptors
+  /// See net::start_connect_tcp().
+  void stay_below(int fd_end) { fd_end_ = fd_end; }
+  Pipe take();  ///< an empty one when no descriptors are left
   void give(Pipe pipe);
 
  private:
+  int fd_end_ = net::kNoFdEnd;
   std::vector<Pipe> kept_;
 };
 

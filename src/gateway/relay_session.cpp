@@ -206,13 +206,17 @@ void RelaySession::take_addresses() {
                                 std::min(kAttemptMinMs, shared_.settings.connect_ms));
 }
 
-// False when no address of this backend is left.
+// False when no address of this backend is left. The connection may have ended.
 bool RelaySession::try_addresses() {
   stage_ = Stage::kConnecting;
   while (!setup_->addresses.empty()) {
     const Endpoint address = setup_->addresses.front();
     setup_->addresses.erase(setup_->addresses.begin());
-    auto fd = net::start_connect_tcp(address);
+    auto fd = net::start_connect_tcp(address, shared_.fd_end);
+    if (!fd && fd.error().code == Code::kLimit) {
+      no_file(fd.error().detail);
+      return true;
+    }
     if (!fd) {
       setup_->why = fd.error().detail;
       continue;
@@ -223,6 +227,15 @@ bool RelaySession::try_addresses() {
     return true;
   }
   return false;
+}
+
+// The backend has no part in it.
+void RelaySession::no_file(const std::string& why) {
+  ++shared_.exhausted;
+  unreached_ = fmt::format("{}: {}", backend_->text(), why);
+  backend_->end();
+  backend_.reset();
+  finish(RelayEnd::kNoBackend);
 }
 
 void RelaySession::drop_backend() {

@@ -23,10 +23,12 @@ class RelaySession;
 struct RelayShared {
   net::Loop& loop;
   RelaySettings settings;
-  PipePool pipes;
+  PipePool pipes{};
+  int fd_end = net::kNoFdEnd;   ///< of backends
+  std::uint64_t exhausted = 0;  ///< no descriptor was left for a backend
   std::uint64_t bytes_in = 0, bytes_out = 0;
   /// The session has closed its sockets and is to be deleted when it is off the call stack.
-  std::function<void(RelaySession&, RelayEnd)> ended;
+  std::function<void(RelaySession&, RelayEnd)> ended{};
 };
 
 class RelaySession final : public AddressWaiter {
@@ -89,6 +91,7 @@ class RelaySession final : public AddressWaiter {
   void try_backends();
   void take_addresses();
   bool try_addresses();
+  void no_file(const std::string& why);
   void drop_backend();
   void finish_connecting();
   void attempt_failed(int error_number);

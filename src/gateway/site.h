@@ -10,6 +10,7 @@
 #include "base/address.h"
 #include "gateway/settings.h"
 #include "http/route.h"
+#include "net/socket.h"
 #include "net/tls.h"
 
 namespace postern::gateway {
@@ -31,6 +32,7 @@ struct Served {
 
 struct Site {
   GatewayLimits limits;
+  int fd_end = net::kNoFdEnd;  ///< of backends: descriptors from here on are for others
   bool log_requests = true;
   std::vector<std::string> ech_public_names{"cloudflare-ech.com"};
   std::vector<http::RouteSettings> routes;

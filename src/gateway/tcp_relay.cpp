@@ -26,7 +26,7 @@ struct TcpRelay::Impl {
       : loop(the_loop),
         resolver(the_resolver),
         ended(std::move(the_ended)),
-        shared{the_loop, settings, {}, 0, 0, {}},
+        shared{the_loop, settings},
         bury(the_loop, [this] { dead.clear(); }),
         idle_check(the_loop, [this] { end_idle(); }) {
     shared.ended = [this](RelaySession& session, RelayEnd end) { end_session(session, end); };
@@ -97,6 +97,8 @@ TcpRelay::TcpRelay(net::Loop& loop, HostResolver& resolver, Ended ended,
 TcpRelay::~TcpRelay() { impl_->end_all(); }
 
 void TcpRelay::configure(const Site& site) {
+  impl_->shared.fd_end = site.fd_end;
+  impl_->shared.pipes.stay_below(site.fd_end);
   decltype(impl_->targets) targets;
   for (const Listener& listener : site.listeners) {
     if (listener.settings.tcp == 0) continue;
@@ -133,6 +135,7 @@ std::size_t TcpRelay::connections() const { return impl_->sessions.size(); }
 RelayCounts TcpRelay::counts() const {
   RelayCounts counts = impl_->counts;
   counts.connections = impl_->sessions.size();
+  counts.exhausted = impl_->shared.exhausted;
   counts.bytes_in = impl_->shared.bytes_in;
   counts.bytes_out = impl_->shared.bytes_out;
   for (const auto& [name, target] : impl_->targets) {

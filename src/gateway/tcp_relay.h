@@ -54,7 +54,8 @@ struct RelaySettings {
 struct RelayCounts {
   std::uint64_t connections = 0;  ///< now
   std::uint64_t accepted = 0;
-  std::uint64_t failed = 0;  ///< kNoBackend, kNoProxyHeader
+  std::uint64_t failed = 0;     ///< kNoBackend, kNoProxyHeader
+  std::uint64_t exhausted = 0;  ///< of these: no file descriptor was left for a backend
   std::uint64_t idle_timeouts = 0;
   std::uint64_t aborted_by_client = 0, aborted_by_backend = 0;
   std::uint64_t bytes_in = 0, bytes_out = 0;  ///< of connections under way as well

@@ -73,7 +73,7 @@ tl::unexpected<Error> bind_error(const Endpoint& local, bool stream) {
 
 tl::unexpected<Error> connect_error(const Endpoint& peer, bool stream) {
   const int number = errno;
-  return fail(Code::kIo,
+  return fail(number == EMFILE || number == ENFILE ? Code::kLimit : Code::kIo,
               fmt::format("cannot connect to {} ({}): {}", peer.to_string(), stream ? "TCP" : "UDP",
                           std::generic_category().message(number)));
 }
@@ -213,8 +213,12 @@ Result<Fd> adopt_tcp(const Fd& listening) {
   return fd;
 }
 
-Result<Fd> start_connect_tcp(const Endpoint& peer) {
+Result<Fd> start_connect_tcp(const Endpoint& peer, int fd_end) {
   Fd fd = new_socket(peer, SOCK_STREAM);
+  if (fd.get() >= fd_end) {
+    fd.reset();
+    errno = EMFILE;
+  }
   if (!fd) return connect_error(peer, true);
   set_option(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);
   keep_alive(fd.get());

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <utility>
 
 #include "base/address.h"
@@ -60,8 +61,12 @@ Result<Fd> listen_tcp(const Endpoint& local, int backlog = 1024);
 Result<Fd> adopt_udp(const Fd& bound, const UdpBindOptions& options = {});
 Result<Fd> adopt_tcp(const Fd& listening);
 
-/// Starts a connection; it is done when the socket turns writable (see tcp.h).
-Result<Fd> start_connect_tcp(const Endpoint& peer);
+/// Descriptors are given out lowest first: one of this number means that as many are in use.
+inline constexpr int kNoFdEnd = std::numeric_limits<int>::max();
+
+/// Starts a connection; it is done when the socket turns writable (see tcp.h). kLimit: no
+/// descriptor was left, or none below `fd_end`.
+Result<Fd> start_connect_tcp(const Endpoint& peer, int fd_end = kNoFdEnd);
 
 /// Are there bytes, the end or an error to be read from this stream socket?
 bool has_input(const Fd& fd);

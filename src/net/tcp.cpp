@@ -42,7 +42,7 @@ Result<std::unique_ptr<TcpStream>> TcpStream::accepted(Loop& loop, Fd fd, const 
 Result<std::unique_ptr<TcpStream>> TcpStream::connect(Loop& loop, const Endpoint& peer,
                                                       StreamReader& reader,
                                                       const TcpSettings& settings) {
-  Result<Fd> fd = start_connect_tcp(peer);
+  Result<Fd> fd = start_connect_tcp(peer, settings.fd_end);
   if (!fd) return tl::unexpected(std::move(fd.error()));
   auto stream = make(loop, std::move(*fd), peer, reader, settings, State::kConnecting);
   if (stream) (*stream)->limit_connecting(loop);

@@ -22,6 +22,7 @@ namespace postern::net {
 struct TcpSettings {
   std::size_t unsent_bytes_max = 1U << 20;
   std::uint32_t connect_timeout_ms = 2000;
+  int fd_end = kNoFdEnd;  ///< of connect(): see start_connect_tcp()
 };
 
 class TcpStream final : public Stream {
@@ -31,7 +32,7 @@ class TcpStream final : public Stream {
                                                      StreamReader& reader,
                                                      const TcpSettings& settings = {});
   /// A new connection; connected() or failed() follows. An error here is one of this machine
-  /// (no descriptor, no route).
+  /// (kLimit: no descriptor; no route).
   static Result<std::unique_ptr<TcpStream>> connect(Loop& loop, const Endpoint& peer,
                                                     StreamReader& reader,
                                                     const TcpSettings& settings = {});

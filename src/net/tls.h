@@ -88,6 +88,7 @@ class TlsClient {
 struct TlsSettings {
   std::size_t unsent_bytes_max = 1U << 20;
   std::uint32_t connect_timeout_ms = 10000;  ///< TCP and handshake, of connect()
+  int fd_end = kNoFdEnd;                     ///< of connect(): see start_connect_tcp()
   /// To a client that speaks HTTP in place of TLS, as it is. Constant.
   std::string_view plain_http_answer = {};
 };

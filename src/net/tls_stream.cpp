@@ -443,7 +443,7 @@ Result<std::unique_ptr<TlsStream>> TlsStream::connect(Loop& loop, const Endpoint
                                                       StreamReader& reader,
                                                       std::shared_ptr<const TlsClient> client,
                                                       const TlsSettings& settings) {
-  Result<Fd> fd = start_connect_tcp(peer);
+  Result<Fd> fd = start_connect_tcp(peer, settings.fd_end);
   if (!fd) return tl::unexpected(std::move(fd.error()));
   auto stream = std::make_unique<SocketTlsStream>(loop, std::move(*fd), peer, reader, settings);
   Result<void> made = stream->be_client(

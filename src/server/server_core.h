@@ -78,7 +78,7 @@ class Server final : public ApiHost {
 
  private:
   const Config& config() const { return snapshot_->config; }
-  WorkerPlan plan() const { return {snapshot_, cache_, worker_count_, connections_.get()}; }
+  WorkerPlan plan() const { return {snapshot_, cache_, worker_count_, shared_.get()}; }
 
   void set_admin(std::unique_ptr<AdminServer> admin);
   bool has_admin_at(const std::optional<Endpoint>& endpoint) const;
@@ -137,8 +137,8 @@ class Server final : public ApiHost {
   std::vector<std::unique_ptr<Signal>> signals_;
   std::unique_ptr<AdminServer> admin_;
   std::uint64_t admin_refused_before_ = 0;  // of admin listeners that are gone
-  const std::unique_ptr<gateway::ConnectionCount> connections_ =
-      std::make_unique<gateway::ConnectionCount>(0);
+  const std::unique_ptr<gateway::SharedByWorkers> shared_ =
+      std::make_unique<gateway::SharedByWorkers>();
   std::vector<std::unique_ptr<Worker>> workers_;
   Refusals refusals_;
   bool reload_wanted_ = false, change_wanted_ = false, zones_wanted_ = false,

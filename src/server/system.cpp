@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <climits>
 #include <fstream>
 #include <optional>
 #include <sstream>
@@ -162,8 +163,11 @@ std::uint64_t open_files_max() {
 }
 
 std::uint32_t connections_within(std::uint64_t open_files) {
-  return static_cast<std::uint32_t>(
-      std::clamp<std::uint64_t>(open_files - open_files / 4, 1, UINT32_MAX));
+  return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(open_files / 2, 1, UINT32_MAX));
+}
+
+int backend_fd_end(std::uint64_t open_files) {
+  return static_cast<int>(std::min<std::uint64_t>(open_files - open_files / 8, INT_MAX));
 }
 
 bool is_root() { return ::geteuid() == 0; }

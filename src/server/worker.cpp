@@ -55,7 +55,7 @@ Worker::Worker(const WorkerPlan& plan, Sockets sockets, ClientNotes::Tell note,
       resolver_(loop_, *plan.cache, forwarder_, resolver_settings(), plan.snapshot->resolver),
       tcp_(loop_, resolver_, tcp_settings()),
       host_resolver_(loop_, resolver_),
-      gateway_(loop_, host_resolver_, site_of(plan), *plan.connections),
+      gateway_(loop_, host_resolver_, site_of(plan), *plan.shared),
       drop_soon_(loop_, [this] { drop_retired(); }),
       tick_(loop_, [this] { drop_retired(); }),
       mailbox_(loop_) {

@@ -31,8 +31,8 @@ namespace postern::server {
 struct WorkerPlan {
   std::shared_ptr<const Snapshot> snapshot;
   std::shared_ptr<dns::Cache> cache;
-  unsigned workers = 1;  ///< limits of the nameserver are shared by so many
-  gateway::ConnectionCount* connections = nullptr;  ///< of all workers; outlives them
+  unsigned workers = 1;                        ///< limits of the nameserver are shared by so many
+  gateway::SharedByWorkers* shared = nullptr;  ///< outlives them
 };
 
 /// Who and what comes most often, of one worker or of all of them.

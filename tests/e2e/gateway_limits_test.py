@@ -13,9 +13,9 @@ import unittest
 
 from hyperframe.frame import HeadersFrame
 
-from gateway_backends import Backend, is_open
+from gateway_backends import Backend, is_open, new_port
 from gateway_h2_client import Http2
-from gateway_lab import HOST, Gateway, read_all, read_until, route
+from gateway_lab import HOST, Gateway, read_all, read_until, route, table
 from lab import BINARY, SLOW, Case, wait_until
 
 OWN = {"status": 200, "body": "own"}
@@ -230,17 +230,63 @@ class Workers(Case):
 
 
 class Descriptors(Case):
+    """With 160 of them: 80 are for clients, and backends get none of the last 20."""
+
+    def few(self, *routes, **options):
+        gateway = Gateway(*routes, binary="/usr/bin/prlimit", **options)
+        gateway.arguments = ["--nofile=160", BINARY, "run", "-c", str(gateway.config_path)]
+        return gateway
+
+    def hits(self, gateway, limit):
+        return gateway.metrics()[f'postern_limit_hits_total{{limit="{limit}"}}']
+
     def test_clients_do_not_take_those_of_backends_and_the_nameserver(self):
-        with Backend() as backend:
-            gateway = Gateway(route(backend), binary="/usr/bin/prlimit")
-            gateway.arguments = ["--nofile=160", BINARY, "run", "-c", str(gateway.config_path)]
-            with gateway, contextlib.ExitStack() as held:
-                gateway.wait_log(r"open_files: 120 connections at most in place of 20000")
-                connections = [held.enter_context(gateway.dial(tls=False)) for _ in range(200)]
-                limit = lambda: gateway.metrics()['postern_limit_hits_total{limit="gateway.limits.connections"}']
-                wait_until("the others refused", lambda: limit() >= 80)
-                connections[0].sendall(f"GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
-                self.assertIn(b" 200 ", read_until(connections[0], b"\r\n"))
+        with Backend() as backend, self.few(route(backend)) as gateway, contextlib.ExitStack() as held:
+            gateway.wait_log(r"open_files: 80 connections at most in place of 20000")
+            connections = [held.enter_context(gateway.dial(tls=False)) for _ in range(200)]
+            wait_until("the others refused", lambda: self.hits(gateway, "gateway.limits.connections") >= 120)
+            connections[0].sendall(f"GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+            self.assertIn(b" 200 ", read_until(connections[0], b"\r\n"))
+
+    def test_connections_to_backends_leave_some_for_the_rest(self):
+        go, other, postgres = threading.Event(), "other.vanillax.me", new_port()
+        with Backend("slow") as slow, Backend("other") as backend, Backend("checked") as checked:
+            slow.on("/slow", lambda e: (go.wait(60 * SLOW), e.reply()))
+            listener = {"name": "postgres", "address": ["127.0.0.1"], "tcp": postgres,
+                        "backends": [f"127.0.0.1:{backend.port}"]}
+            health = {"path": "/health", "interval": "300ms"}
+            with self.few(route(slow), route(backend, hosts=[other]),
+                          route(checked, hosts=["checked.vanillax.me"], health=health),
+                          config=table("gateway.listener", listener)) as gateway, \
+                    Http2(gateway) as one, Http2(gateway) as two:
+                streams = [(client, client.open(path="/slow")) for _ in range(100) for client in (one, two)]
+                gateway.wait_log(rf"files_short: {slow.url}: no file descriptor was left")
+                wait_until("all that are free", lambda: len(slow.exchanges) > 70)
+                self.assertLess(len(slow.exchanges), 130)
+                # Names are answered, the reason can be seen, and the configuration can be changed.
+                self.assertEqual(gateway.ask("x.invalid.", tcp=True).rcode(), 3)
+                self.assertGreater(self.hits(gateway, "file_descriptors"), 0)
+                self.assertRegex(gateway.change(limits={"streams": 250}), r"\breloaded\b")
+                # Another backend has none to wait for: not for ever.
+                begin = time.monotonic()
+                self.assertEqual(gateway.curl(f"http://{other}/late", http="--http1.1").status, 503)
+                self.assertGreater(time.monotonic() - begin, 4.5)
+                self.assertIn("no file descriptor was left for a connection", gateway.access("/late"))
+                with socket.create_connection(("127.0.0.1", postgres)) as client, contextlib.suppress(OSError):
+                    self.assertEqual(client.recv(1), b"")
+                self.assertRegex(gateway.access("listener=postgres"), "failure=.*Too many open files")
+                # What was left waits; it and others are served when there are some again, though the
+                # first backend's could be kept.
+                go.set()
+                self.assertEqual(gateway.curl(f"http://{other}/", http="--http1.1").status, 200)
+                for client, stream in streams:
+                    self.assertEqual(client.finish(stream).status, 200)
+                self.assertEqual(len(slow.exchanges), 200)
+                with socket.create_connection(("127.0.0.1", postgres)) as client:
+                    client.sendall(f"GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+                    self.assertIn(b" 200 ", read_until(client, b"\r\n"))
+            # None of it is a backend's fault.
+            self.assertEqual([line for line in gateway.log if re.search("backend_(down|unhealthy)", line)], [])
 
 
 class BackendConnections(Case):

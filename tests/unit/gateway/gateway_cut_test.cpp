@@ -57,8 +57,8 @@ TEST_CASE("what is cut is told, and does not look complete") {
   }
   Followed followed;
   std::vector<std::unique_ptr<TestSocket>> asked;
-  ConnectionCount connections = 0;
-  auto gateway = std::make_unique<Gateway>(loop, resolver, site, connections);
+  SharedByWorkers shared;
+  auto gateway = std::make_unique<Gateway>(loop, resolver, site, shared);
   gateway->follow(&followed);
   REQUIRE(gateway->listen(std::move(http)));
   REQUIRE(gateway->listen(std::move(tcp)));

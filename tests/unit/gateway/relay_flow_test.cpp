@@ -1,5 +1,6 @@
 #include "gateway/relay_flow.h"
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <string>
@@ -158,6 +159,16 @@ TEST_CASE("without descriptors for a pipe everything is copied") {
   const std::string got = move_all(bench, bytes);
   setrlimit(RLIMIT_NOFILE, &before);
   CHECK(got == bytes);
+}
+
+TEST_CASE("descriptors that are for others are not made pipes of") {
+  PipePool pipes;
+  const Pipe pipe = pipes.take();
+  REQUIRE(pipe);
+  pipes.stay_below(std::max(pipe.read.get(), pipe.write.get()) + 1);
+  CHECK_FALSE(pipes.take());
+  pipes.stay_below(1000);
+  CHECK(pipes.take());
 }
 
 }  // namespace postern::gateway

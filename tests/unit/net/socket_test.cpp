@@ -14,6 +14,7 @@ using postern::net::has_packet_info;
 using postern::net::listen_tcp;
 using postern::net::local_endpoint;
 using postern::net::peer_endpoint;
+using postern::net::start_connect_tcp;
 using postern::test::endpoint;
 using postern::test::TestSocket;
 
@@ -72,6 +73,18 @@ TEST_CASE("a port in use is an error that says how to find out by whom") {
       " (UDP): Address already in use; is another server there? see: ss -lunp sport = :" +
       std::to_string(other.local().port);
   CHECK(fd.error().detail == expected);
+}
+
+TEST_CASE("a connection is not begun when no descriptor below a limit is left") {
+  TestSocket server(SOCK_STREAM, "127.0.0.1");
+  const auto first = start_connect_tcp(server.local());
+  REQUIRE(first);
+  const int next = first->get() + 1;  // or more, when that is taken
+  const auto none = start_connect_tcp(server.local(), next);
+  REQUIRE_FALSE(none);
+  CHECK(none.error().code == postern::Code::kLimit);
+  CHECK(none.error().detail.find("Too many open files") != std::string::npos);
+  CHECK(start_connect_tcp(server.local(), next + 100));
 }
 
 TEST_CASE("an address that this machine does not have is an error that says so") {
