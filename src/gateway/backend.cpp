@@ -95,6 +95,7 @@ std::unique_ptr<Backend::Waiting> Backend::request(BackendEvents& events, const 
   }
   if (waiting_.size() >= kWaitingMax) {
     ++counts_.failures;
+    ++context_.counts.waiting_full;
     events.backend_failed(BackendFailure::kBusy, "too many requests wait for this backend", false);
     return nullptr;
   }

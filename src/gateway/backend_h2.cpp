@@ -12,7 +12,8 @@ namespace postern::gateway {
 namespace {
 
 constexpr std::uint8_t kSettings = 4;       // RFC 9113 section 6.5
-constexpr std::uint32_t kCancel = 8;        // RFC 9113 section 7
+constexpr std::uint32_t kInternalError = 2;  // RFC 9113 section 7
+constexpr std::uint32_t kCancel = 8;
 constexpr std::uint64_t kQuietMs = 15'000;  // with requests under way: then it is asked
 constexpr std::uint64_t kPongMs = 10'000;   // and has to say something, or takes no more requests
 
@@ -51,9 +52,11 @@ class H2BackendStream final : public BackendStream, public http::h2::ClientStrea
   void returned(Bytes body) override;
   void closed(std::uint32_t error, bool unprocessed) override;
 
-  void fail(BackendFailure failure, std::string_view detail);
+  void fail(BackendFailure failure, std::string_view detail) { fail(failure, detail, reused_); }
 
  private:
+  void fail(BackendFailure failure, std::string_view detail, bool reused);
+
   H2Backend& owner_;
   BackendEvents* events_;  // nullptr: over
   bool reused_;
@@ -206,12 +209,14 @@ void H2BackendStream::closed(std::uint32_t error, bool unprocessed) {
   } else if (owner_.lost() != BackendFailure::kNone) {
     fail(owner_.lost(), owner_.why());
   } else {
-    fail(BackendFailure::kClosed,
-         error == kCancel ? "the backend canceled the stream" : "the backend reset the stream");
+    // That it failed within is no answer, however many it gave on this connection before.
+    fail(error == kInternalError ? BackendFailure::kClosed : BackendFailure::kReset,
+         error == kCancel ? "the backend canceled the stream" : "the backend reset the stream",
+         false);
   }
 }
 
-void H2BackendStream::fail(BackendFailure failure, std::string_view detail) {
+void H2BackendStream::fail(BackendFailure failure, std::string_view detail, bool reused) {
   gone_ = true;
   BackendEvents* const events = std::exchange(events_, nullptr);
   owner_.drop(*this);
@@ -219,7 +224,7 @@ void H2BackendStream::fail(BackendFailure failure, std::string_view detail) {
   const std::string text(detail);
   owner_.backend().end_use();
   owner_.backend().count_failure();
-  events->backend_failed(failure, text, reused_);
+  events->backend_failed(failure, text, reused);
 }
 
 // --- the connection

@@ -36,6 +36,7 @@ struct GatewayCounts {
   std::uint64_t accepted = 0;
   std::uint64_t exhausted = 0;            ///< rests from accepting: no descriptors or memory left
   std::uint64_t connections_refused = 0;  ///< [gateway.limits] connections was reached
+  std::uint64_t waiting_full = 0;         ///< requests: too many wait for a connection already
   std::uint64_t handshakes_full = 0, handshakes_resumed = 0;
   std::uint64_t handshakes_failed = 0, unknown_sni = 0;
   std::uint64_t ech_outer_sni = 0;  ///< a leaked HTTPS record: the client tried ECH

@@ -54,6 +54,7 @@ FailureText text_of(BackendFailure failure) {
     case BackendFailure::kTimeout:
       return {504, "The backend did not answer in time."};
     case BackendFailure::kClosed:
+    case BackendFailure::kReset:
     case BackendFailure::kMalformed:
     case BackendFailure::kUnprocessed:
       return {502, "The backend gave no valid answer."};
@@ -549,7 +550,8 @@ void Exchange::backend_failed(BackendFailure failure, std::string_view detail, b
     ask_backend();
     return;
   }
-  if (failure == BackendFailure::kClosed || failure == BackendFailure::kMalformed) {
+  if (failure == BackendFailure::kClosed || failure == BackendFailure::kReset ||
+      failure == BackendFailure::kMalformed) {
     ++context_.counts.aborted_by_backend;
   }
   const FailureText answer_text = text_of(failure);

@@ -123,6 +123,7 @@ class Exchange final : public BackendEvents {
   std::optional<TimeLimit> next_limit() const;
   void start_timer();
   void timed_out();
+  void note_silence(std::string_view limit);
 
   bool may_send_again(BackendFailure failure, bool reused) const;
   bool too_many_interims();

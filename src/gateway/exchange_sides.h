@@ -68,6 +68,7 @@ enum class BackendFailure : std::uint8_t {
   kTimeout,      ///< not connected in time
   kBusy,         ///< a limit of ours: connections of one backend
   kClosed,       ///< the connection ended before the response was complete
+  kReset,        ///< HTTP/2: it gave this one request up, for a reason that the request may have
   kMalformed,    ///< not HTTP
   kUnprocessed,  ///< the backend says that it did not look at the request, or it never left
 };

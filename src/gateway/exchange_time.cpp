@@ -10,6 +10,7 @@ constexpr std::uint64_t kUpgradedIdleMs = 3'600'000;
 constexpr std::uint64_t kUnroutedIdleMs = 60'000;  // what was answered without a route
 constexpr std::size_t kReadAtLeast = 2U << 10;     // less in timeouts.idle is as nothing
 constexpr std::string_view kBackendLimit = "timeouts.backend";
+constexpr std::string_view kIdleLimit = "timeouts.idle";
 // For the client, once the backend has ended what was upgraded.
 constexpr std::uint64_t kHalfClosedIdleMs = 2'000;
 
@@ -46,10 +47,14 @@ void Exchange::timed_out() {
   if (limit->left_ms != 0) return timer_->start_once(limit->left_ms);
   if (backend_ != nullptr) {
     backend_->count_failure();
-    const bool asked = stream_ != nullptr && request_done_ && !responded_;
-    if (asked && limit->name == kBackendLimit) backend_->gave_no_answer(limit->name);
+    if (limit->name == kBackendLimit) note_silence(limit->name);
   }
   fail(504, "The backend did not answer in time.", limit->name);
+}
+
+// The backend has the whole request and has said nothing.
+void Exchange::note_silence(std::string_view limit) {
+  if (stream_ != nullptr && request_done_ && !responded_) backend_->gave_no_answer(limit);
 }
 
 std::uint64_t Exchange::idle_limit_ms() const {
@@ -70,7 +75,8 @@ void Exchange::check_idle(std::uint64_t now_ms) {
   }
   if (limit == 0 || now_ms < active_ms_ + limit) return;
   ++context_.counts.idle_timeouts;
-  fail(504, "Nothing happened for too long.", "timeouts.idle");
+  note_silence(kIdleLimit);
+  fail(504, "Nothing happened for too long.", kIdleLimit);
 }
 
 }  // namespace postern::gateway

@@ -369,7 +369,8 @@ class Process(Case):
         with Postern(self.config("10.0.0.1")) as postern:
             metrics = postern.metrics()
             for name in ("dns_chain_hops", "dns.limits.tcp_clients", "dns_tcp_clients_of_address",
-                         "dns_tcp_queries_under_way", "file_descriptors", "admin_connections"):
+                         "dns_tcp_queries_under_way", "file_descriptors", "gateway_backend_waiting",
+                         "admin_connections"):
                 self.assertEqual(metrics.get(f'postern_limit_hits_total{{limit="{name}"}}'), 0, name)
             self.assertEqual(metrics['postern_dns_udp_dropped_total{reason="source_port_0"}'], 0)
 

@@ -11,9 +11,12 @@ import time
 import unittest
 
 from gateway_backends import Backend, new_port, server_context
+from gateway_h2_backend import H2Backend
 from gateway_h2_client import Http2
 from gateway_lab import HOST, EchoCase, Gateway, read_until, route
 from lab import SLOW, Case, wait_until
+
+PROTOCOL_ERROR, INTERNAL_ERROR = 1, 2  # RFC 9113 section 7
 
 
 class LeftOut(Case):
@@ -54,6 +57,36 @@ class LeftOut(Case):
 
     def test_one_that_does_not_answer_in_time(self):
         self.assertIn(504, self.left_out(lambda e: (time.sleep(0.5), e.close()), timeouts={"backend": "200ms"}))
+
+    def test_one_that_is_silent_for_too_long(self):
+        self.assertIn(504, self.left_out(lambda e: (time.sleep(1), e.close()), timeouts={"idle": "200ms"}))
+
+    def resets(self, code):
+        """Of two backends one resets the streams of a connection that has served: which of 30 requests failed, what was
+        said of it."""
+        def answer(request):
+            if request.fields[":path"] == "/" and request.peer.backend is bad:
+                request.peer.protocol.reset_stream(request.number, code)
+            else:
+                time.sleep(0.01)
+                request.reply()
+        before = [{"path_exact": "/before"}]
+        with H2Backend() as bad, H2Backend() as good, Gateway(
+                route(bad, good), route(bad, matches=before)) as gateway:
+            bad.done = good.done = answer
+            for path in ("/before", "/before"):
+                self.assertEqual(gateway.curl(f"http://{HOST}{path}", http="--http1.1").status, 200)
+            return self.spread(gateway, 30), [line for line in gateway.log if "backend_down" in line]
+
+    def test_one_that_resets_every_stream(self):
+        statuses, told = self.resets(INTERNAL_ERROR)
+        self.assertLess(statuses.count(502), 9)
+        self.assertRegex("".join(told), "3 requests in a row were not answered: the backend reset the stream")
+
+    def test_a_request_that_a_backend_does_not_want_is_its_own_fault(self):
+        statuses, told = self.resets(PROTOCOL_ERROR)
+        self.assertGreater(statuses.count(502), 9)
+        self.assertEqual(told, [])
 
     def test_what_another_backend_answered_has_not_failed(self):
         with Backend() as good, Gateway(route({"url": f"http://127.0.0.1:{new_port()}", "weight": 1000},

@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import ssl
+import subprocess
 import threading
 import time
 import unittest
@@ -308,6 +309,22 @@ class BackendConnections(Case):
                         self.assertEqual(client.finish(stream).status, 200)
                     wait_until("88 to be closed", lambda: len(backend.open) == 512)
                     self.assertEqual((figure("connections"), figure("idle_connections")), (512, 512))
+
+
+    def test_16384_requests_wait_for_one(self):
+        silent = socket.create_server(("127.0.0.1", 0), backlog=64)  # no handshake gets an answer
+        with silent, Gateway(route(f"https://127.0.0.1:{silent.getsockname()[1]}"),
+                             limits={"streams": 10_000}) as gateway:
+            load = subprocess.Popen(["h2load", "-n", "17000", "-c", "2", "-m", "8500", "-t", "1",
+                                     f"--connect-to=127.0.0.1:{gateway.https_port}",
+                                     f"https://{HOST}:{gateway.https_port}/"], stdout=subprocess.PIPE, text=True)
+            full = 'postern_limit_hits_total{limit="gateway_backend_waiting"}'
+            wait_until("the others to be refused", lambda: gateway.metrics()[full] == 17000 - 16384)
+            silent.close()
+            self.assertIn("17000 done, 0 succeeded", load.communicate(timeout=60 * SLOW)[0])
+            self.assertEqual(gateway.metrics()[full], 17000 - 16384)
+        refused = [line for line in gateway.log if "too many requests wait for this backend" in line]
+        self.assertEqual((len(refused), sum(" status=503 " in one for one in refused)), (616, 616))
 
 
 class Drain(Case):
