@@ -11,7 +11,7 @@
 namespace postern::gateway {
 namespace {
 
-constexpr std::uint8_t kSettings = 4;       // RFC 9113 section 6.5
+constexpr std::uint8_t kSettings = 4;        // RFC 9113 section 6.5
 constexpr std::uint32_t kInternalError = 2;  // RFC 9113 section 7
 constexpr std::uint32_t kCancel = 8;
 constexpr std::uint64_t kQuietMs = 15'000;  // with requests under way: then it is asked

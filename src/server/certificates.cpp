@@ -73,24 +73,9 @@ void warn_of_dates(const CertificateSettings& settings, const LoadedCertificate&
                                settings.name, settings.cert, date_text(not_before_s)),
                    true));
   }
-  const std::int64_t not_after_s = loaded.identity->not_after_s();
-  if (not_after_s - now_s < kExpiryWarningS) {
-    read->problems.push_back(
-        problem_at(settings.source,
-                   fmt::format("tls.certificate \"{}\" ({}) {}; renew it", settings.name,
-                               settings.cert, expiry_text(not_after_s, now_s)),
-                   true));
-    return;
+  for (std::string& ends : expiry_warnings(settings, *loaded.identity, now_s)) {
+    read->problems.push_back(problem_at(settings.source, std::move(ends), true));
   }
-  const auto& issuer = loaded.identity->first_issuer_to_end();
-  if (issuer.not_after_s == 0 || issuer.not_after_s > now_s) return;
-  read->problems.push_back(problem_at(
-      settings.source,
-      fmt::format(
-          "tls.certificate \"{}\" ({}): the certificate of {} in it {}; some clients refuse "
-          "the chain for it: take it out, or put the new one there",
-          settings.name, settings.cert, issuer.subject, expiry_text(issuer.not_after_s, now_s)),
-      true));
 }
 
 }  // namespace
@@ -144,6 +129,26 @@ std::string expiry_text(std::int64_t not_after_s, std::int64_t now_s) {
   if (not_after_s <= now_s) return fmt::format("has expired on {}", date_text(not_after_s));
   const auto days = static_cast<std::size_t>((not_after_s - now_s) / kDayS);
   return fmt::format("expires in {}, on {}", counted(days, "day"), date_text(not_after_s));
+}
+
+std::vector<std::string> expiry_warnings(const CertificateSettings& settings,
+                                         const net::TlsIdentity& identity, std::int64_t now_s) {
+  std::vector<std::string> warnings;
+  const std::string pair = fmt::format("tls.certificate \"{}\" ({})", settings.name, settings.cert);
+  const std::int64_t end_s = identity.not_after_s();
+  if (end_s - now_s < kExpiryWarningS) {
+    warnings.push_back(fmt::format("{} {}; renew it", pair, expiry_text(end_s, now_s)));
+  }
+  const auto& issuer = identity.first_issuer_to_end();
+  const bool ends_first = issuer.not_after_s != 0 && issuer.not_after_s < end_s;
+  if (ends_first && issuer.not_after_s - now_s < kExpiryWarningS) {
+    warnings.push_back(fmt::format(
+        "{}: the certificate of {} in it {}; some clients refuse the chain {}: take it out, or "
+        "put the new one there",
+        pair, issuer.subject, expiry_text(issuer.not_after_s, now_s),
+        issuer.not_after_s <= now_s ? "for it" : "then"));
+  }
+  return warnings;
 }
 
 bool is_overdue(std::int64_t not_before_s, std::int64_t not_after_s, std::int64_t now_s) {

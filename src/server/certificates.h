@@ -49,6 +49,11 @@ std::int64_t unix_now_s();
 /// "expires in 3 days, on 2026-12-01", "has expired on 2026-12-01".
 std::string expiry_text(std::int64_t not_after_s, std::int64_t now_s);
 
+/// That it, and that an issuer whose certificate comes with it and ends before it, has ended or
+/// ends within kExpiryWarningS.
+std::vector<std::string> expiry_warnings(const CertificateSettings& settings,
+                                         const net::TlsIdentity& identity, std::int64_t now_s);
+
 /// Whether a certificate that ends then is so near its end that waiting does more harm.
 bool is_overdue(std::int64_t not_before_s, std::int64_t not_after_s, std::int64_t now_s);
 

@@ -137,10 +137,10 @@ void warn_of_expiry(const Snapshot& snapshot) {
   const std::int64_t now_s = unix_now_s();
   const auto& settings = snapshot.config.certificates;
   for (std::size_t i = 0; i < settings.size(); ++i) {
-    const std::int64_t end_s = snapshot.gateway->certificates[i].identity->not_after_s();
-    if (end_s - now_s >= kExpiryWarningS) continue;
-    log_warning("certificate_expiry", "{} ({}) {}", settings[i].name, settings[i].cert,
-                expiry_text(end_s, now_s));
+    const net::TlsIdentity& identity = *snapshot.gateway->certificates[i].identity;
+    for (const std::string& ends : expiry_warnings(settings[i], identity, now_s)) {
+      log_warning("certificate_expiry", "{}", ends);
+    }
   }
 }
 

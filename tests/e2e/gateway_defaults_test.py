@@ -4,16 +4,18 @@ seconds."""
 import contextlib
 import pathlib
 import socket
+import subprocess
 import threading
 import time
 import unittest
 
-from gateway_backends import Backend, new_port
+from gateway_backends import Backend, authority, new_port
 from gateway_lab import HOST, Gateway, read_until, route, table
 from gateway_timing_test import Unread, cut_unread, idle_timeouts
 from lab import SLOW, Case
 
 LIBRARY = next(pathlib.Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+DAY = 24 * 60  # minutes
 LATEST = 3 * SLOW  # seconds that an end may be late by this machine's clock
 
 
@@ -99,6 +101,21 @@ class Defaults(Case):
             unread, seconds = cut_unread(gateway, backend, False, "Connection: close", seconds=20)
             self.assertGreater(seconds, 10)  # some of the ten minutes passed before
             unread.client.close()
+
+    def test_the_end_of_a_certificate_of_the_chain_is_told_two_weeks_before(self):
+        gateway = Fast(50_000, route(respond={"body": "here"}))
+        short = gateway.directory / "short.crt"
+        subprocess.run(["openssl", "x509", "-in", authority().certificate, "-signkey", authority().key, "-days", "18",
+                        "-out", short], check=True, capture_output=True)
+        pair = gateway.directory / "tls/lan.crt"
+        pair.write_text(pair.read_text() + short.read_text())
+        with gateway:
+            gateway.sleep(8 * DAY)  # then all of the log is there: its thread sleeps by the other clock
+        told = [line.partition(" certificate_expiry: ")[2] for line in gateway.log if "certificate_expiry" in line]
+        self.assertGreater(len(told), 1)
+        self.assertRegex(told[0], r'^tls.certificate "lan" \(.*lan.crt\): the certificate of /CN=Postern tests in it expires '
+                         r"in (1[0-3]|[0-9]) days?, on 20.*; some clients refuse the chain then: take it out, or put the new one there$")
+        self.assertEqual([line for line in gateway.log if " config: " in line], [])  # nothing at the start
 
     def test_what_was_upgraded_and_tcp_may_be_silent_for_an_hour(self):
         with socket.create_server(("127.0.0.1", 0)) as server, Backend() as backend:

@@ -326,6 +326,46 @@ TEST_CASE(
                               "certificate of /CN=test in it has expired on 20"));
 }
 
+TEST_CASE("what ends within two weeks is told, of the chain as well") {
+  const Lab lab;
+  make_pair(lab.folder, "old", "DNS:old.test", 20);
+  make_pair(lab.folder, "lan", "DNS:*.lan.test", 40);
+  shell(lab.folder, "cat old.crt >> lan.crt");
+  const auto served = lab.load();
+  const CertificateSettings& settings = served->config.certificates[0];
+  const net::TlsIdentity& identity = *served->gateway->certificates[0].identity;
+  const auto after = [&](std::int64_t days) {
+    const std::int64_t then_s = identity.not_before_s() + days * 86'400 + 60;
+    return lab.folder.shorten(
+        fmt::format("{}", fmt::join(expiry_warnings(settings, identity, then_s), "\n")));
+  };
+  const auto on = [](std::int64_t end_s) {
+    const std::string text = expiry_text(end_s, end_s + 1);
+    return text.substr(text.rfind(' ') + 1);
+  };
+  const std::string leaf = on(identity.not_after_s());
+  const std::string issuer = on(identity.first_issuer_to_end().not_after_s);
+  CHECK(after(0).empty());
+  CHECK(after(5).empty());
+  CHECK(after(7) ==
+        "tls.certificate \"lan\" (lan.crt): the certificate of /CN=test in it expires in "
+        "12 days, on " +
+            issuer +
+            "; some clients refuse the chain then: take it out, or "
+            "put the new one there");
+  const std::string ended =
+      "tls.certificate \"lan\" (lan.crt): the certificate of /CN=test in it has "
+      "expired on " +
+      issuer +
+      "; some clients refuse the chain for it: take it "
+      "out, or put the new one there";
+  CHECK(after(21) == ended);
+  CHECK(after(27) == "tls.certificate \"lan\" (lan.crt) expires in 12 days, on " + leaf +
+                         "; renew it\n" + ended);
+  CHECK(after(41) ==
+        "tls.certificate \"lan\" (lan.crt) has expired on " + leaf + "; renew it\n" + ended);
+}
+
 TEST_CASE("HTTPS records follow the names of a renewed certificate") {
   const Lab lab;
   const auto first = lab.load();
