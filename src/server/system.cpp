@@ -163,7 +163,7 @@ std::uint64_t open_files_max() {
 }
 
 std::uint32_t connections_within(std::uint64_t open_files) {
-  return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(open_files / 2, 1, UINT32_MAX));
+  return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(open_files / 8 * 5, 1, UINT32_MAX));
 }
 
 int backend_fd_end(std::uint64_t open_files) {

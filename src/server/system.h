@@ -21,7 +21,7 @@ unsigned quota_processors(const std::string& membership, const std::string& moun
 std::uint64_t raise_open_files();
 /// What that will be, or is.
 std::uint64_t open_files_max();
-/// How many clients of the gateway may have one of so many files: half of them is left for what
+/// How many clients of the gateway may have one of so many files: three eighths are left for what
 /// they want of backends, and for the nameserver.
 std::uint32_t connections_within(std::uint64_t open_files);
 /// The first descriptor that no connection to a backend may have: an eighth is left for the rest.

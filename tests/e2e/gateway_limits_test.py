@@ -231,7 +231,7 @@ class Workers(Case):
 
 
 class Descriptors(Case):
-    """With 160 of them: 80 are for clients, and backends get none of the last 20."""
+    """With 160 of them: 100 are for clients, and backends get none of the last 20."""
 
     def few(self, *routes, **options):
         gateway = Gateway(*routes, binary="/usr/bin/prlimit", **options)
@@ -243,9 +243,9 @@ class Descriptors(Case):
 
     def test_clients_do_not_take_those_of_backends_and_the_nameserver(self):
         with Backend() as backend, self.few(route(backend)) as gateway, contextlib.ExitStack() as held:
-            gateway.wait_log(r"open_files: 80 connections at most in place of 20000")
+            gateway.wait_log(r"open_files: 100 connections at most in place of 20000")
             connections = [held.enter_context(gateway.dial(tls=False)) for _ in range(200)]
-            wait_until("the others refused", lambda: self.hits(gateway, "gateway.limits.connections") >= 120)
+            wait_until("the others refused", lambda: self.hits(gateway, "gateway.limits.connections") >= 100)
             connections[0].sendall(f"GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
             self.assertIn(b" 200 ", read_until(connections[0], b"\r\n"))
 

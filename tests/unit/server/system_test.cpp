@@ -47,8 +47,8 @@ TEST_CASE("whether a user is there") {
 }
 
 TEST_CASE("clients leave descriptors for their backends and for the nameserver") {
-  CHECK(connections_within(20'000) == 10'000);
-  CHECK(connections_within(1024) == 512);
+  CHECK(connections_within(20'000) == 12'500);
+  CHECK(connections_within(1024) == 640);
   CHECK(connections_within(0) == 1);
   CHECK(backend_fd_end(1024) == 896);
   CHECK(backend_fd_end(std::uint64_t{1} << 40) == std::numeric_limits<int>::max());
