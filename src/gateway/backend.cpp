@@ -41,7 +41,7 @@ std::uint64_t pause_ms(unsigned failures) {
 }  // namespace
 
 Backend::Waiting::Waiting(Backend& backend, BackendEvents& events, const BackendWish& wish)
-    : backend_(&backend), events_(events), wish_(wish) {
+    : backend_(&backend), events_(events), wish_(wish), since_ms_(backend.context_.loop.now_ms()) {
   backend.waiting_.push_back(this);
 }
 
@@ -54,7 +54,8 @@ Backend::Backend(Context& context, const http::BackendUrl& url, const http::Heal
       url_(url),
       text_(url.to_string()),
       name_id_(context.requests.name_id(text_)),
-      health_(health) {
+      health_(health),
+      late_(context.loop, [this] { try_late(); }) {
   counts_.backend = text_;
   speaks_h2_ = url.scheme == http::BackendScheme::kH2c;
   if (url_.is_address) {
@@ -103,6 +104,7 @@ std::unique_ptr<Backend::Waiting> Backend::request(BackendEvents& events, const 
   if (addresses_.empty()) resolve();
   open_for_waiting();
   if (waiting->backend_ == nullptr) return nullptr;  // failed at once
+  if (lacks_file_) ++context_.counts.no_file;
   return waiting;
 }
 
@@ -142,6 +144,7 @@ bool Backend::serve_waiting(BackendConnection& connection) {
   Waiting* const waiting = *first;
   waiting_.erase(first);
   waiting->backend_ = nullptr;
+  passed_on_ms_ = context_.loop.now_ms();
   BackendEvents& events = waiting->events_;
   serve(connection, events, connection.requests() > 0);
   return true;
@@ -156,21 +159,25 @@ void Backend::open_for_waiting() {
     if (connecting_ >= wanted) return;
     if (connections_.size() >= kConnectionsMax) return;  // one that is given back will do
     open_connection(waiting_.back()->wish_.http1_only, 0);
-    if (lacks_file()) return;
+    if (lacks_file_) return;
   }
 }
 
-void Backend::open_late(std::uint64_t now_ms) {
-  if (!lacks_file()) return;
-  if (waiting_.empty()) {
-    no_file_since_ms_ = 0;
-    return;
-  }
+void Backend::open_late() {
+  if (lacks_file_) late_.schedule();
+}
+
+void Backend::try_late() {
   open_for_waiting();
-  if (!lacks_file() || !connections_.empty()) return;
-  if (now_ms < no_file_since_ms_ + kNoFileMs) return;
-  no_file_since_ms_ = 0;
-  fail_first(BackendFailure::kBusy, "no file descriptor was left for a connection", true);
+  if (waiting_.empty()) lacks_file_ = false;
+  const std::uint64_t now = context_.loop.now_ms();
+  if (!lacks_file_ || now < passed_on_ms_ + kNoFileMs) return;
+  const auto has_time = [&](const Waiting* waiting) {
+    return now < waiting->since_ms_ + kNoFileMs;
+  };
+  const auto end = std::find_if(waiting_.begin(), waiting_.end(), has_time);
+  fail_waiting(BackendFailure::kBusy, "no file descriptor was left for a connection",
+               static_cast<std::size_t>(end - waiting_.begin()));
 }
 
 bool Backend::open_connection(bool http1_only, std::uint64_t tried) {
@@ -182,7 +189,7 @@ bool Backend::open_connection(bool http1_only, std::uint64_t tried) {
     Address& address = addresses_[index];
     auto connection = BackendConnection::open(*this, address.endpoint, http1_only, tried);
     if (connection) {
-      no_file_since_ms_ = 0;
+      lacks_file_ = false;
       ++counts_.connects;
       ++connecting_;
       ++address.connections;
@@ -190,14 +197,14 @@ bool Backend::open_connection(bool http1_only, std::uint64_t tried) {
       return true;
     }
     last = connection.error();
-    if (last.code == Code::kLimit) {  // of this process: the backend has no part in it
-      if (!lacks_file()) no_file_since_ms_ = context_.loop.now_ms();
+    lacks_file_ = last.code == Code::kLimit;
+    if (lacks_file_) {  // the backend has no part in it
       context_.note_no_file(text_);
       return false;
     }
     mark_down(address.endpoint, last.detail);
   }
-  fail_first(BackendFailure::kRefused, last.detail, false);
+  fail_waiting(BackendFailure::kRefused, last.detail, 1);
   return false;
 }
 
@@ -219,20 +226,16 @@ std::size_t Backend::choose_address(std::uint64_t tried) const {
   return best;
 }
 
-void Backend::fail_first(BackendFailure failure, std::string_view detail, bool all) {
+// So many of those who have waited longest.
+void Backend::fail_waiting(BackendFailure failure, std::string_view detail, std::size_t count) {
   const std::string text(detail);  // who is told may change what it refers to
-  std::vector<Waiting*> failed;
-  if (all) {
-    failed = std::exchange(waiting_, {});
-  } else if (!waiting_.empty()) {
-    failed.push_back(waiting_.front());
-    waiting_.erase(waiting_.begin());
-  }
+  const auto end = waiting_.begin() + static_cast<std::ptrdiff_t>(std::min(count, waiting_.size()));
   std::vector<BackendEvents*> told;
-  for (Waiting* waiting : failed) {
-    waiting->backend_ = nullptr;
-    told.push_back(&waiting->events_);
+  for (auto waiting = waiting_.begin(); waiting != end; ++waiting) {
+    (*waiting)->backend_ = nullptr;
+    told.push_back(&(*waiting)->events_);
   }
+  waiting_.erase(waiting_.begin(), end);
   counts_.failures += told.size();
   for (BackendEvents* events : told) events->backend_failed(failure, text, false);
 }
@@ -272,7 +275,7 @@ void Backend::connect_failed(BackendConnection& connection, const Error& error) 
     return;
   }
   // HTTP/2: all were waiting for this one.
-  fail_first(failure_of(error), error.detail, speaks_h2_);
+  fail_waiting(failure_of(error), error.detail, speaks_h2_ ? waiting_.size() : 1);
   open_for_waiting();
 }
 
@@ -298,6 +301,7 @@ void Backend::available(BackendConnection& connection) {
 
 void Backend::closed(BackendConnection& connection) {
   remove(connection);
+  if (lacks_file_) return open_late();
   if (!waiting_.empty()) open_for_waiting();
 }
 
@@ -379,7 +383,7 @@ void Backend::resolved(Result<ResolvedHost> result) {
     addresses_until_ms_ = now + kResolveAgainMs;
     if (!addresses_.empty()) return;  // what was known goes on being used
     counts_.failed_ms = now;
-    fail_first(BackendFailure::kNoAddress, result.error().detail, true);
+    fail_waiting(BackendFailure::kNoAddress, result.error().detail, waiting_.size());
     return;
   }
   std::vector<Address> next;
@@ -409,7 +413,8 @@ void Backend::sweep(std::uint64_t now_ms) {
     if (connection->kept_since_ms() + kKeptIdleMs <= now_ms) old.push_back(connection);
   }
   for (BackendConnection* connection : shared_) {
-    const bool unused = connection->kept_since_ms() + kKeptIdleMs <= now_ms;
+    const bool unused =
+        context_.files_short() || connection->kept_since_ms() + kKeptIdleMs <= now_ms;
     if (connection->is_idle() && (unused || is_old(*connection))) old.push_back(connection);
   }
   for (BackendConnection* connection : old) connection->close();

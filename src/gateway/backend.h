@@ -20,6 +20,7 @@
 #include "gateway/host_resolver.h"
 #include "http/route.h"
 #include "http/url.h"
+#include "net/loop.h"
 #include "net/timer.h"
 
 namespace postern::gateway {
@@ -60,6 +61,7 @@ class Backend {
     Backend* backend_;  // nullptr: served
     BackendEvents& events_;
     BackendWish wish_;
+    std::uint64_t since_ms_;
   };
   /// Calls backend_ready() or backend_failed() at once, then returns nullptr; or later.
   [[nodiscard]] std::unique_ptr<Waiting> request(BackendEvents& events, const BackendWish& wish);
@@ -91,10 +93,12 @@ class Backend {
 
   /// Closes what was idle for too long, and whatever is idle while file descriptors are scarce.
   void sweep(std::uint64_t now_ms);
-  /// Once more for those who got no connection, since no descriptor was left. Without a connection
-  /// to wait for they are given up after a while.
-  void open_late(std::uint64_t now_ms);
-  bool lacks_file() const { return no_file_since_ms_ != 0; }
+  /// At the end of this turn, when what was closed is gone, connections are opened for those who
+  /// got none, since no descriptor was left. Who has waited for a while, in which nobody got one
+  /// that another request gave back, is given up.
+  void open_late();
+  /// The last connection that was wanted got none.
+  bool lacks_file() const { return lacks_file_; }
   /// No connection is kept any more.
   void close_idle();
   bool unused() const { return in_use_ == 0 && waiting_.empty(); }
@@ -127,7 +131,8 @@ class Backend {
   void remove(BackendConnection& connection);
   bool open_connection(bool http1_only, std::uint64_t tried);
   std::size_t choose_address(std::uint64_t tried) const;
-  void fail_first(BackendFailure failure, std::string_view detail, bool all);
+  void try_late();
+  void fail_waiting(BackendFailure failure, std::string_view detail, std::size_t count);
   void resolve();
   void resolved(Result<ResolvedHost> result);
   void mark_down(const Endpoint& endpoint, std::string_view why);
@@ -151,7 +156,9 @@ class Backend {
   std::vector<BackendConnection*> kept_;    // HTTP/1.1, idle; the last one used at the end
   std::vector<BackendConnection*> shared_;  // HTTP/2
   std::vector<Waiting*> waiting_;           // in the order they came
-  std::uint64_t no_file_since_ms_ = 0;      // 0: the last connection had one
+  bool lacks_file_ = false;
+  net::Deferred late_;
+  std::uint64_t passed_on_ms_ = 0;  // when a request that waited got a connection
   std::size_t connecting_ = 0;
   std::size_t in_use_ = 0;
   bool speaks_h2_ = false;

@@ -50,6 +50,7 @@ class H2BackendStream final : public BackendStream, public http::h2::ClientStrea
   void body_end(const http::Fields& trailers) override;
   void drained() override;
   void returned(Bytes body) override;
+  void refused() override { refused_ = true; }
   void closed(std::uint32_t error, bool unprocessed) override;
 
   void fail(BackendFailure failure, std::string_view detail) { fail(failure, detail, reused_); }
@@ -60,7 +61,8 @@ class H2BackendStream final : public BackendStream, public http::h2::ClientStrea
   H2Backend& owner_;
   BackendEvents* events_;  // nullptr: over
   bool reused_;
-  bool stopped_ = false, gone_ = false, request_done_ = false, response_done_ = false;
+  bool refused_ = false, stopped_ = false, gone_ = false, request_done_ = false,
+       response_done_ = false;
   std::int32_t id_ = -1;
   std::size_t held_ = 0;  // bytes handed over whose window is not open again
   http::ResponseHead unused_;
@@ -208,6 +210,11 @@ void H2BackendStream::closed(std::uint32_t error, bool unprocessed) {
     fail(BackendFailure::kUnprocessed, "the backend did not take the request");
   } else if (owner_.lost() != BackendFailure::kNone) {
     fail(owner_.lost(), owner_.why());
+  } else if (refused_) {
+    const std::string_view fault = owner_.codec().fault();
+    const std::string_view of_stream =
+        error == kCancel ? "the head of the response is too large" : "malformed response";
+    fail(BackendFailure::kMalformed, fault.empty() ? of_stream : fault);
   } else {
     // That it failed within is no answer, however many it gave on this connection before.
     fail(error == kInternalError ? BackendFailure::kClosed : BackendFailure::kReset,

@@ -127,7 +127,6 @@ Context::Context(net::Loop& the_loop, HostResolver& the_resolver, SharedByWorker
 Context::~Context() = default;
 
 void Context::note_no_file(std::string_view backend) {
-  ++counts.exhausted;
   shared.files_short_until_ms.store(loop.now_ms() + kFilesShortMs, std::memory_order_relaxed);
   std::uint64_t held_back = 0;
   if (!files_log.allow(loop.now_ms(), &held_back)) return;

@@ -123,7 +123,7 @@ struct Context {
   void give_back(std::unique_ptr<Exchange> exchange);
   void collect_ended();
 
-  /// A backend got no connection, since no file descriptor was left for one.
+  /// No file descriptor was left for a connection to this backend.
   void note_no_file(std::string_view backend);
   /// That was not long ago, in any worker.
   bool files_short() const {

@@ -36,6 +36,7 @@ struct GatewayCounts {
   std::uint64_t accepted = 0;
   std::uint64_t exhausted = 0;            ///< rests from accepting: no descriptors or memory left
   std::uint64_t connections_refused = 0;  ///< [gateway.limits] connections was reached
+  std::uint64_t no_file = 0;              ///< for a connection to a backend: requests, TCP clients
   std::uint64_t waiting_full = 0;         ///< requests: too many wait for a connection already
   std::uint64_t handshakes_full = 0, handshakes_resumed = 0;
   std::uint64_t handshakes_failed = 0, unknown_sni = 0;

@@ -6,7 +6,6 @@
 
 #include "gateway/loop_mark.h"
 #include "http/header_filter.h"
-#include "http/rewrite.h"
 
 namespace postern::gateway {
 namespace {
@@ -15,11 +14,7 @@ constexpr unsigned kAttemptsMax = 3;
 // A backend that reports progress in 1xx responses is fine, one that floods is not.
 constexpr unsigned kInterimsMax = 100;
 constexpr std::uint64_t kInterimsMs = 1'000;
-constexpr std::size_t kHostTextMax = http::HostPort::kHostBytesMax + 7;  // with a dot and a port
 constexpr std::size_t kMemoryKeptBytes = 16U << 10;
-constexpr std::string_view kBase64 =
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
 bool is_empty(http::BodyLength body) {
   return body.kind == http::BodyLength::Kind::kNone ||
          (body.kind == http::BodyLength::Kind::kKnown && body.bytes == 0);
@@ -28,16 +23,6 @@ bool is_empty(http::BodyLength body) {
 bool is_idempotent(std::string_view method) {
   return method == "GET" || method == "HEAD" || method == "PUT" || method == "DELETE" ||
          method == "OPTIONS";
-}
-
-// Sec-WebSocket-Key: 16 random bytes in base64, which end in one of four digits and "==" (RFC 6455
-// section 4.1).
-std::string_view websocket_key(Random& random, http::TextArena& arena) {
-  std::array<char, 24> key{};
-  for (std::size_t i = 0; i < 22; ++i) key[i] = kBase64[random.next() >> 58];
-  key[21] = "AQgw"[random.next() >> 62];
-  key[22] = key[23] = '=';
-  return arena.copy({key.data(), key.size()});
 }
 
 struct FailureText {
@@ -120,7 +105,8 @@ void Exchange::begin(ClientSide& client, const ClientInfo& info, std::string_vie
   request_done_ = is_empty(body);
   request_done_ms_ = active_ms_;
   settle_upgrade();
-  if (!is_sane() || redirect_to_https() || !find_route() || answer_by_route()) return;
+  if (!is_sane() || redirect_to_https() || !set_own_fields()) return;
+  if (!find_route() || answer_by_route()) return;
   filter_request();
   if (over()) return;
   start_timer();
@@ -139,139 +125,6 @@ void Exchange::reject(ClientSide& client, const ClientInfo& info, std::string_vi
   failure_ = reason;
   account();
   client_ = nullptr;
-}
-
-bool Exchange::is_sane() {
-  const bool tunnel = request_.method == "CONNECT" && request_.protocol.empty();
-  if (tunnel || request_.method == "TRACE") {
-    answer(405, "This method is not allowed here.", "method not allowed");
-    return false;
-  }
-  if (!read_host()) {
-    ++context_.counts.malformed;
-    answer(400, "The host of this request is not valid.", "bad host");
-    return false;
-  }
-  if (!path_.parse(request_.path)) {
-    ++context_.counts.malformed;
-    answer(400, "The path of this request is not valid.", "bad path");
-    return false;
-  }
-  if (path_.path() == "*") {
-    answer_with(200, "", "");
-    return false;
-  }
-  return true;
-}
-
-// This object's last request was most likely for the same host.
-bool Exchange::read_host() {
-  if (request_.authority.empty() || request_.authority != host_text_) {
-    const auto host = http::parse_host_port(request_.authority);
-    if (!host) return false;
-    host_text_ = request_.authority.size() <= kHostTextMax ? request_.authority : "";
-    parsed_host_ = *host;
-  }
-  host_ = &parsed_host_;
-  return true;
-}
-
-// An Upgrade may be ignored (RFC 9110 section 7.8). It is when the request has a body, which the
-// other protocol could not be told from, and when it is to HTTP/2: behind that the requests could
-// not be looked at any more.
-void Exchange::settle_upgrade() {
-  if (request_.protocol.empty() || request_.method == "CONNECT") return;
-  const bool is_list = request_.protocol.find(',') != std::string_view::npos;
-  const bool is_http =
-      request_.protocol.size() >= 2 && (http::same_name(request_.protocol.substr(0, 2), "h2") ||
-                                        http::same_name(request_.protocol.substr(0, 4), "http"));
-  if (is_list || is_http || !is_empty(request_length_)) request_.protocol = {};
-}
-
-// A proxy that we trust may say that its client came by https: cloudflared does.
-bool Exchange::redirect_to_https() {
-  const ListenerSettings& settings = listener_->settings;
-  if (info_->tls || !settings.redirect_to_https || settings.https == 0) return false;
-  if (info_->peer.trusted && http::same_name(request_.fields.value("x-forwarded-proto"), "https")) {
-    return false;
-  }
-  http::RedirectSettings redirect;
-  redirect.scheme = "https";
-  redirect.port = settings.https;
-  const bool is_read = request_.method == "GET" || request_.method == "HEAD";
-  redirect_to(is_read ? 301 : 308,
-              http::redirect_location(redirect, {false, host_->host(), info_->port}, path_,
-                                      request_.arena));
-  return true;
-}
-
-bool Exchange::find_route() {
-  // To a route an extended CONNECT is the GET that it would be in HTTP/1.1.
-  const std::string_view method = request_.protocol.empty() ? request_.method : "GET";
-  match_ = listener_->routes.match(
-      {host_->host(), method, path_.decoded(), path_.query(), request_.fields});
-  if (!match_) {
-    answer(404, "Nothing is served under this name and path.", "no route");
-    return false;
-  }
-  const std::uint64_t limit = settings().body_bytes_max;
-  if (limit != 0 && request_length_.kind == http::BodyLength::Kind::kKnown &&
-      request_length_.bytes > limit) {
-    ++context_.counts.body_too_large;
-    answer(413, "The body of this request is too large.", "body too large");
-    return false;
-  }
-  return true;
-}
-
-bool Exchange::answer_by_route() {
-  const http::RouteSettings& route = settings();
-  if (!route.redirect && !route.respond) return false;
-  http::apply(route.filters.response, response_.fields);
-  if (route.redirect) {
-    redirect_to(route.redirect->status,
-                http::redirect_location(*route.redirect, {info_->tls, host_->host(), info_->port},
-                                        path_, request_.arena));
-  } else {
-    answer_with(route.respond->status, route.respond->content_type, route.respond->body);
-  }
-  return true;
-}
-
-void Exchange::filter_request() {
-  const http::FilterSettings& filters = settings().filters;
-  if (!http::remove_hop_by_hop(request_.fields, false)) {
-    ++context_.counts.malformed;
-    answer(400, "This request names too many fields in Connection.", "too many connection options");
-    return;
-  }
-  if (has_looped(request_.fields)) {
-    refuse_loop();
-    return;
-  }
-  const auto& forwarded = listener_->settings.forwarded;
-  http::set_forwarded(request_.fields, request_.arena, info_->peer,
-                      {info_->tls, request_.authority}, forwarded);
-  http::set_request_id(request_.fields, request_.arena, context_.random.next(),
-                       context_.random.next());
-  http::apply(filters.request, request_.fields);
-  request_.path =
-      http::backend_target(path_, filters.rewrite, match_.prefix_elements, request_.arena);
-  if (!filters.rewrite.host.empty()) request_.authority = filters.rewrite.host;
-  if (!request_.protocol.empty()) prepare_upgrade();
-}
-
-// What follows is the other protocol's; it waits for the 101.
-void Exchange::prepare_upgrade() {
-  request_length_ = {};
-  if (request_.method != "CONNECT") return;
-  extended_connect_ = true;
-  request_done_ = false;
-  request_.method = "GET";
-  if (http::same_name(request_.protocol, "websocket") &&
-      request_.fields.find("sec-websocket-key") == nullptr) {
-    request_.fields.add("sec-websocket-key", websocket_key(context_.random, request_.arena));
-  }
 }
 
 void Exchange::ask_backend() {
@@ -334,12 +187,15 @@ void Exchange::request_end(const http::Fields& trailers) {
   const bool tunnel_waits = !request_.protocol.empty() && !upgraded_;
   const bool waits = stream_ == nullptr || tunnel_waits || !pending_.empty();
   // It may have to be sent, or once more.
-  if (trailers.size() != 0) trailers_ = std::make_unique<http::OwnedFields>(trailers);
+  if (trailers.size() != 0) {
+    trailers_ = std::make_unique<http::OwnedFields>(trailers);
+    http::remove_claims(trailers_->fields, listener_->settings.forwarded);
+  }
   if (waits) {
     request_end_pending_ = true;
     return;
   }
-  stream_->send_end(trailers);
+  stream_->send_end(trailers_ ? trailers_->fields : no_fields());
 }
 
 void Exchange::send_pending() {
@@ -443,6 +299,10 @@ void Exchange::response(http::BodyLength body) {
   const bool is_final = (status >= 200 && status <= 599) || status == 101;
   if (!is_final || (status == 101 && request_.protocol.empty())) {
     return refuse_answer("a status that was not asked for");
+  }
+  // RFC 9110 section 7.8
+  if (status == 101 && !http::same_name(response_.protocol, request_.protocol)) {
+    return refuse_answer("another protocol than was asked for");
   }
   if (extended_connect_ && status >= 200 && status <= 299) {
     // An answer it is, to what only the client asked for.

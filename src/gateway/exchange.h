@@ -112,6 +112,9 @@ class Exchange final : public BackendEvents {
   bool answer_by_route();
   void filter_request();
   void settle_upgrade();
+  bool may_go_further();
+  bool set_own_fields();
+  http::RequestedPlace requested_place() const;
   void prepare_upgrade();
   void refuse_loop();
   void ask_backend();

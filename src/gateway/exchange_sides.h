@@ -90,7 +90,8 @@ class BackendEvents {
   /// Just before backend_failed(): this is all of the body that was given, and it may be given
   /// again.
   virtual void request_returned(Bytes) {}
-  /// The stream is gone; no release(). `reused`: the connection had served a request before.
+  /// The stream is gone; no release(). `reused`: it may be no more than the end of
+  /// a kept connection.
   virtual void backend_failed(BackendFailure failure, std::string_view detail, bool reused) = 0;
 };
 

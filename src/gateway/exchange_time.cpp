@@ -45,16 +45,19 @@ void Exchange::timed_out() {
   const auto limit = next_limit();
   if (!limit) return;
   if (limit->left_ms != 0) return timer_->start_once(limit->left_ms);
-  if (backend_ != nullptr) {
+  if (limit->name == kBackendLimit) {
+    note_silence(limit->name);
+  } else if (backend_ != nullptr) {
     backend_->count_failure();
-    if (limit->name == kBackendLimit) note_silence(limit->name);
   }
   fail(504, "The backend did not answer in time.", limit->name);
 }
 
 // The backend has the whole request and has said nothing.
 void Exchange::note_silence(std::string_view limit) {
-  if (stream_ != nullptr && request_done_ && !responded_) backend_->gave_no_answer(limit);
+  if (stream_ == nullptr || !request_done_ || responded_) return;
+  backend_->count_failure();
+  backend_->gave_no_answer(limit);
 }
 
 std::uint64_t Exchange::idle_limit_ms() const {

@@ -73,7 +73,12 @@ Gateway::Impl::Impl(net::Loop& loop, HostResolver& resolver, std::shared_ptr<con
                     SharedByWorkers& shared)
     : context(loop, resolver, shared),
       all(shared.connections),
-      relay(loop, resolver, [this](const RelayRecord& record) { log_relay(record); }),
+      relay(
+          loop, resolver, [this](const RelayRecord& record) { log_relay(record); },
+          [this](const std::string& backend) {
+            ++context.counts.no_file;
+            context.note_no_file(backend);
+          }),
       tick(loop, [this] { sweep(); }) {
   adopt(std::move(site));
   tick.start_every(kSweepMs);
@@ -208,7 +213,7 @@ void Gateway::Impl::sweep() {
     if (i <= connections.size()) connections[i - 1]->check(now);
   }
   for (const auto& [key, backend] : backends) backend->sweep(now);
-  for (const auto& [key, backend] : backends) backend->open_late(now);
+  for (const auto& [key, backend] : backends) backend->open_late();
   drop_unused_backends();
 }
 
@@ -327,7 +332,6 @@ GatewayCounts Gateway::counts() const {
   const RelayCounts relay = impl_->relay.counts();
   GatewayCounts counts = impl_->context.counts;
   counts.connections = impl_->connections.size();
-  counts.exhausted += relay.exhausted;
   for (const Impl::Listening& listening : impl_->listening) {
     counts.exhausted += listening.listener->exhausted();
   }

@@ -30,8 +30,9 @@ void HealthProbe::leave() {
 
 void HealthProbe::ask() {
   if (asking_) {
+    const bool was_sent = stream_ != nullptr || !backend_.lacks_file();
     leave();
-    if (!backend_.lacks_file()) judge(false, "no answer in time");
+    if (was_sent) judge(false, "no answer in time");
   }
   const bool tls = backend_.url().scheme == http::BackendScheme::kHttps;
   request_.clear();

@@ -231,7 +231,7 @@ bool RelaySession::try_addresses() {
 
 // The backend has no part in it.
 void RelaySession::no_file(const std::string& why) {
-  ++shared_.exhausted;
+  if (shared_.no_file) shared_.no_file(backend_->text());
   unreached_ = fmt::format("{}: {}", backend_->text(), why);
   backend_->end();
   backend_.reset();

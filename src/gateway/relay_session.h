@@ -24,11 +24,11 @@ struct RelayShared {
   net::Loop& loop;
   RelaySettings settings;
   PipePool pipes{};
-  int fd_end = net::kNoFdEnd;   ///< of backends
-  std::uint64_t exhausted = 0;  ///< no descriptor was left for a backend
+  int fd_end = net::kNoFdEnd;  ///< of backends
   std::uint64_t bytes_in = 0, bytes_out = 0;
   /// The session has closed its sockets and is to be deleted when it is off the call stack.
   std::function<void(RelaySession&, RelayEnd)> ended{};
+  std::function<void(const std::string& backend)> no_file{};
 };
 
 class RelaySession final : public AddressWaiter {

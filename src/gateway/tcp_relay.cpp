@@ -90,9 +90,11 @@ void TcpRelay::Impl::check_idle_every(std::uint64_t idle_ms) {
   idle_check.start_every(interval);
 }
 
-TcpRelay::TcpRelay(net::Loop& loop, HostResolver& resolver, Ended ended,
+TcpRelay::TcpRelay(net::Loop& loop, HostResolver& resolver, Ended ended, NoFile no_file,
                    const RelaySettings& settings)
-    : impl_(std::make_unique<Impl>(loop, resolver, std::move(ended), settings)) {}
+    : impl_(std::make_unique<Impl>(loop, resolver, std::move(ended), settings)) {
+  impl_->shared.no_file = std::move(no_file);
+}
 
 TcpRelay::~TcpRelay() { impl_->end_all(); }
 
@@ -135,7 +137,6 @@ std::size_t TcpRelay::connections() const { return impl_->sessions.size(); }
 RelayCounts TcpRelay::counts() const {
   RelayCounts counts = impl_->counts;
   counts.connections = impl_->sessions.size();
-  counts.exhausted = impl_->shared.exhausted;
   counts.bytes_in = impl_->shared.bytes_in;
   counts.bytes_out = impl_->shared.bytes_out;
   for (const auto& [name, target] : impl_->targets) {

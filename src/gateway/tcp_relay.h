@@ -54,8 +54,7 @@ struct RelaySettings {
 struct RelayCounts {
   std::uint64_t connections = 0;  ///< now
   std::uint64_t accepted = 0;
-  std::uint64_t failed = 0;     ///< kNoBackend, kNoProxyHeader
-  std::uint64_t exhausted = 0;  ///< of these: no file descriptor was left for a backend
+  std::uint64_t failed = 0;  ///< kNoBackend, kNoProxyHeader
   std::uint64_t idle_timeouts = 0;
   std::uint64_t aborted_by_client = 0, aborted_by_backend = 0;
   std::uint64_t bytes_in = 0, bytes_out = 0;  ///< of connections under way as well
@@ -65,10 +64,12 @@ struct RelayCounts {
 class TcpRelay {
  public:
   using Ended = std::function<void(const RelayRecord&)>;
+  using NoFile = std::function<void(const std::string& backend)>;
 
-  /// `loop` and `resolver` outlive the relay. `ended` is called once for each connection; it must
-  /// not destroy the relay. REQUIRES: SIGPIPE is ignored or blocked.
-  TcpRelay(net::Loop& loop, HostResolver& resolver, Ended ended,
+  /// `loop` and `resolver` outlive the relay. `ended` is called once for each connection, `no_file`
+  /// when no file descriptor was left for one to a backend; neither may destroy the relay.
+  /// REQUIRES: SIGPIPE is ignored or blocked.
+  TcpRelay(net::Loop& loop, HostResolver& resolver, Ended ended, NoFile no_file,
            const RelaySettings& settings = {});
   /// Cuts what is under way.
   ~TcpRelay();

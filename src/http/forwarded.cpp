@@ -44,7 +44,7 @@ bool is_disguised(std::string_view name, const ForwardedSettings& settings) {
   return name.find('_') != std::string_view::npos && !same_name(name, settings.client_ip_header);
 }
 
-void remove_claims(Fields& request, bool trusted, const ForwardedSettings& settings) {
+void remove_untrusted(Fields& request, bool trusted, const ForwardedSettings& settings) {
   request.remove_if([&](const Field& line) {
     return is_claim(line.name, settings) && (!trusted || is_disguised(line.name, settings));
   });
@@ -160,6 +160,12 @@ void set_forwarded_element(Fields& request, TextArena& arena, const Peer& peer, 
 
 }  // namespace
 
+void remove_claims(Fields& trailers, const ForwardedSettings& settings) {
+  trailers.remove_if([&](const Field& line) {
+    return is_claim(line.name, settings) || same_as_cgi(line.name, "x-request-id");
+  });
+}
+
 ClientClaim client_claim(const Fields& request, const Peer& peer,
                          const ForwardedSettings& settings) {
   if (!peer.trusted) return {peer.address, true};
@@ -180,7 +186,7 @@ IpAddress client_address(const Fields& request, const Peer& peer,
 void set_forwarded(Fields& request, TextArena& arena, const Peer& peer, const Hop& hop,
                    const ForwardedSettings& settings) {
   const IpAddress client = client_address(request, peer, settings);
-  remove_claims(request, peer.trusted, settings);
+  remove_untrusted(request, peer.trusted, settings);
   if (!peer.trusted) {  // nothing is left of these
     request.add(kFor, arena.copy(peer.text));
     request.add(kForwarded, with_element({}, arena, peer, hop));

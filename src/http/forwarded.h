@@ -52,6 +52,10 @@ struct Hop {
                                ///< it lasts as long as the request
 };
 
+/// Takes away what says who the client is, in whatever spelling, and the request's id: in trailers,
+/// which some backends merge with the head, nobody may.
+void remove_claims(Fields& trailers, const ForwardedSettings& settings);
+
 /// Sets the four fields. From a peer that is not trusted, Forwarded, X-Forwarded-*, X-Real-IP and
 /// client_ip_header are removed first; so is, from everyone, what CGI and its heirs take for these
 /// ("X_Forwarded_For" becomes the same variable, RFC 3875 section 4.1.18).

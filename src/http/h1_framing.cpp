@@ -1,6 +1,7 @@
 #include "http/h1_framing.h"
 
 #include "http/h1_text.h"
+#include "http/header_filter.h"
 
 namespace postern::http::h1 {
 namespace {
@@ -13,13 +14,6 @@ std::string_view next_item(std::string_view* list) {
   const std::string_view item = trim_blanks(list->substr(0, comma));
   list->remove_prefix(comma == std::string_view::npos ? list->size() : comma + 1);
   return item;
-}
-
-// protocol-name ["/" protocol-version]
-bool is_protocol(std::string_view text) {
-  const std::size_t slash = text.find('/');
-  return is_token(text.substr(0, slash)) &&
-         (slash == std::string_view::npos || is_token(text.substr(slash + 1)));
 }
 
 }  // namespace

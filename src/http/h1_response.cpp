@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::uint16_t kBadGateway = 502;
 constexpr std::uint16_t kSwitchingProtocols = 101;
+constexpr std::uint16_t kUpgradeRequired = 426;
 constexpr std::uint16_t kNoContent = 204;
 constexpr std::uint16_t kNotModified = 304;
 constexpr std::size_t kVersionSize = 8;     // "HTTP/1.1"
@@ -99,6 +100,7 @@ Progress ResponseReader::finish(std::string_view text, ResponseHead* head) {
     head->protocol = framing_.upgrade();  // RFC 9110 section 15.2.2
     if (head->protocol.empty() || minor_version_ == 0) return refuse("101 without an upgrade");
   }
+  if (status_ == kUpgradeRequired) head->protocol = framing_.upgrade();
   set_body(has_no_body());
   part_ = Part::kDone;
   return Progress::kDone;

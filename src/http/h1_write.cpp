@@ -147,7 +147,7 @@ bool is_own(KnownField field) {
 
 void put_connection(std::string_view connection, std::string_view protocol, Output* out) {
   if (!protocol.empty()) {
-    out->line("Connection", "upgrade");
+    out->line("Connection", connection == "close" ? "upgrade, close" : "upgrade");
     out->line("Upgrade", protocol);
   } else if (!connection.empty()) {
     out->line("Connection", connection);
@@ -239,7 +239,7 @@ Written write_response(const ResponseHead& head, BodyLength body, bool to_head,
   put_response_fields(head, length_allowed, &has_length, &out);
   put_response_framing(body, none_possible, &out);
   const bool closes = body.kind == BodyLength::Kind::kToClose;
-  const bool upgrades = head.status == 101 && !head.protocol.empty();
+  const bool upgrades = (head.status == 101 || head.status == 426) && !head.protocol.empty();
   out.require(head.status != 101 || upgrades);
   put_connection(closes ? "close" : connection, upgrades ? head.protocol : "", &out);
   out.put("\r\n");

@@ -232,6 +232,7 @@ void Client::tell_closed(Stream& stream, std::uint32_t error) {
   if (unprocessed) {
     if (const auto body = stream.out.all()) stream.client->returned(*body);
   }
+  if (!unprocessed && error != NGHTTP2_NO_ERROR && !stream.peer_reset) stream.client->refused();
   stream.client->closed(error, unprocessed);
 }
 

@@ -29,6 +29,9 @@ class ClientStream {
   /// Just before an unprocessed closed(): what was given of the body, when all of it is still
   /// there: none of it left, or it is small and no head came. The bytes last for the call.
   virtual void returned(Bytes) {}
+  /// Just before closed(): it was ended from this side, since what came of the response breaks the
+  /// rules or is too large.
+  virtual void refused() {}
   /// The last call. `unprocessed`: the backend says it never looked at the request (REFUSED_STREAM,
   /// or above the last stream of GOAWAY), or its head never left, so it may be sent again, whatever
   /// its method (RFC 9113 section 8.7).

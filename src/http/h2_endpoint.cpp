@@ -171,6 +171,9 @@ int Endpoint::Calls::frame_came(nghttp2_session*, const nghttp2_frame* frame, vo
   if (frame->hd.type == NGHTTP2_HEADERS) {
     const Stream* const stream = self.section_.stream;
     if (stream != nullptr && stream->id == frame->hd.stream_id) self.section_ended(ends);
+  } else if (frame->hd.type == NGHTTP2_RST_STREAM) {
+    Stream* const stream = self.streams_.find(frame->hd.stream_id);
+    if (stream != nullptr) stream->peer_reset = true;
   } else if (frame->hd.type == NGHTTP2_DATA) {
     Stream* const stream = self.streams_.find(frame->hd.stream_id);
     if (ends && stream != nullptr) self.end_came(*stream, Fields());

@@ -37,6 +37,7 @@ struct Stream : Recycled {
   bool sent_end : 1 = false;     ///< END_STREAM went out
   bool got_end : 1 = false;      ///< END_STREAM came
   bool reset : 1 = false;        ///< by the owner: nothing more is told but closed()
+  bool peer_reset : 1 = false;   ///< RST_STREAM came
   bool refused : 1 = false;      ///< by us, for what the peer did; the same
   bool dropping : 1 = false;     ///< the body that comes is of no interest
   bool stop_behind : 1 = false;  ///< RST_STREAM NO_ERROR behind END_STREAM

@@ -101,7 +101,8 @@ struct RequestHead {
 
 struct ResponseHead {
   std::uint16_t status = 0;
-  std::string_view protocol;  ///< of a 101: what the connection is from now on; else ""
+  std::string_view protocol;  ///< of a 101: what the connection is from now on; of a 426: what
+                              ///< it should be; else ""
   /// Without Upgrade and Transfer-Encoding; Content-Length only in answers to HEAD and in a 304,
   /// where it is not about this message.
   Fields fields;

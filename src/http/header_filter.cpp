@@ -45,7 +45,7 @@ bool is_alphanumeric(char c) {
 }
 
 bool is_request_id_byte(char c) {
-  constexpr std::string_view kOthers = "-_.:=+/@~";
+  constexpr std::string_view kOthers = "-_.:=+/@~,;{}";
   return is_alphanumeric(c) || kOthers.find(c) != std::string_view::npos;
 }
 
@@ -102,6 +102,12 @@ bool is_request_id(std::string_view id) {
 }  // namespace
 
 bool is_field_name(std::string_view name) { return h1::is_token(name); }
+
+bool is_protocol(std::string_view text) {
+  const std::size_t slash = text.find('/');
+  return h1::is_token(text.substr(0, slash)) &&
+         (slash == std::string_view::npos || h1::is_token(text.substr(slash + 1)));
+}
 
 bool is_field_value(std::string_view value) {
   return trim(value) == value && std::none_of(value.begin(), value.end(), [](char c) {

@@ -35,6 +35,8 @@ struct HeaderEdits {
 bool is_field_name(std::string_view name);
 /// No controls but tabs, no white space around it (RFC 9110 section 5.5).
 bool is_field_value(std::string_view value);
+/// name ["/" version], as in Upgrade (RFC 9110 section 7.8): one, not a list.
+bool is_protocol(std::string_view text);
 /// False for Host, which rewrite_host is for, and for what frames messages or holds for one
 /// connection only: edits of these would lie to the codec.
 bool may_be_edited(std::string_view name);
@@ -74,7 +76,8 @@ void apply_hsts(Fields& response, std::string_view value, bool tls);
 constexpr std::size_t kRequestIdBytesMax = 128;
 
 /// A client's X-Request-Id stays when it is one line of 1 to kRequestIdBytesMax letters, digits and
-/// "-_.:=+/@~"; otherwise it is made of the two random numbers, 32 hexadecimal digits. Returns it.
+/// "-_.:=+/@~,;{}"; otherwise it is made of the two random numbers, 32 hexadecimal digits. Returns
+/// it.
 std::string_view set_request_id(Fields& request, TextArena& arena, std::uint64_t random_high,
                                 std::uint64_t random_low);
 

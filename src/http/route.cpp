@@ -47,6 +47,8 @@ std::uint64_t hash_of(std::string_view name) {
   return hash.value();
 }
 
+constexpr std::string_view kUpgrade = "upgrade";
+
 /// The suffixes of `host` that are whole labels, shortest first; returns how many.
 template <std::size_t size>
 std::size_t suffixes_of(std::string_view host, std::array<Suffix, size>& out) {
@@ -118,6 +120,9 @@ bool rest_matches(const RouteMatchSettings& rule, const RouteRequest& request) {
   return (rule.method.empty() || rule.method == request.method) &&
          std::all_of(rule.headers.begin(), rule.headers.end(),
                      [&](const HeaderValue& header) {
+                       if (same_name(header.name, kUpgrade)) {
+                         return same_name(header.value, request.upgrade);
+                       }
                        return header_is(request.fields, header.name, header.value);
                      }) &&
          std::all_of(rule.query.begin(), rule.query.end(), [&](const HeaderValue& parameter) {
@@ -181,6 +186,9 @@ void check_match(const RouteMatchSettings& match, const std::string& key, Proble
     }
     if (same_name(header->name, "host")) {
       problems.add(key + ".headers", "Host is matched by hostnames");
+    } else if (!may_be_edited(header->name) && !same_name(header->name, kUpgrade)) {
+      problems.add(key + ".headers",
+                   "'{}' belongs to one connection or to the framing of a message", header->name);
     } else if (!is_field_name(header->name)) {
       problems.add(key + ".headers", "'{}' is not the name of a header", header->name);
     }

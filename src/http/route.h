@@ -50,9 +50,11 @@ enum class PathMatch : std::uint8_t {
 struct RouteMatchSettings {
   PathMatch kind = PathMatch::kPrefix;
   std::string path = "/";
-  std::string method;                ///< "": any; case counts, and GET is not HEAD
-  std::vector<HeaderValue> headers;  ///< whole values; several lines count as one joined with ","
-  std::vector<HeaderValue> query;    ///< as query_has()
+  std::string method;  ///< "": any; case counts, and GET is not HEAD
+  /// Whole values; several lines count as one joined with ",". Upgrade whatever its case, for
+  /// extended CONNECT (RFC 8441) as well.
+  std::vector<HeaderValue> headers;
+  std::vector<HeaderValue> query;  ///< as query_has()
 };
 
 constexpr std::size_t kBackendsMax = 64;  ///< of a route
@@ -139,6 +141,7 @@ struct RouteRequest {
   std::string_view path;    ///< RequestPath::decoded()
   std::string_view query;   ///< RequestPath::query()
   const Fields& fields;
+  std::string_view upgrade = {};  ///< RequestHead::protocol: what a match of Upgrade is about
 };
 
 struct RouteMatch {

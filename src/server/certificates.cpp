@@ -42,19 +42,34 @@ const LoadedCertificate* find_served(const CertificateSettings& wanted,
   return nullptr;
 }
 
-bool has_expired(const net::TlsIdentity& identity) {
-  return identity.not_after_s() <= unix_now_s();
+bool is_valid_now(const net::TlsIdentity& identity) {
+  const std::int64_t now_s = unix_now_s();
+  return identity.not_before_s() <= now_s && now_s < identity.not_after_s();
 }
 
-/// What is expired takes no place of what is not.
+/// Why this pair may not take the place of the one that is served; "": it may. By its dates it has
+/// to be as good.
+std::string unfit(const CertificateSettings& settings, const net::TlsIdentity& next,
+                  const LoadedCertificate* served) {
+  if (served == nullptr || is_valid_now(next) || !is_valid_now(*served->identity)) return {};
+  const std::int64_t now_s = unix_now_s();
+  if (next.not_before_s() > now_s) {
+    return fmt::format(
+        "{}: the certificate is not valid before {}; it is taken then, or now when this machine's "
+        "clock is put right",
+        settings.cert, date_text(next.not_before_s()));
+  }
+  return fmt::format("{}: the certificate {}; renew it", settings.cert,
+                     expiry_text(next.not_after_s(), now_s));
+}
+
 Result<LoadedCertificate> read_renewal(const CertificateSettings& settings,
                                        const LoadedCertificate* served) {
   auto pair = read_pair(settings);
-  if (!pair || served == nullptr || !has_expired(*pair->identity)) return pair;
-  if (has_expired(*served->identity)) return pair;
-  return fail(Code::kInvalid,
-              fmt::format("{}: the certificate {}; renew it", settings.cert,
-                          expiry_text(pair->identity->not_after_s(), unix_now_s())));
+  if (!pair) return pair;
+  std::string why = unfit(settings, *pair->identity, served);
+  if (!why.empty()) return fail(Code::kInvalid, std::move(why));
+  return pair;
 }
 
 bool is_overdue(const net::TlsIdentity& identity) {
@@ -170,16 +185,24 @@ CertificateChanges look_for_changes(const std::vector<CertificateSettings>& sett
       continue;
     }
     const bool known = before != rejected.end() && now == before->fingerprint;
-    if (known && !(before->held && is_overdue(*served[i].identity))) continue;
-    auto pair = read_renewal(settings[i], &served[i]);
-    if (!pair) {
-      changes.rejected.push_back({i, now, pair.error().detail});
+    const bool its_time_has_come =
+        known && before->valid_from_s != 0 && before->valid_from_s <= unix_now_s();
+    const bool is_due = known && before->held && is_overdue(*served[i].identity);
+    if (known && !is_due && !its_time_has_come) continue;
+    auto pair = read_pair(settings[i]);
+    const std::string why =
+        pair ? unfit(settings[i], *pair->identity, &served[i]) : pair.error().detail;
+    if (!why.empty()) {
+      changes.rejected.push_back({i, now, why});
+      if (pair && pair->identity->not_before_s() > unix_now_s()) {
+        changes.rejected.back().valid_from_s = pair->identity->not_before_s();
+      }
       continue;
     }
-    if (known && pair->identity->not_after_s() <= served[i].identity->not_after_s()) continue;
+    if (is_due && pair->identity->not_after_s() <= served[i].identity->not_after_s()) continue;
     changes.certificates[i] = std::move(*pair);
     changes.reloaded.push_back(i);
-    if (known) changes.overdue.push_back(i);
+    if (is_due) changes.overdue.push_back(i);
   }
   return changes;
 }

@@ -49,8 +49,8 @@ std::int64_t unix_now_s();
 /// "expires in 3 days, on 2026-12-01", "has expired on 2026-12-01".
 std::string expiry_text(std::int64_t not_after_s, std::int64_t now_s);
 
-/// That it, and that an issuer whose certificate comes with it and ends before it, has ended or
-/// ends within kExpiryWarningS.
+/// At most two: the certificate has ended or ends within kExpiryWarningS; so does an issuer's in
+/// its file, when that ends first.
 std::vector<std::string> expiry_warnings(const CertificateSettings& settings,
                                          const net::TlsIdentity& identity, std::int64_t now_s);
 
@@ -62,7 +62,8 @@ struct CertificateRejection {
   std::size_t index = 0;  ///< in config.certificates
   std::uint64_t fingerprint = 0;
   std::string reason;
-  bool held = false;  ///< it may be good, but came with a change that was refused
+  bool held = false;              ///< it may be good, but came with a change that was refused
+  std::int64_t valid_from_s = 0;  ///< it is good from then on; 0: never
 };
 
 struct CertificateChanges {

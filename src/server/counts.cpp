@@ -145,6 +145,7 @@ void add(gateway::GatewayCounts* sum, const gateway::GatewayCounts& more) {
   sum->accepted += more.accepted;
   sum->exhausted += more.exhausted;
   sum->connections_refused += more.connections_refused;
+  sum->no_file += more.no_file;
   sum->waiting_full += more.waiting_full;
   sum->handshakes_full += more.handshakes_full;
   sum->handshakes_resumed += more.handshakes_resumed;

@@ -52,7 +52,7 @@ constexpr auto kEvents = std::to_array<LogEvent>({
     {"event_loop", "error, warning", "The system gives no event loop, or cannot watch a socket.",
      "Raise the limit of open files, or fs.epoll.max_user_watches."},
     {"files_short", "warning",
-     "No file descriptor was left for a connection to a backend; requests wait.",
+     "No file descriptor was left for a connection to a backend; requests wait, TCP clients go.",
      "Raise LimitNOFILE of the service, or ulimit -Hn; find out what opens so many."},
     {"forward", "info", "A forward and its upstreams.", ""},
     {"forward_failed", "warning", "No upstream has answered a question.",

@@ -61,7 +61,7 @@ void add_limits(MetricsPage* page, const WorkerCounts& counts, const ServerState
        {"gateway_h2_abuse", std::accumulate(abuse.begin() + 1, abuse.end(), std::uint64_t{0})},
        {"gateway_backend_waiting", gateway.waiting_full},
        {"gateway_quic_replies", gateway.quic_limited},
-       {"file_descriptors", counts.tcp.exhausted + gateway.exhausted},
+       {"file_descriptors", counts.tcp.exhausted + gateway.exhausted + gateway.no_file},
        {"admin_connections", state.admin_refused}});
 }
 

@@ -36,7 +36,9 @@ class Peer:
 
     def __init__(self, backend, connection):
         self.backend, self.socket, self.requests = backend, connection, {}
-        self.protocol = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding="utf-8"))
+        self.protocol = h2.connection.H2Connection(h2.config.H2Configuration(
+            client_side=False, header_encoding="utf-8", validate_outbound_headers=backend.checked,
+            normalize_outbound_headers=backend.checked))
         if backend.settings:
             self.protocol.local_settings.update(backend.settings)
         self.protocol.initiate_connection()
@@ -75,8 +77,9 @@ class Peer:
 class H2Backend:
     """h2c, or with `tls` HTTP/2 behind a handshake that begins `late` seconds after the connection. Says ok."""
 
-    def __init__(self, tls=False, late=0.0, settings=None):
-        self.port, self.late, self.settings = new_port(), late, settings
+    def __init__(self, tls=False, late=0.0, settings=None, checked=True):
+        """Not `checked`: it may send what is malformed."""
+        self.port, self.late, self.settings, self.checked = new_port(), late, settings, checked
         self.context = None
         if tls:
             self.context = server_context("127.0.0.1")

@@ -15,6 +15,7 @@ import unittest
 from hyperframe.frame import HeadersFrame
 
 from gateway_backends import Backend, is_open, new_port
+from gateway_h2_backend import H2Backend
 from gateway_h2_client import Http2
 from gateway_lab import HOST, Gateway, read_all, read_until, route, table
 from lab import BINARY, SLOW, Case, wait_until
@@ -249,45 +250,95 @@ class Descriptors(Case):
             connections[0].sendall(f"GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
             self.assertIn(b" 200 ", read_until(connections[0], b"\r\n"))
 
+    def relayed(self, postgres):
+        """Whether a TCP client is served; it is reset or closed when there is no connection for it."""
+        with socket.create_connection(("127.0.0.1", postgres), timeout=6 * SLOW) as client, contextlib.suppress(OSError):
+            client.sendall(f"GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+            return b" 200 " in client.recv(4096)
+        return False
+
     def test_connections_to_backends_leave_some_for_the_rest(self):
         go, other, postgres = threading.Event(), "other.vanillax.me", new_port()
         with Backend("slow") as slow, Backend("other") as backend, Backend("checked") as checked:
             slow.on("/slow", lambda e: (go.wait(60 * SLOW), e.reply()))
+            backend.on("/socket", lambda e: (
+                e.send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n"),
+                e.connection.recv(1)))
             listener = {"name": "postgres", "address": ["127.0.0.1"], "tcp": postgres,
                         "backends": [f"127.0.0.1:{backend.port}"]}
             health = {"path": "/health", "interval": "300ms"}
             with self.few(route(slow), route(backend, hosts=[other]),
                           route(checked, hosts=["checked.vanillax.me"], health=health),
                           config=table("gateway.listener", listener)) as gateway, \
-                    Http2(gateway) as one, Http2(gateway) as two:
+                    Http2(gateway) as one, Http2(gateway) as two, gateway.dial(tls=False) as upgraded:
+                upgraded.sendall(f"GET /socket HTTP/1.1\r\nHost: {other}\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n"
+                                 .encode())
+                read_until(upgraded, b"\r\n\r\n")
+                begin = time.monotonic()
                 streams = [(client, client.open(path="/slow")) for _ in range(100) for client in (one, two)]
                 gateway.wait_log(rf"files_short: {slow.url}: no file descriptor was left")
                 wait_until("all that are free", lambda: len(slow.exchanges) > 70)
-                self.assertLess(len(slow.exchanges), 130)
                 # Names are answered, the reason can be seen, and the configuration can be changed.
                 self.assertEqual(gateway.ask("x.invalid.", tcp=True).rcode(), 3)
                 self.assertGreater(self.hits(gateway, "file_descriptors"), 0)
                 self.assertRegex(gateway.change(limits={"streams": 250}), r"\breloaded\b")
-                # Another backend has none to wait for: not for ever.
-                begin = time.monotonic()
+                # Nobody waits for ever for what is not given back: not those behind these, nor those of another
+                # backend, whose only connection is an upgraded one.
                 self.assertEqual(gateway.curl(f"http://{other}/late", http="--http1.1").status, 503)
                 self.assertGreater(time.monotonic() - begin, 4.5)
                 self.assertIn("no file descriptor was left for a connection", gateway.access("/late"))
-                with socket.create_connection(("127.0.0.1", postgres)) as client, contextlib.suppress(OSError):
-                    self.assertEqual(client.recv(1), b"")
+                begun = len(slow.exchanges)
+                self.assertLess(begun, 130)
+                self.assertFalse(self.relayed(postgres))
                 self.assertRegex(gateway.access("listener=postgres"), "failure=.*Too many open files")
-                # What was left waits; it and others are served when there are some again, though the
-                # first backend's could be kept.
                 go.set()
+                statuses = [client.finish(stream).status for client, stream in streams]
+                self.assertEqual((statuses.count(200), statuses.count(503)), (begun, 200 - begun))
+                # Once there are some again all goes on, though the first backend's could be kept.
                 self.assertEqual(gateway.curl(f"http://{other}/", http="--http1.1").status, 200)
-                for client, stream in streams:
-                    self.assertEqual(client.finish(stream).status, 200)
-                self.assertEqual(len(slow.exchanges), 200)
-                with socket.create_connection(("127.0.0.1", postgres)) as client:
-                    client.sendall(f"GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
-                    self.assertIn(b" 200 ", read_until(client, b"\r\n"))
+                wait_until("TCP to be relayed again", lambda: self.relayed(postgres))
             # None of it is a backend's fault.
             self.assertEqual([line for line in gateway.log if re.search("backend_(down|unhealthy)", line)], [])
+
+    def test_requests_wait_for_those_that_are_given_back(self):
+        for close in (False, True):
+            with self.subTest(close=close), Backend() as backend, self.few(route(backend)) as gateway, \
+                    Http2(gateway) as one, Http2(gateway) as two:
+                fields = [("Connection", "close")] if close else []
+                backend.on("/slow", lambda e, fields=fields: (time.sleep(0.2), e.reply(fields=fields)))
+                begin = time.monotonic()
+                streams = [(client, client.open(path="/slow")) for _ in range(100) for client in (one, two)]
+                self.assertEqual([client.finish(stream).status for client, stream in streams], [200] * 200)
+                self.assertLess(time.monotonic() - begin, 4 * SLOW)
+                self.assertLess(self.hits(gateway, "file_descriptors"), 201)
+
+    def test_idle_connections_go_while_there_are_too_few(self):
+        go = threading.Event()
+        with Backend() as slow, contextlib.ExitStack() as held:
+            slow.on("/slow", lambda e: (go.wait(60 * SLOW), e.reply()))
+            others = [held.enter_context(H2Backend() if i % 2 else Backend()) for i in range(60)]
+            with self.few(route(slow), *[route(one, hosts=[f"b{i}.vanillax.me"]) for i, one in enumerate(others)]) \
+                    as gateway, Http2(gateway) as client:
+                for i in range(60):
+                    self.assertEqual(client.request(authority=f"b{i}.vanillax.me").status, 200)
+                streams = [client.open(path="/slow") for _ in range(75)]
+                wait_until("all to be there", lambda: len(slow.exchanges) == 75)
+                go.set()
+                self.assertEqual([client.finish(one).status for one in streams], [200] * 75)
+
+    def test_a_backend_that_hangs_is_unhealthy_even_when_its_requests_have_them_all(self):
+        go = threading.Event()
+        with Backend() as backend:
+            backend.on("/slow", lambda e: (go.wait(60 * SLOW), e.reply()))
+            with self.few(route(backend, health={"path": "/health", "interval": "1s"})) as gateway, \
+                    Http2(gateway) as one, Http2(gateway) as two:
+                backend.on("/health", lambda e: go.wait(60 * SLOW))
+                wait_until("a probe", lambda: backend.seen("/health"))
+                for _ in range(100):
+                    for client in (one, two):
+                        client.open(path="/slow")
+                gateway.wait_log("backend_unhealthy: .*: no answer in time")
+                go.set()
 
 
 class BackendConnections(Case):

@@ -117,8 +117,9 @@ class RelayBench {
   gateway::RelaySettings settings;
   gateway::Site site;
   std::vector<std::string> log;
-  std::string unreached;          // of the last one   ///< "END in/out backend"
-  std::vector<Endpoint> clients;  ///< of the records
+  std::string unreached;             // of the last one   ///< "END in/out backend"
+  std::vector<Endpoint> clients;     ///< of the records
+  std::vector<std::string> no_file;  // backends
   std::unique_ptr<gateway::TcpRelay> relay;
   std::unique_ptr<net::TcpListener> listener;
 
@@ -143,7 +144,7 @@ class RelayBench {
                                     record.bytes_in, record.bytes_out, record.backend));
           clients.push_back(record.client);
         },
-        settings);
+        [this](const std::string& backend) { no_file.push_back(backend); }, settings);
     relay->configure(site);
     listener = net::TcpListener::open(loop, net::listen_tcp(endpoint("127.0.0.1")).value(),
                                       [this](net::Fd fd, const Endpoint& peer) {

@@ -1,10 +1,13 @@
 #include "server/certificates.h"
 
 #include <array>
+#include <chrono>
 #include <ctime>
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -404,6 +407,37 @@ TEST_CASE("a certificate that is not valid yet is a warning") {
   REQUIRE(problems.size() == 1);
   CHECK(problems[0].starts_with("postern.toml:3:1: warning: tls.certificate \"lan\""));
   CHECK(problems[0].find("not valid before 2090-01-01") != std::string::npos);
+}
+
+TEST_CASE("a renewal that is not valid yet waits until it is") {
+  const Changes changes;
+  const auto at = [](std::int64_t later_s) {
+    return fmt::format("{:%Y%m%d%H%M%SZ}", fmt::gmtime(unix_now_s() + later_s));
+  };
+  make_pair_of_dates(changes.folder, "lan", "DNS:*.lan.test,DNS:*.other.test", at(3), at(90'000));
+  auto refresh = refresh_certificates(*changes.served, {});
+  CHECK(refresh.snapshot == nullptr);
+  REQUIRE(refresh.changes.rejected.size() == 1);
+  const auto rejected = std::exchange(refresh.changes.rejected, {});
+  CHECK(rejected[0].reason.find("the certificate is not valid before 20") != std::string::npos);
+  CHECK(load_snapshot(changes.config, changes.served.get()).snapshot == nullptr);  // SIGHUP
+  refresh = refresh_certificates(*changes.served, rejected);
+  CHECK((refresh.changes.rejected.empty() && refresh.changes.reloaded.empty()));  // said once
+  while (unix_now_s() < rejected[0].valid_from_s) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  refresh = refresh_certificates(*changes.served, rejected);
+  CHECK(refresh.changes.reloaded == Indexes{0});
+  CHECK(refresh.changes.overdue.empty());
+}
+
+TEST_CASE("one that is not valid yet takes the place of one that is not valid either") {
+  Changes changes;
+  const std::string names = "DNS:*.lan.test,DNS:*.other.test";
+  make_pair(changes.folder, "lan", names, -1);
+  changes.served = changes.load();
+  make_pair_of_dates(changes.folder, "lan", names, "20900101000000Z", "20910101000000Z");
+  CHECK(changes.taken_up() == Indexes{0});
 }
 
 TEST_CASE("certificates that come with a refused change wait, and renewals since then do not") {
