@@ -85,10 +85,9 @@ std::unique_ptr<Backend::Waiting> Backend::request(BackendEvents& events, const 
     events.backend_failed(BackendFailure::kNoUpgrade, "an upgrade to an h2c:// backend", false);
     return nullptr;
   }
-  // Also while there are connections: the service may have moved.
-  if (context_.loop.now_ms() >= addresses_until_ms_) resolve();
-  BackendConnection* connection = take_shared(wish);
-  if (connection == nullptr && !wish.fresh) connection = take_kept(wish);
+  // Also while there are connections: the service may have moved, and another one may be there.
+  if (addresses_.empty() || context_.loop.now_ms() >= addresses_until_ms_) resolve();
+  BackendConnection* const connection = are_addresses_old() ? nullptr : take_open(wish);
   if (connection != nullptr) {
     ++counts_.reused;
     serve(*connection, events, true);
@@ -101,11 +100,15 @@ std::unique_ptr<Backend::Waiting> Backend::request(BackendEvents& events, const 
     return nullptr;
   }
   auto waiting = std::make_unique<Waiting>(*this, events, wish);
-  if (addresses_.empty()) resolve();
   open_for_waiting();
   if (waiting->backend_ == nullptr) return nullptr;  // failed at once
   if (lacks_file_) ++context_.counts.no_file;
   return waiting;
+}
+
+BackendConnection* Backend::take_open(const BackendWish& wish) {
+  BackendConnection* const shared = take_shared(wish);
+  return shared == nullptr && !wish.fresh ? take_kept(wish) : shared;
 }
 
 BackendConnection* Backend::take_kept(const BackendWish& wish) {
@@ -152,7 +155,7 @@ bool Backend::serve_waiting(BackendConnection& connection) {
 
 // As many connections are opened as there are requests that no other one will take.
 void Backend::open_for_waiting() {
-  if (addresses_.empty()) return;
+  if (are_addresses_old()) return;
   while (!waiting_.empty()) {
     const bool one_is_enough = speaks_h2_ && !waiting_.back()->wish_.http1_only;
     const std::size_t wanted = one_is_enough ? 1 : waiting_.size();
@@ -370,6 +373,12 @@ bool Backend::healthy() const {
 
 // --- addresses
 
+// While nobody can say, they are not.
+bool Backend::are_addresses_old() const {
+  if (addresses_.empty()) return true;
+  return !lookup_failed_ && context_.loop.now_ms() >= addresses_until_ms_;
+}
+
 void Backend::resolve() {
   if (resolving_ != nullptr) return;
   resolving_ = context_.resolver.resolve(
@@ -379,15 +388,21 @@ void Backend::resolve() {
 void Backend::resolved(Result<ResolvedHost> result) {
   context_.graveyard.bury(std::move(resolving_));
   const std::uint64_t now = context_.loop.now_ms();
-  if (!result) {
-    addresses_until_ms_ = now + kResolveAgainMs;
-    if (!addresses_.empty()) return;  // what was known goes on being used
-    counts_.failed_ms = now;
-    fail_waiting(BackendFailure::kNoAddress, result.error().detail, waiting_.size());
-    return;
+  addresses_until_ms_ = now + (result ? std::uint64_t{result->ttl_s} * 1000 : kResolveAgainMs);
+  lookup_failed_ = !result;
+  if (result) {
+    take_addresses(*result);
+  } else if (result.error().code == Code::kNotFound) {  // RFC 8767 section 4
+    take_addresses({});
   }
+  if (!addresses_.empty()) return go_on();
+  counts_.failed_ms = now;
+  fail_waiting(BackendFailure::kNoAddress, result ? "" : result.error().detail, waiting_.size());
+}
+
+void Backend::take_addresses(const ResolvedHost& host) {
   std::vector<Address> next;
-  for (const IpAddress& ip : result->addresses) {
+  for (const IpAddress& ip : host.addresses) {
     const Endpoint endpoint{ip, url_.port};
     if (next.size() == kAddressesMax) break;
     const Address* const known = find(endpoint);
@@ -398,10 +413,31 @@ void Backend::resolved(Result<ResolvedHost> result) {
   for (const auto& connection : connections_) {
     if (Address* address = find(connection->endpoint())) ++address->connections;
   }
-  addresses_until_ms_ = now + std::uint64_t{result->ttl_s} * 1000;
-  const std::vector<BackendConnection*> kept = kept_;
-  for (BackendConnection* connection : kept) {
-    if (is_old(*connection)) connection->close();
+  // Those that are being opened as well.
+  std::vector<BackendConnection*> old;
+  for (const auto& connection : connections_) {
+    const bool kept = std::find(kept_.begin(), kept_.end(), connection.get()) != kept_.end();
+    if ((kept || connection->is_connecting()) && is_old(*connection))
+      old.push_back(connection.get());
+  }
+  for (BackendConnection* connection : old) {
+    if (connection->is_connecting()) --connecting_;
+    connection->close();
+  }
+}
+
+void Backend::go_on() {
+  for (std::size_t i = 0; i < waiting_.size();) {
+    Waiting* const waiting = waiting_[i];
+    BackendConnection* const connection = take_open(waiting->wish_);
+    if (connection == nullptr) {
+      ++i;
+      continue;
+    }
+    waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(i));
+    waiting->backend_ = nullptr;
+    ++counts_.reused;
+    serve(*connection, waiting->events_, true);
   }
   open_for_waiting();
 }

@@ -123,6 +123,7 @@ class Backend {
     std::size_t connections = 0;
   };
 
+  BackendConnection* take_open(const BackendWish& wish);
   BackendConnection* take_kept(const BackendWish& wish);
   BackendConnection* take_shared(const BackendWish& wish);
   void serve(BackendConnection& connection, BackendEvents& events, bool reused);
@@ -133,7 +134,11 @@ class Backend {
   std::size_t choose_address(std::uint64_t tried) const;
   void try_late();
   void fail_waiting(BackendFailure failure, std::string_view detail, std::size_t count);
+  bool are_addresses_old() const;
   void resolve();
+  void take_addresses(const ResolvedHost& host);
+  /// Those who waited for addresses.
+  void go_on();
   void resolved(Result<ResolvedHost> result);
   void mark_down(const Endpoint& endpoint, std::string_view why);
   Address* find(const Endpoint& endpoint);
@@ -151,6 +156,7 @@ class Backend {
   std::uint64_t unanswered_at_ms_ = 0, resting_until_ms_ = 0;
   std::vector<Address> addresses_;
   std::uint64_t addresses_until_ms_ = 0;
+  bool lookup_failed_ = false;  // then what was known is used meanwhile
   std::unique_ptr<HostResolver::Ticket> resolving_;
   std::vector<std::unique_ptr<BackendConnection>> connections_;
   std::vector<BackendConnection*> kept_;    // HTTP/1.1, idle; the last one used at the end

@@ -44,6 +44,7 @@ class BackendConnection final : public net::StreamReader {
   std::uint64_t tried() const { return tried_; }
   bool http1_only() const { return http1_only_; }
   bool is_h2() const { return is_h2_; }
+  bool is_connecting() const { return session_ == nullptr; }
   bool leads_here() const { return leads_here_; }
   bool has_room() const { return session_ != nullptr && session_->has_room(); }
   bool is_idle() const { return session_ == nullptr || session_->is_idle(); }

@@ -28,7 +28,8 @@ class HostResolver {
   };
 
   virtual ~HostResolver() = default;
-  /// `done` is called from the loop, never from inside resolve().
+  /// `done` is called from the loop, never from inside resolve(). kNotFound: the name has no
+  /// address (any more); other errors: nobody can say.
   [[nodiscard]] virtual std::unique_ptr<Ticket> resolve(const std::string& host, Done done) = 0;
 };
 

@@ -48,7 +48,8 @@ void RelayBackend::forget(AddressWaiter& waiter) {
   std::replace(telling_.begin(), telling_.end(), &waiter, static_cast<AddressWaiter*>(nullptr));
 }
 
-// When the name cannot be resolved now, its former addresses are better than nothing.
+// When the name cannot be resolved now, its former addresses are better than nothing; not when it
+// is gone (RFC 8767 section 4).
 void RelayBackend::resolved(Result<ResolvedHost> result) {
   const auto keep = shared_from_this();  // the last one who waits may be the last owner
   ticket_.reset();
@@ -57,7 +58,8 @@ void RelayBackend::resolved(Result<ResolvedHost> result) {
   if (result) {
     addresses_ = std::move(result->addresses);
     ttl_ms = std::max<std::uint64_t>(1, result->ttl_s) * 1000;
-  } else if (addresses_.empty()) {
+  } else if (addresses_.empty() || result.error().code == Code::kNotFound) {
+    addresses_.clear();
     lookup_error_ = result.error().detail;
     ttl_ms = 0;
   }

@@ -18,7 +18,8 @@ constexpr std::array<dns::RrType, 2> kTypes{dns::RrType::kA, dns::RrType::kAaaa}
 
 struct Answer {
   bool came = false;
-  std::string text;  ///< what it was when it has no addresses
+  bool is_none = false;  ///< it says that there is no such name or record
+  std::string text;      ///< what it was when it has no addresses
   std::vector<IpAddress> addresses;
   std::uint32_t ttl_s = HostResolver::kTtlMaxS;
 };
@@ -66,6 +67,8 @@ Answer read_answer(Bytes message, dns::RrType type) {
   }
   const auto rcode = static_cast<dns::Rcode>(header.flags & dns::kRcodeMask);
   answer.text = rcode == dns::Rcode::kNoError ? "no address" : dns::rcode_text(rcode);
+  answer.is_none =
+      answer.addresses.empty() && (rcode == dns::Rcode::kNoError || rcode == dns::Rcode::kNxDomain);
   return answer;
 }
 
@@ -263,7 +266,10 @@ std::string HostResolver::Lookup::nameserver_text() const {
                      text(answers_[1]));
 }
 
+// Whatever the system says: our nameserver knows that there is no address.
 void HostResolver::Lookup::fail_with(Code code, std::string_view system_text) {
+  const auto is_none = [](const Answer& answer) { return answer.is_none; };
+  if (std::all_of(answers_.begin(), answers_.end(), is_none)) code = Code::kNotFound;
   finish(
       fail(code, fmt::format("{}: {}the system says: {}", host_, nameserver_text(), system_text)));
 }

@@ -34,7 +34,10 @@ Result<SystemLookup::Addresses> SystemLookup::look_up_now(const std::string& hos
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* list = nullptr;
   const int status = getaddrinfo(host.c_str(), nullptr, &hints, &list);
-  if (status != 0) return fail(Code::kNotFound, gai_strerror(status));
+  if (status != 0) {
+    return fail(status == EAI_NONAME || status == EAI_NODATA ? Code::kNotFound : Code::kIo,
+                gai_strerror(status));
+  }
   SystemLookup::Addresses addresses;
   for (const addrinfo* entry = list; entry != nullptr; entry = entry->ai_next) {
     const IpAddress address = address_of(*entry);

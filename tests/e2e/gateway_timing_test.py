@@ -15,7 +15,7 @@ import unittest
 from gateway_backends import Backend, new_port, server_context
 from gateway_h2_backend import H2Backend
 from gateway_h2_client import Http2
-from gateway_lab import HOST, Gateway, read_all, read_until, route
+from gateway_lab import HOST, Gateway, read_all, read_until, route, table
 from lab import SLOW, Case, wait_until
 
 LATE = 0.3  # seconds until a backend shakes hands
@@ -694,9 +694,39 @@ class Names(Case):
                     self.assertEqual(seen(), 1)
                     gateway.write("zone", zone.format(3).replace("hostmaster 1", "hostmaster 2"))
                     gateway.reload()
+                    time.sleep(5.2)  # a time to live is 5 seconds at least
                     # Nothing listens at 127.0.0.3: who goes there is refused.
-                    wait_until("the new address", lambda: gateway.curl(
-                        f"http://{HOST}/", http="--http1.1").status == 503)
+                    self.assertEqual(gateway.curl(f"http://{HOST}/", http="--http1.1").status, 503)
+
+    def test_a_name_that_is_gone_is_not_asked_any_more(self):
+        zone = "@ 1 SOA ns hostmaster {} 60 60 60 60\n@ 1 NS ns\nns 1 A 192.0.2.1\n"
+        relay = new_port()
+        with Backend() as backend:
+            listener = {"name": "tcp", "address": ["127.0.0.1"], "tcp": relay,
+                        "backends": [f"svc.inside.example:{backend.port}"]}
+            with Gateway(route(f"http://svc.inside.example:{backend.port}"),
+                         files={"zone": zone.format(1) + "svc 1 A 127.0.0.1\n"},
+                         config='[[dns.zone]]\nname = "inside.example"\nfile = "zone"\n'
+                                + table("gateway.listener", listener)) as gateway:
+                def relayed():
+                    with socket.create_connection(("127.0.0.1", relay), timeout=6 * SLOW) as client:
+                        with contextlib.suppress(OSError):
+                            client.sendall(f"GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+                            return b" 200 " in client.recv(4096)
+                    return False
+                self.assertEqual(gateway.curl(f"http://{HOST}/", http="--http1.1").status, 200)
+                self.assertTrue(relayed())
+                gateway.write("zone", zone.format(2))
+                gateway.reload()
+                time.sleep(5.2)
+                for _ in range(2):
+                    self.assertEqual(gateway.curl(f"http://{HOST}/gone", http="--http1.1").status, 503)
+                self.assertIn("our nameserver says NXDOMAIN", gateway.access("/gone"))
+                self.assertFalse(relayed())
+                gateway.write("zone", zone.format(3) + "svc 1 A 127.0.0.1\n")
+                gateway.reload()
+                self.assertEqual(gateway.curl(f"http://{HOST}/", http="--http1.1").status, 200)
+                wait_until("it to be relayed", relayed)
 
 
 if __name__ == "__main__":
