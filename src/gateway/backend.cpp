@@ -80,7 +80,7 @@ void Backend::forget(const Waiting& waiting) { std::erase(waiting_, &waiting); }
 // --- a connection for a request
 
 std::unique_ptr<Backend::Waiting> Backend::request(BackendEvents& events, const BackendWish& wish) {
-  ++counts_.requests;
+  if (!wish.probe) ++counts_.requests;
   if (wish.http1_only && url_.scheme == http::BackendScheme::kH2c) {
     events.backend_failed(BackendFailure::kNoUpgrade, "an upgrade to an h2c:// backend", false);
     return nullptr;
@@ -108,7 +108,7 @@ std::unique_ptr<Backend::Waiting> Backend::request(BackendEvents& events, const 
 
 BackendConnection* Backend::take_open(const BackendWish& wish) {
   BackendConnection* const shared = take_shared(wish);
-  return shared == nullptr && !wish.fresh ? take_kept(wish) : shared;
+  return shared == nullptr && !wish.fresh && !wish.probe ? take_kept(wish) : shared;
 }
 
 BackendConnection* Backend::take_kept(const BackendWish& wish) {
@@ -148,6 +148,7 @@ bool Backend::serve_waiting(BackendConnection& connection) {
   waiting_.erase(first);
   waiting->backend_ = nullptr;
   passed_on_ms_ = context_.loop.now_ms();
+  if (waiting->wish_.probe && !connection.is_h2()) connection.make_last();
   BackendEvents& events = waiting->events_;
   serve(connection, events, connection.requests() > 0);
   return true;
@@ -360,6 +361,11 @@ void Backend::gave_no_answer(std::string_view why) {
     log_warning("backend_down", "{}: {} requests in a row were not answered: {}", text_,
                 kUnansweredMax, why);
   }
+}
+
+bool Backend::unused() const {
+  const std::size_t probes = probe_ != nullptr && probe_->is_asking() ? 1 : 0;
+  return in_use_ + waiting_.size() <= probes;
 }
 
 bool Backend::fails_health_check() const { return probe_ != nullptr && !probe_->healthy(); }

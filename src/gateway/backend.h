@@ -33,6 +33,7 @@ struct BackendWish {
   bool http1_only = false;    ///< it asks for an upgrade
   bool must_be_open = false;  ///< it can't be sent again: look at a kept connection before using it
   bool fresh = false;         ///< no kept connection: one has just failed
+  bool probe = false;         ///< a health check: fresh, on a connection that is not kept then
 };
 
 class Backend {
@@ -101,7 +102,8 @@ class Backend {
   bool lacks_file() const { return lacks_file_; }
   /// No connection is kept any more.
   void close_idle();
-  bool unused() const { return in_use_ == 0 && waiting_.empty(); }
+  /// By others than its health check.
+  bool unused() const;
 
   // From its connections.
   Context& context() { return context_; }

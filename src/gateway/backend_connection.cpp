@@ -74,7 +74,7 @@ void BackendConnection::given_back(bool reusable) {
   backend_.end_use();
   if (closed_) return;
   keep(context_.loop.now_ms());
-  if (reusable) {
+  if (reusable && !is_last_) {
     backend_.available(*this);
   } else {
     close();

@@ -52,6 +52,8 @@ class BackendConnection final : public net::StreamReader {
   bool has_input() const { return stream_->has_input(); }
   std::uint64_t requests() const { return requests_; }
   void serve(BackendEvents& events, bool reused);
+  /// The request that it gets is the last one.
+  void make_last() { is_last_ = true; }
   void keep(std::uint64_t now_ms) { kept_since_ms_ = now_ms; }
   std::uint64_t kept_since_ms() const { return kept_since_ms_; }
 
@@ -86,7 +88,7 @@ class BackendConnection final : public net::StreamReader {
   Context& context_;  // may be needed when the backend is gone
   Endpoint endpoint_;
   bool http1_only_;
-  bool is_h2_ = false, closed_ = false, leads_here_ = false;
+  bool is_h2_ = false, closed_ = false, leads_here_ = false, is_last_ = false;
   std::uint64_t tried_;
   std::uint64_t requests_ = 0;
   std::uint64_t kept_since_ms_ = 0;

@@ -76,7 +76,7 @@ void Exchange::clear() {
   request_done_ = request_end_pending_ = request_stopped_ = body_sent_ = false;
   response_begun_ = response_stopped_ = responded_ = response_done_ = false;
   last_failure_ = BackendFailure::kNone;
-  extended_connect_ = upgraded_ = loop_marked_ = false;
+  extended_connect_ = upgraded_ = loop_marked_ = unread_ = false;
   status_ = 0;
   first_byte_us_ = received_ = sent_ = 0;
   unsent_ = 0;
@@ -142,6 +142,7 @@ void Exchange::ask_backend() {
   if (*chosen < 64) tried_ |= std::uint64_t{1} << *chosen;
   ++attempts_;
   backend_ = backends[*chosen];
+  if (attempts_ > 1) backend_->count_retry();
   BackendWish wish;
   wish.http1_only = !request_.protocol.empty();
   wish.must_be_open = !is_idempotent(request_.method) || !is_empty(request_length_);
@@ -401,7 +402,6 @@ void Exchange::backend_failed(BackendFailure failure, std::string_view detail, b
                           failure == BackendFailure::kMalformed;
   if (unanswered && !response_begun_) backend_->gave_no_answer(detail);
   if (may_send_again(failure, reused)) {
-    backend_->count_retry();
     // A kept connection that was closed says nothing about the backend.
     if (reused || failure == BackendFailure::kUnprocessed) tried_ = 0;
     response_.clear();

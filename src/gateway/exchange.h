@@ -83,6 +83,8 @@ class Exchange final : public BackendEvents {
   void check_idle(std::uint64_t now_ms);
   /// 0: none
   std::uint64_t idle_limit_ms() const;
+  /// It ended since its client took nothing of what there was for it.
+  bool was_unread() const { return unread_; }
   bool is_upgraded() const { return upgraded_; }
   bool responded() const { return responded_; }
   bool request_done() const { return request_done_; }
@@ -187,7 +189,7 @@ class Exchange final : public BackendEvents {
   bool body_sent_ = false;  // some of the request's body went to the backend
   bool response_begun_ = false, response_stopped_ = false, responded_ = false;
   bool response_done_ = false;  // of an upgraded exchange, whose request goes on
-  bool extended_connect_ = false, upgraded_ = false, loop_marked_ = false;
+  bool extended_connect_ = false, upgraded_ = false, loop_marked_ = false, unread_ = false;
   std::uint16_t status_ = 0;
   unsigned interims_ = 0;  // since interims_since_ms_
   std::uint64_t interims_since_ms_ = 0;

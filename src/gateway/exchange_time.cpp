@@ -79,6 +79,7 @@ void Exchange::check_idle(std::uint64_t now_ms) {
   if (limit == 0 || now_ms < active_ms_ + limit) return;
   ++context_.counts.idle_timeouts;
   note_silence(kIdleLimit);
+  unread_ = responded_ && client_->unsent() != 0;
   fail(504, "Nothing happened for too long.", kIdleLimit);
 }
 

@@ -229,13 +229,16 @@ void H2Stream::finished(bool cut) {
   const std::uint64_t idle_ms = exchange_->idle_limit_ms();
   if (idle_ms != 0) stalled_max_ms_ = idle_ms;
   session_.connection().read_within(idle_ms);
+  const bool unread = exchange_->was_unread();
   give_back();
   if (gone_) return;
   answered_ms_ = moved_ms_ = session_.context().loop.now_ms();
   stopped_ = false;
   give_back_window();
-  if (cut) session_.codec().reset(id_, kInternalError);
   session_.schedule();
+  if (!cut) return;
+  if (unread) return session_.codec().reset_stalled(id_);
+  session_.codec().reset(id_, kInternalError);
 }
 
 // The rest of the request is not needed (RFC 9113 section 8.1).

@@ -44,7 +44,7 @@ void HealthProbe::ask() {
   request_.fields.add("user-agent", "postern-health");
   asking_ = true;
   BackendWish wish;
-  wish.fresh = true;
+  wish.probe = true;
   if (auto waiting = backend_.request(*this, wish)) waiting_ = std::move(waiting);
 }
 

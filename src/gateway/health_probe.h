@@ -21,6 +21,7 @@ class HealthProbe final : public BackendEvents {
   HealthProbe& operator=(const HealthProbe&) = delete;
 
   bool healthy() const { return healthy_; }
+  bool is_asking() const { return waiting_ != nullptr || stream_ != nullptr; }
 
   // BackendEvents
   void backend_ready(BackendStream& stream) override;

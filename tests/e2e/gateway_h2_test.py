@@ -49,35 +49,38 @@ class Stalled(Case):
     def setUp(self):
         backend = Backend("echo")
         self.addCleanup(backend.stop)
+        backend.on("/large", lambda e: e.reply(body=b"x" * 2_000_000))  # its end is still at the backend
         self.gateway = Gateway(route(backend, timeouts={"idle": "1s"}))
         self.addCleanup(self.gateway.__exit__, None, None, None)
         self.gateway.start()
 
-    def stalled(self, count):
+    def stalled(self, count, path="/n{}"):
         client = Http2(self.gateway)
         self.addCleanup(client.close)
         client.tolerant = True
         client.send(SettingsFrame(settings={SettingsFrame.INITIAL_WINDOW_SIZE: 0}))
-        streams = [client.open(path=f"/n{i}") for i in range(count)]
+        streams = [client.open(path=path.format(i)) for i in range(count)]
         return client, streams
 
     def closed(self):
         return self.gateway.metrics()['postern_gateway_h2_closed_total{reason="stalled"}']
 
     def test_some_are_reset_and_the_others_go_on(self):
-        client, streams = self.stalled(8)
-        client.read(lambda: all(client.streams[one].done for one in streams), 10)
-        self.assertEqual([client.streams[one].reset for one in streams], [CANCEL] * 8)
-        client.send(SettingsFrame(settings={SettingsFrame.INITIAL_WINDOW_SIZE: 65535}))
-        self.assertEqual(client.request(path="/after").reply().json()["target"], "/after")
-        self.assertEqual(self.closed(), 0)
+        for path in ("/n{}", "/large"):
+            client, streams = self.stalled(8, path)
+            client.read(lambda client=client, streams=streams: all(client.streams[one].done for one in streams), 10)
+            self.assertEqual([client.streams[one].reset for one in streams], [CANCEL] * 8)
+            client.send(SettingsFrame(settings={SettingsFrame.INITIAL_WINDOW_SIZE: 65535}))
+            self.assertEqual(client.request(path="/after").reply().json()["target"], "/after")
+            self.assertEqual(self.closed(), 0)
 
     def test_many_end_the_connection(self):
-        client, _ = self.stalled(12)
-        client.read(lambda: client.closed, 10)
-        self.assertTrue(client.closed)
-        self.assertEqual(client.goaway, ENHANCE_YOUR_CALM)
-        self.assertEqual(self.closed(), 1)
+        for i, path in enumerate(("/n{}", "/large")):
+            client, _ = self.stalled(12, path)
+            client.read(lambda client=client: client.closed, 10)
+            self.assertTrue(client.closed)
+            self.assertEqual(client.goaway, ENHANCE_YOUR_CALM)
+            self.assertEqual(self.closed(), i + 1)
         self.gateway.wait_log("http2_abuse.*stalled")
 
 

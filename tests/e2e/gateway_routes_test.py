@@ -313,6 +313,33 @@ class Backends(Case):
             wait_until("a back", lambda: {ask() for _ in range(6)} == {"a", "b"})
             wait_until("b asked again", lambda: len(b.seen("/healthz")) > 1)
 
+    def test_a_health_check_keeps_no_connection_and_is_no_request(self):
+        with Backend() as backend, Gateway(route(backend, health={"path": "/healthz", "interval": "100ms"})) as gateway:
+            wait_until("some checks", lambda: len(backend.seen("/healthz")) > 20)
+            metrics = gateway.metrics()
+            figure = lambda what: metrics[f'postern_gateway_backend_{what}{{backend="{backend.url}"}}']
+            self.assertEqual((figure("requests_total"), figure("idle_connections")), (0, 0))
+            self.assertLess(len(backend.open), 3)
+            self.assertGreater(backend.accepted, 20)  # each sees whether it takes connections
+
+    def test_a_backend_that_is_gone_is_not_checked_although_it_never_answers(self):
+        with Backend() as backend, Gateway(route(backend, health={"path": "/healthz", "interval": "200ms"})) as gateway:
+            over = threading.Event()
+            self.addCleanup(over.set)
+            backend.on("/healthz", lambda e: over.wait(60))
+            gateway.wait_log("backend_unhealthy")
+            gateway.change(routes=[route(respond={"body": "x"})])
+            wait_until("its figures to go", lambda: not any(backend.url in key for key in gateway.metrics()))
+            checked = len(backend.seen("/healthz"))
+            time.sleep(1)
+            self.assertEqual(len(backend.seen("/healthz")), checked)
+
+    def test_what_nobody_is_left_for_is_not_sent_again(self):
+        url = f"http://127.0.0.1:{new_port()}"
+        with Gateway(route(url)) as gateway:
+            self.assertEqual(gateway.curl(f"http://{HOST}/", http="--http1.1").status, 503)
+            self.assertEqual(gateway.metrics()[f'postern_gateway_backend_retries_total{{backend="{url}"}}'], 0)
+
     def test_nothing_is_sent_to_backends_that_all_fail_their_health_check(self):
         good = [False]
         with Backend("a") as a, Backend("b") as b, Gateway(

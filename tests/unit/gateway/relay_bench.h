@@ -22,12 +22,14 @@
 
 namespace postern::test {
 
-/// Answers at the end of the turn, from a table; names that are not in it do not exist.
+/// Answers at the end of the turn, from a table; names that are not in it do not exist, or nobody
+/// can say.
 class TableResolver final : public gateway::HostResolver {
  public:
   explicit TableResolver(net::Loop& loop) : loop_(loop) {}
   std::map<std::string, gateway::ResolvedHost> hosts;
   int asked = 0;
+  Code otherwise = Code::kNotFound;
   bool hold = false;  ///< until let_go()
 
   void let_go() {
@@ -37,7 +39,7 @@ class TableResolver final : public gateway::HostResolver {
 
   std::unique_ptr<Ticket> resolve(const std::string& host, Done done) override {
     ++asked;
-    Result<gateway::ResolvedHost> result = fail(Code::kNotFound, host + ": not in the table");
+    Result<gateway::ResolvedHost> result = fail(otherwise, host + ": not in the table");
     if (const auto known = hosts.find(host); known != hosts.end()) result = known->second;
     auto later = std::make_unique<Later>(loop_, std::move(done), std::move(result));
     if (hold) {

@@ -451,6 +451,13 @@ TEST_CASE("names are resolved, all their addresses tried, and resolved again aft
   CHECK(bench.resolver.asked == 2);
   CHECK(bench.relay->counts().backends.at(0).failures == 0);
   bench.resolver.hosts.clear();
+  SUBCASE("it is gone") {
+    test::run_for(bench.loop, 1001);
+    const auto fourth = bench.connect();
+    CHECK(bench.wait_for([&] { return bench.relay->counts().failed == 1; }));
+    return;
+  }
+  bench.resolver.otherwise = Code::kIo;
   test::run_for(bench.loop, 1001);
   const auto fourth = bench.connect();  // the former addresses are better than nothing
   const auto four = bench.wait_for_connection(backend);
