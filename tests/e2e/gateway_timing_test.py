@@ -134,9 +134,10 @@ def cut_unread(gateway, backend, *how, seconds=8, **options):
     """(one that the gateway has cut, the seconds until then). On a busy machine the system may take all of the answer
     after all: then nothing is there to be cut, and it is made anew."""
     for _ in range(4):
+        before = idle_timeouts(gateway)
         unread, begin = Unread(gateway, backend, *how, **options), time.monotonic()
         try:
-            wait_until("the cut", lambda: idle_timeouts(gateway) == 1, seconds)
+            wait_until("the cut", lambda before=before: idle_timeouts(gateway) == before + 1, seconds)
             return unread, time.monotonic() - begin
         except AssertionError:
             unread.client.close()
