@@ -252,7 +252,7 @@ class Descriptors(Case):
 
     def relayed(self, postgres):
         """Whether a TCP client is served; it is reset or closed when there is no connection for it."""
-        with socket.create_connection(("127.0.0.1", postgres), timeout=6 * SLOW) as client, contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", postgres), 6 * SLOW) as client:
             client.sendall(f"GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
             return b" 200 " in client.recv(4096)
         return False
