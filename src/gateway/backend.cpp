@@ -156,7 +156,7 @@ bool Backend::serve_waiting(BackendConnection& connection) {
 
 // As many connections are opened as there are requests that no other one will take.
 void Backend::open_for_waiting() {
-  if (are_addresses_old()) return;
+  if (!waiting_.empty() && are_addresses_old()) return resolve();
   while (!waiting_.empty()) {
     const bool one_is_enough = speaks_h2_ && !waiting_.back()->wish_.http1_only;
     const std::size_t wanted = one_is_enough ? 1 : waiting_.size();
@@ -419,17 +419,16 @@ void Backend::take_addresses(const ResolvedHost& host) {
   for (const auto& connection : connections_) {
     if (Address* address = find(connection->endpoint())) ++address->connections;
   }
-  // Those that are being opened as well.
   std::vector<BackendConnection*> old;
+  for (BackendConnection* connection : kept_) {
+    if (is_old(*connection)) old.push_back(connection);
+  }
   for (const auto& connection : connections_) {
-    const bool kept = std::find(kept_.begin(), kept_.end(), connection.get()) != kept_.end();
-    if ((kept || connection->is_connecting()) && is_old(*connection))
-      old.push_back(connection.get());
+    if (!connection->is_connecting() || !is_old(*connection)) continue;
+    --connecting_;
+    old.push_back(connection.get());
   }
-  for (BackendConnection* connection : old) {
-    if (connection->is_connecting()) --connecting_;
-    connection->close();
-  }
+  for (BackendConnection* connection : old) connection->close();
 }
 
 void Backend::go_on() {

@@ -312,6 +312,19 @@ class Descriptors(Case):
                 self.assertLess(time.monotonic() - begin, 4 * SLOW)
                 self.assertLess(self.hits(gateway, "file_descriptors"), 201)
 
+    def test_who_waits_for_one_is_not_forgotten_when_the_name_has_to_be_asked_for_again(self):
+        with Backend() as backend:
+            backend.on("/slow", lambda e: (time.sleep(1.9), e.reply(fields=[("Connection", "close")])))
+            zone = "@ 1 SOA ns hostmaster 1 60 60 60 60\n@ 1 NS ns\nns 1 A 192.0.2.1\nsvc 1 A 127.0.0.1\n"
+            with self.few(route(f"http://svc.inside.example:{backend.port}"), files={"zone": zone}, limits={"streams": 200},
+                          config='[[dns.zone]]\nname = "inside.example"\nfile = "zone"\n') as gateway, \
+                    Http2(gateway) as one, Http2(gateway) as two:
+                # More than 5 seconds of them, which is the least time that an address holds.
+                streams = [(client, client.open(path="/slow")) for _ in range(190) for client in (one, two)]
+                for client in (one, two):
+                    client.read(lambda client=client: all(one.done for one in client.streams.values()), 20 * SLOW)
+                self.assertEqual([client.streams[stream].status for client, stream in streams], [200] * 380)
+
     def test_idle_connections_go_while_there_are_too_few(self):
         go = threading.Event()
         with Backend() as slow, contextlib.ExitStack() as held:
