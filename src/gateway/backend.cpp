@@ -7,7 +7,6 @@
 #include <fmt/format.h>
 
 #include "base/log.h"
-#include "gateway/backend_connection.h"
 #include "gateway/health_probe.h"
 #include "http/weights.h"
 
@@ -17,8 +16,6 @@ namespace {
 constexpr std::uint64_t kDownMs = 1000;
 constexpr std::uint64_t kDownMaxMs = 30'000;
 constexpr unsigned kUnansweredMax = 3;
-constexpr std::uint64_t kResolveAgainMs = 5000;  // after a failure
-constexpr std::size_t kAddressesMax = 32;
 constexpr std::uint64_t kNoFileMs = 5000;
 
 BackendFailure failure_of(const Error& error) {
@@ -55,18 +52,14 @@ Backend::Backend(Context& context, const http::BackendUrl& url, const http::Heal
       text_(url.to_string()),
       name_id_(context.requests.name_id(text_)),
       health_(health),
+      addresses_(context, url_, [this] { addresses_settled(); }),
       late_(context.loop, [this] { try_late(); }) {
   counts_.backend = text_;
   speaks_h2_ = url.scheme == http::BackendScheme::kH2c;
-  if (url_.is_address) {
-    addresses_.push_back({{*IpAddress::parse(url_.host), url_.port}});
-    addresses_until_ms_ = ~std::uint64_t{0};
-  }
-  if (!health_.path.empty()) probe_ = std::make_unique<HealthProbe>(*this, health_);
+  check_addresses();
 }
 
 Backend::~Backend() {
-  probe_.reset();
   for (Waiting* waiting : waiting_) waiting->backend_ = nullptr;
 }
 
@@ -80,14 +73,14 @@ void Backend::forget(const Waiting& waiting) { std::erase(waiting_, &waiting); }
 // --- a connection for a request
 
 std::unique_ptr<Backend::Waiting> Backend::request(BackendEvents& events, const BackendWish& wish) {
-  if (!wish.probe) ++counts_.requests;
+  ++counts_.requests;
   if (wish.http1_only && url_.scheme == http::BackendScheme::kH2c) {
     events.backend_failed(BackendFailure::kNoUpgrade, "an upgrade to an h2c:// backend", false);
     return nullptr;
   }
   // Also while there are connections: the service may have moved, and another one may be there.
-  if (addresses_.empty() || context_.loop.now_ms() >= addresses_until_ms_) resolve();
-  BackendConnection* const connection = are_addresses_old() ? nullptr : take_open(wish);
+  if (addresses_.empty() || addresses_.is_due()) addresses_.look_up();
+  BackendConnection* const connection = addresses_.are_old() ? nullptr : take_open(wish);
   if (connection != nullptr) {
     ++counts_.reused;
     serve(*connection, events, true);
@@ -108,7 +101,7 @@ std::unique_ptr<Backend::Waiting> Backend::request(BackendEvents& events, const 
 
 BackendConnection* Backend::take_open(const BackendWish& wish) {
   BackendConnection* const shared = take_shared(wish);
-  return shared == nullptr && !wish.fresh && !wish.probe ? take_kept(wish) : shared;
+  return shared == nullptr && !wish.fresh ? take_kept(wish) : shared;
 }
 
 BackendConnection* Backend::take_kept(const BackendWish& wish) {
@@ -123,8 +116,12 @@ BackendConnection* Backend::take_kept(const BackendWish& wish) {
 
 BackendConnection* Backend::take_shared(const BackendWish& wish) {
   if (wish.http1_only) return nullptr;
+  const std::uint64_t now = context_.loop.now_ms();
   for (BackendConnection* connection : shared_) {
-    if (!connection->has_room() || is_old(*connection)) continue;
+    if (!connection->has_room()) continue;
+    const BackendAddress* const address = addresses_.find(connection->endpoint());
+    if (address == nullptr || address->is_sick()) continue;
+    if (address->is_resting(now) && addresses_.any_well()) continue;
     // What came may be its end.
     if (wish.must_be_open && connection->is_idle() && connection->has_input()) continue;
     return connection;
@@ -133,7 +130,7 @@ BackendConnection* Backend::take_shared(const BackendWish& wish) {
 }
 
 void Backend::serve(BackendConnection& connection, BackendEvents& events, bool reused) {
-  begin_use();
+  ++in_use_;
   connection.serve(events, reused);
 }
 
@@ -148,7 +145,6 @@ bool Backend::serve_waiting(BackendConnection& connection) {
   waiting_.erase(first);
   waiting->backend_ = nullptr;
   passed_on_ms_ = context_.loop.now_ms();
-  if (waiting->wish_.probe && !connection.is_h2()) connection.make_last();
   BackendEvents& events = waiting->events_;
   serve(connection, events, connection.requests() > 0);
   return true;
@@ -156,7 +152,7 @@ bool Backend::serve_waiting(BackendConnection& connection) {
 
 // As many connections are opened as there are requests that no other one will take.
 void Backend::open_for_waiting() {
-  if (!waiting_.empty() && are_addresses_old()) return resolve();
+  if (!waiting_.empty() && addresses_.are_old()) return addresses_.look_up();
   while (!waiting_.empty()) {
     const bool one_is_enough = speaks_h2_ && !waiting_.back()->wish_.http1_only;
     const std::size_t wanted = one_is_enough ? 1 : waiting_.size();
@@ -185,18 +181,16 @@ void Backend::try_late() {
 }
 
 bool Backend::open_connection(bool http1_only, std::uint64_t tried) {
-  Error last{Code::kNotFound, "no address"};
-  while (true) {
-    const std::size_t index = choose_address(tried);
-    if (index == addresses_.size()) break;
-    tried |= std::uint64_t{1} << index;
-    Address& address = addresses_[index];
-    auto connection = BackendConnection::open(*this, address.endpoint, http1_only, tried);
+  Error last{Code::kNotFound, "no address passes its health check"};
+  while (BackendAddress* const address = addresses_.choose(tried)) {
+    tried |= addresses_.bit_of(*address);
+    const BackendPlace place{url_, address->endpoint, tls(http1_only)};
+    auto connection = BackendConnection::open(context_, *this, place, {http1_only, tried});
     if (connection) {
       lacks_file_ = false;
       ++counts_.connects;
       ++connecting_;
-      ++address.connections;
+      ++address->connections;
       connections_.push_back(std::move(*connection));
       return true;
     }
@@ -206,28 +200,10 @@ bool Backend::open_connection(bool http1_only, std::uint64_t tried) {
       context_.note_no_file(text_);
       return false;
     }
-    mark_down(address.endpoint, last.detail);
+    mark_down(address->endpoint, last.detail);
   }
   fail_waiting(BackendFailure::kRefused, last.detail, 1);
   return false;
-}
-
-// The one with the fewest connections of those that are up; when all are down, the one that has
-// been down longest. addresses_.size() when all were tried.
-std::size_t Backend::choose_address(std::uint64_t tried) const {
-  const std::uint64_t now = context_.loop.now_ms();
-  const auto is_better = [&](const Address& a, const Address& b) {
-    const bool a_up = a.down_until_ms <= now;
-    const bool b_up = b.down_until_ms <= now;
-    if (a_up != b_up) return a_up;
-    return a_up ? a.connections < b.connections : a.down_until_ms < b.down_until_ms;
-  };
-  std::size_t best = addresses_.size();
-  for (std::size_t i = 0; i < addresses_.size(); ++i) {
-    if (((tried >> i) & 1) != 0) continue;
-    if (best == addresses_.size() || is_better(addresses_[i], addresses_[best])) best = i;
-  }
-  return best;
 }
 
 // So many of those who have waited longest.
@@ -249,18 +225,17 @@ void Backend::fail_waiting(BackendFailure failure, std::string_view detail, std:
 void Backend::connected(BackendConnection& connection) {
   --connecting_;
   counts_.connected_ms = context_.loop.now_ms();
-  if (Address* address = find(connection.endpoint())) {
-    if (address->failures != 0) {
-      log_info("backend_up", "{} at {} takes connections again", text_,
-               address->endpoint.to_string());
+  if (BackendAddress* const address = addresses_.find(connection.endpoint())) {
+    if (address->refused != 0) {
+      log_info("backend_up", "{} takes connections again", text_at(address->endpoint));
     }
-    address->failures = 0;
-    address->down_until_ms = 0;
+    address->refused = 0;
+    address->refuses_until_ms = 0;
   }
   if (connection.is_h2()) {
     speaks_h2_ = true;
     shared_.push_back(&connection);
-  } else if (url_.scheme == http::BackendScheme::kHttps && !connection.http1_only()) {
+  } else if (url_.scheme == http::BackendScheme::kHttps && !connection.notes().http1_only) {
     speaks_h2_ = false;
   }
   available(connection);
@@ -269,12 +244,11 @@ void Backend::connected(BackendConnection& connection) {
 
 void Backend::connect_failed(BackendConnection& connection, const Error& error) {
   --connecting_;
-  const std::uint64_t tried = connection.tried();
-  const bool http1_only = connection.http1_only();
+  const auto [http1_only, tried] = connection.notes();
   mark_down(connection.endpoint(), error.detail);
   remove(connection);
   if (waiting_.empty()) return;
-  if (choose_address(tried) != addresses_.size() && addresses_.size() <= kAddressesMax) {
+  if (addresses_.choose(tried) != nullptr) {
     open_connection(http1_only, tried);
     return;
   }
@@ -284,7 +258,8 @@ void Backend::connect_failed(BackendConnection& connection, const Error& error) 
 }
 
 void Backend::available(BackendConnection& connection) {
-  const bool is_last = connection.requests() > 0 && is_old(connection);
+  const bool left = is_left(connection);
+  const bool is_last = left && connection.requests() > 0;
   if (connection.is_h2()) {
     while (!is_last && connection.has_room() && serve_waiting(connection)) {
     }
@@ -295,12 +270,17 @@ void Backend::available(BackendConnection& connection) {
     return;
   }
   if (serve_waiting(connection)) return;
-  if (kept_.size() >= kKeptMax || context_.draining || context_.files_short()) {
+  if (left || kept_.size() >= kKeptMax || context_.draining || context_.files_short()) {
     connection.close();
     return;
   }
   connection.keep(context_.loop.now_ms());
   kept_.push_back(&connection);
+}
+
+void Backend::request_over(bool failed) {
+  --in_use_;
+  if (failed) ++counts_.failures;
 }
 
 void Backend::closed(BackendConnection& connection) {
@@ -312,7 +292,9 @@ void Backend::closed(BackendConnection& connection) {
 void Backend::remove(BackendConnection& connection) {
   std::erase(kept_, &connection);
   std::erase(shared_, &connection);
-  if (Address* address = find(connection.endpoint())) --address->connections;
+  if (BackendAddress* const address = addresses_.find(connection.endpoint())) {
+    --address->connections;
+  }
   const auto is_it = [&](const auto& owned) { return owned.get() == &connection; };
   const auto found = std::find_if(connections_.begin(), connections_.end(), is_it);
   if (found == connections_.end()) return;
@@ -321,114 +303,108 @@ void Backend::remove(BackendConnection& connection) {
   connections_.pop_back();
 }
 
-Backend::Address* Backend::find(const Endpoint& endpoint) {
-  const auto found = std::find_if(addresses_.begin(), addresses_.end(),
-                                  [&](const Address& a) { return a.endpoint == endpoint; });
-  return found == addresses_.end() ? nullptr : &*found;
+bool Backend::is_left(const BackendConnection& connection) {
+  const BackendAddress* const address = addresses_.find(connection.endpoint());
+  return address == nullptr || address->is_sick();
 }
 
-bool Backend::is_old(const BackendConnection& connection) {
-  return find(connection.endpoint()) == nullptr;
+// --- how it fares
+
+std::string Backend::text_at(const Endpoint& address) const {
+  return url_.is_address ? text_ : fmt::format("{} at {}", text_, address.to_string());
 }
 
 void Backend::mark_down(const Endpoint& endpoint, std::string_view why) {
-  counts_.failed_ms = context_.loop.now_ms();
-  Address* const address = find(endpoint);
-  if (address == nullptr) return;
-  address->down_until_ms = context_.loop.now_ms() + pause_ms(address->failures);
-  if (address->failures++ == 0) {
-    log_warning("backend_down", "{} at {}: {}", text_, endpoint.to_string(), why);
-  }
-}
-
-void Backend::answered() {
-  counts_.answered_ms = context_.loop.now_ms();
-  if (unanswered_ == 0) return;
-  if (unanswered_ >= kUnansweredMax) log_info("backend_up", "{} answers again", text_);
-  unanswered_ = 0;
-  resting_until_ms_ = 0;
-}
-
-void Backend::gave_no_answer(std::string_view why) {
   const std::uint64_t now = context_.loop.now_ms();
+  if (BackendAddress* const address = addresses_.find(endpoint)) {
+    address->refuses_until_ms = now + pause_ms(address->refused);
+    if (address->refused++ == 0) log_warning("backend_down", "{}: {}", text_at(endpoint), why);
+  }
+  if (!addresses_.any_well()) counts_.failed_ms = now;
+}
+
+void Backend::answered(const Endpoint& endpoint) {
+  counts_.answered_ms = context_.loop.now_ms();
+  BackendAddress* const address = addresses_.find(endpoint);
+  if (address == nullptr || address->unanswered == 0) return;
+  if (address->unanswered >= kUnansweredMax) {
+    log_info("backend_up", "{} answers again", text_at(endpoint));
+  }
+  address->unanswered = 0;
+  address->silent_until_ms = 0;
+}
+
+void Backend::gave_no_answer(const Endpoint& endpoint, std::string_view why) {
+  const std::uint64_t now = context_.loop.now_ms();
+  BackendAddress* const address = addresses_.find(endpoint);
   // Those that were under way are no news, and many on one connection count as one.
-  if (now < resting_until_ms_ || now == std::exchange(unanswered_at_ms_, now)) return;
-  if (++unanswered_ < kUnansweredMax) return;
-  const unsigned again = unanswered_ - kUnansweredMax;
-  resting_until_ms_ = now + pause_ms(again);
-  counts_.unanswered_ms = now;
+  if (address == nullptr || now < address->silent_until_ms ||
+      now == std::exchange(address->unanswered_at_ms, now)) {
+    return;
+  }
+  if (++address->unanswered < kUnansweredMax) return;
+  const unsigned again = address->unanswered - kUnansweredMax;
+  address->silent_until_ms = now + pause_ms(again);
+  if (!addresses_.any_well()) counts_.unanswered_ms = now;
   if (again == 0) {
-    log_warning("backend_down", "{}: {} requests in a row were not answered: {}", text_,
+    log_warning("backend_down", "{}: {} requests in a row were not answered: {}", text_at(endpoint),
                 kUnansweredMax, why);
   }
+  close_kept(endpoint);
 }
 
-bool Backend::unused() const {
-  const std::size_t probes = probe_ != nullptr && probe_->is_asking() ? 1 : 0;
-  return in_use_ + waiting_.size() <= probes;
+void Backend::fell_sick(const Endpoint& address) { close_kept(address); }
+
+void Backend::close_kept(const Endpoint& address) {
+  const std::vector<BackendConnection*> kept = kept_;
+  for (BackendConnection* connection : kept) {
+    if (connection->endpoint() == address) connection->close();
+  }
 }
 
-bool Backend::fails_health_check() const { return probe_ != nullptr && !probe_->healthy(); }
+bool Backend::fails_health_check() const {
+  return !health_.path.empty() && (addresses_.is_without() || addresses_.all_sick());
+}
 
 bool Backend::healthy() const {
-  const std::uint64_t now = context_.loop.now_ms();
-  if (fails_health_check() || now < resting_until_ms_) return false;
-  return addresses_.empty() || std::any_of(addresses_.begin(), addresses_.end(),
-                                           [&](const auto& a) { return a.down_until_ms <= now; });
+  return addresses_.empty() ? !addresses_.is_without() : addresses_.any_well();
 }
 
 // --- addresses
 
-// While nobody can say, they are not.
-bool Backend::are_addresses_old() const {
-  if (addresses_.empty()) return true;
-  return !lookup_failed_ && context_.loop.now_ms() >= addresses_until_ms_;
-}
-
-void Backend::resolve() {
-  if (resolving_ != nullptr) return;
-  resolving_ = context_.resolver.resolve(
-      url_.host, [this](Result<ResolvedHost> result) { resolved(std::move(result)); });
-}
-
-void Backend::resolved(Result<ResolvedHost> result) {
-  context_.graveyard.bury(std::move(resolving_));
-  const std::uint64_t now = context_.loop.now_ms();
-  addresses_until_ms_ = now + (result ? std::uint64_t{result->ttl_s} * 1000 : kResolveAgainMs);
-  lookup_failed_ = !result;
-  if (result) {
-    take_addresses(*result);
-  } else if (result.error().code == Code::kNotFound) {  // RFC 8767 section 4
-    take_addresses({});
+void Backend::check_addresses() {
+  if (health_.path.empty()) return;
+  for (BackendAddress& address : addresses_.all()) {
+    if (address.probe != nullptr) continue;
+    address.probe = std::make_unique<HealthProbe>(*this, address.endpoint);
   }
+}
+
+void Backend::addresses_settled() {
+  check_addresses();
+  leave_addresses();
   if (!addresses_.empty()) return go_on();
-  counts_.failed_ms = now;
-  fail_waiting(BackendFailure::kNoAddress, result ? "" : result.error().detail, waiting_.size());
+  counts_.failed_ms = context_.loop.now_ms();
+  fail_waiting(BackendFailure::kNoAddress, addresses_.lookup_error(), waiting_.size());
 }
 
-void Backend::take_addresses(const ResolvedHost& host) {
-  std::vector<Address> next;
-  for (const IpAddress& ip : host.addresses) {
-    const Endpoint endpoint{ip, url_.port};
-    if (next.size() == kAddressesMax) break;
-    const Address* const known = find(endpoint);
-    next.push_back(known != nullptr ? *known : Address{endpoint});
-    next.back().connections = 0;
-  }
-  addresses_ = std::move(next);
+// Those that the name does not have any more.
+void Backend::leave_addresses() {
+  for (BackendAddress& address : addresses_.all()) address.connections = 0;
+  std::vector<BackendConnection*> left;
   for (const auto& connection : connections_) {
-    if (Address* address = find(connection->endpoint())) ++address->connections;
+    BackendAddress* const address = addresses_.find(connection->endpoint());
+    if (address != nullptr) {
+      ++address->connections;
+    } else if (connection->is_connecting()) {
+      --connecting_;
+      left.push_back(connection.get());
+    }
   }
-  std::vector<BackendConnection*> old;
   for (BackendConnection* connection : kept_) {
-    if (is_old(*connection)) old.push_back(connection);
+    if (addresses_.find(connection->endpoint()) == nullptr) left.push_back(connection);
   }
-  for (const auto& connection : connections_) {
-    if (!connection->is_connecting() || !is_old(*connection)) continue;
-    --connecting_;
-    old.push_back(connection.get());
-  }
-  for (BackendConnection* connection : old) connection->close();
+  for (BackendConnection* connection : left) connection->close();
 }
 
 void Backend::go_on() {
@@ -448,6 +424,9 @@ void Backend::go_on() {
 }
 
 void Backend::sweep(std::uint64_t now_ms) {
+  // Else nobody might ask for one that is left out.
+  const bool left_out = !health_.path.empty() || addresses_.is_without();
+  if (left_out && addresses_.is_due()) addresses_.look_up();
   if (context_.files_short()) close_idle();
   std::vector<BackendConnection*> old;
   for (BackendConnection* connection : kept_) {
@@ -456,7 +435,7 @@ void Backend::sweep(std::uint64_t now_ms) {
   for (BackendConnection* connection : shared_) {
     const bool unused =
         context_.files_short() || connection->kept_since_ms() + kKeptIdleMs <= now_ms;
-    if (connection->is_idle() && (unused || is_old(*connection))) old.push_back(connection);
+    if (connection->is_idle() && (unused || is_left(*connection))) old.push_back(connection);
   }
   for (BackendConnection* connection : old) connection->close();
   const std::vector<BackendConnection*> shared = shared_;

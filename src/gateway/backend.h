@@ -1,7 +1,6 @@
 // One backend URL in one worker: its addresses, its connections and those who wait for one. Kept
 // connections are used again, the last one used first; a connection that cannot be opened is tried
-// at the next address; an address that failed is left alone for a while as long as others work.
-// Loop thread only.
+// at the next address. Loop thread only.
 #pragma once
 
 #include <cstddef>
@@ -14,38 +13,33 @@
 #include <vector>
 
 #include "base/address.h"
+#include "gateway/backend_addresses.h"
+#include "gateway/backend_connection.h"
 #include "gateway/context.h"
 #include "gateway/counts.h"
 #include "gateway/exchange_sides.h"
-#include "gateway/host_resolver.h"
 #include "http/route.h"
 #include "http/url.h"
 #include "net/loop.h"
-#include "net/timer.h"
 
 namespace postern::gateway {
-
-class BackendConnection;
-class HealthProbe;
 
 /// What kind of connection a request needs.
 struct BackendWish {
   bool http1_only = false;    ///< it asks for an upgrade
   bool must_be_open = false;  ///< it can't be sent again: look at a kept connection before using it
   bool fresh = false;         ///< no kept connection: one has just failed
-  bool probe = false;         ///< a health check: fresh, on a connection that is not kept then
 };
 
-class Backend {
+class Backend final : public ConnectionOwner {
  public:
   static constexpr std::size_t kConnectionsMax = 4096;  ///< of one worker
   static constexpr std::size_t kWaitingMax = 16384;     ///< requests that wait for a connection
   static constexpr std::size_t kKeptMax = 512;          ///< idle connections of HTTP/1.1
   static constexpr std::uint64_t kKeptIdleMs = 60'000;
-  static constexpr std::uint32_t kConnectTimeoutMs = 5'000;
 
   Backend(Context& context, const http::BackendUrl& url, const http::HealthSettings& health);
-  ~Backend();
+  ~Backend() override;
   Backend(const Backend&) = delete;
   Backend& operator=(const Backend&) = delete;
 
@@ -74,8 +68,9 @@ class Backend {
     return http1_only ? tls_ : tls_h2_;
   }
 
+  /// One of its addresses is well, or none is known yet.
   bool healthy() const;
-  /// By its last answer; false without health checks.
+  /// All of its addresses do, or there is none; false without health checks.
   bool fails_health_check() const;
   /// Requests under way, with those that wait for a connection.
   std::size_t load() const { return in_use_ + waiting_.size(); }
@@ -83,12 +78,16 @@ class Backend {
   RequestCounts::NameId name_id() const { return name_id_; }
   const http::BackendUrl& url() const { return url_; }
   const http::HealthSettings& health() const { return health_; }
+  /// How log lines name it: with the address, when it has a name of its own.
+  std::string text_at(const Endpoint& address) const;
   void count_failure() { ++counts_.failures; }
-  /// The head of a response came.
-  void answered();
-  /// A request on a new connection, or in time, got no valid answer. After several in a row other
-  /// backends are asked for a while.
-  void gave_no_answer(std::string_view why);
+  /// The head of a response came from this address.
+  void answered(const Endpoint& address);
+  /// A request on a new connection, or in time, got no valid answer. After several in a row others
+  /// are asked for a while.
+  void gave_no_answer(const Endpoint& address, std::string_view why);
+  /// Its health check began to fail.
+  void fell_sick(const Endpoint& address);
   void count_retry() { ++counts_.retries; }
   BackendCounts counts() const;
 
@@ -102,29 +101,17 @@ class Backend {
   bool lacks_file() const { return lacks_file_; }
   /// No connection is kept any more.
   void close_idle();
-  /// By others than its health check.
-  bool unused() const;
-
-  // From its connections.
+  bool unused() const { return in_use_ + waiting_.size() == 0; }
   Context& context() { return context_; }
-  void connected(BackendConnection& connection);
-  void connect_failed(BackendConnection& connection, const Error& error);
-  /// A request was handed to, or given back by, a connection.
-  void begin_use() { ++in_use_; }
-  void end_use() { --in_use_; }
-  /// It can take a request (again).
-  void available(BackendConnection& connection);
-  /// It is gone; its memory lasts until the end of the turn.
-  void closed(BackendConnection& connection);
+
+  // ConnectionOwner
+  void connected(BackendConnection& connection) override;
+  void connect_failed(BackendConnection& connection, const Error& error) override;
+  void available(BackendConnection& connection) override;
+  void request_over(bool failed) override;
+  void closed(BackendConnection& connection) override;
 
  private:
-  struct Address {
-    Endpoint endpoint;
-    unsigned failures = 0;  // to connect, in a row
-    std::uint64_t down_until_ms = 0;
-    std::size_t connections = 0;
-  };
-
   BackendConnection* take_open(const BackendWish& wish);
   BackendConnection* take_kept(const BackendWish& wish);
   BackendConnection* take_shared(const BackendWish& wish);
@@ -133,19 +120,17 @@ class Backend {
   void open_for_waiting();
   void remove(BackendConnection& connection);
   bool open_connection(bool http1_only, std::uint64_t tried);
-  std::size_t choose_address(std::uint64_t tried) const;
   void try_late();
   void fail_waiting(BackendFailure failure, std::string_view detail, std::size_t count);
-  bool are_addresses_old() const;
-  void resolve();
-  void take_addresses(const ResolvedHost& host);
+  void check_addresses();
+  void addresses_settled();
+  void leave_addresses();
   /// Those who waited for addresses.
   void go_on();
-  void resolved(Result<ResolvedHost> result);
-  void mark_down(const Endpoint& endpoint, std::string_view why);
-  Address* find(const Endpoint& endpoint);
-  /// To an address that the name has no longer: it takes no more requests.
-  bool is_old(const BackendConnection& connection);
+  void mark_down(const Endpoint& address, std::string_view why);
+  /// Its address takes no more requests: the name does not have it any more, or it is sick.
+  bool is_left(const BackendConnection& connection);
+  void close_kept(const Endpoint& address);
   void forget(const Waiting& waiting);
 
   Context& context_;
@@ -154,12 +139,7 @@ class Backend {
   RequestCounts::NameId name_id_;
   http::HealthSettings health_;
   std::shared_ptr<const net::TlsClient> tls_, tls_h2_;
-  unsigned unanswered_ = 0;  // requests in a row
-  std::uint64_t unanswered_at_ms_ = 0, resting_until_ms_ = 0;
-  std::vector<Address> addresses_;
-  std::uint64_t addresses_until_ms_ = 0;
-  bool lookup_failed_ = false;  // then what was known is used meanwhile
-  std::unique_ptr<HostResolver::Ticket> resolving_;
+  BackendAddresses addresses_;
   std::vector<std::unique_ptr<BackendConnection>> connections_;
   std::vector<BackendConnection*> kept_;    // HTTP/1.1, idle; the last one used at the end
   std::vector<BackendConnection*> shared_;  // HTTP/2
@@ -170,7 +150,6 @@ class Backend {
   std::size_t connecting_ = 0;
   std::size_t in_use_ = 0;
   bool speaks_h2_ = false;
-  std::unique_ptr<HealthProbe> probe_;
   BackendCounts counts_;
 };
 

@@ -8,33 +8,33 @@
 
 namespace postern::gateway {
 
-Result<std::unique_ptr<BackendConnection>> BackendConnection::open(Backend& backend,
-                                                                   const Endpoint& endpoint,
-                                                                   bool http1_only,
-                                                                   std::uint64_t tried) {
+Result<std::unique_ptr<BackendConnection>> BackendConnection::open(Context& context,
+                                                                   ConnectionOwner& owner,
+                                                                   const BackendPlace& place,
+                                                                   const Notes& notes) {
   std::unique_ptr<BackendConnection> connection(
-      new BackendConnection(backend, endpoint, http1_only, tried));
-  if (auto started = connection->connect(); !started) return tl::unexpected(started.error());
+      new BackendConnection(context, owner, place, notes));
+  if (auto started = connection->connect(place); !started) return tl::unexpected(started.error());
   return connection;
 }
 
-BackendConnection::BackendConnection(Backend& backend, const Endpoint& endpoint, bool http1_only,
-                                     std::uint64_t tried)
-    : backend_(backend),
-      context_(backend.context()),
-      endpoint_(endpoint),
-      http1_only_(http1_only),
-      tried_(tried) {}
+BackendConnection::BackendConnection(Context& context, ConnectionOwner& owner,
+                                     const BackendPlace& place, const Notes& notes)
+    : context_(context),
+      owner_(owner),
+      endpoint_(place.address),
+      scheme_(place.url.scheme),
+      notes_(notes) {}
 
 BackendConnection::~BackendConnection() {
   if (stream_ != nullptr) context_.output.forget(*stream_);
 }
 
-Result<void> BackendConnection::connect() {
+Result<void> BackendConnection::connect(const BackendPlace& place) {
   net::Loop& loop = context_.loop;
-  if (backend_.url().scheme != http::BackendScheme::kHttps) {
+  if (scheme_ != http::BackendScheme::kHttps) {
     net::TcpSettings settings;
-    settings.connect_timeout_ms = Backend::kConnectTimeoutMs;
+    settings.connect_timeout_ms = kConnectTimeoutMs;
     settings.fd_end = context_.site->site->fd_end;
     auto stream = net::TcpStream::connect(loop, endpoint_, *this, settings);
     if (!stream) return tl::unexpected(stream.error());
@@ -42,17 +42,17 @@ Result<void> BackendConnection::connect() {
     return {};
   }
   net::TlsSettings settings;
-  settings.connect_timeout_ms = Backend::kConnectTimeoutMs;
+  settings.connect_timeout_ms = kConnectTimeoutMs;
   settings.fd_end = context_.site->site->fd_end;
-  auto stream = net::TlsStream::connect(loop, endpoint_, backend_.url().host, *this,
-                                        backend_.tls(http1_only_), settings);
+  auto stream =
+      net::TlsStream::connect(loop, endpoint_, place.url.host, *this, place.tls, settings);
   if (!stream) return tl::unexpected(stream.error());
   stream_ = std::move(*stream);
   return {};
 }
 
 bool BackendConnection::agreed_on_h2() const {
-  if (backend_.url().scheme == http::BackendScheme::kH2c) return true;
+  if (scheme_ == http::BackendScheme::kH2c) return true;
   const auto* const tls = dynamic_cast<const net::TlsStream*>(stream_.get());
   return tls != nullptr && tls->alpn() == "h2";
 }
@@ -62,7 +62,7 @@ void BackendConnection::connected() {
   leads_here_ = gateway::leads_here(*context_.site->site, *stream_);
   session_ = is_h2_ ? make_h2_backend(*this) : make_h1_backend(*this);
   keep(context_.loop.now_ms());
-  backend_.connected(*this);
+  owner_.connected(*this);
 }
 
 void BackendConnection::serve(BackendEvents& events, bool reused) {
@@ -71,11 +71,11 @@ void BackendConnection::serve(BackendEvents& events, bool reused) {
 }
 
 void BackendConnection::given_back(bool reusable) {
-  backend_.end_use();
+  owner_.request_over(false);
   if (closed_) return;
   keep(context_.loop.now_ms());
-  if (reusable && !is_last_) {
-    backend_.available(*this);
+  if (reusable) {
+    owner_.available(*this);
   } else {
     close();
   }
@@ -97,7 +97,7 @@ void BackendConnection::failed(const Error& error) {
   if (closed_) return;
   if (session_ == nullptr) {
     closed_ = true;
-    backend_.connect_failed(*this, error);
+    owner_.connect_failed(*this, error);
     return;
   }
   fail(BackendFailure::kClosed, error.detail);
@@ -107,7 +107,7 @@ void BackendConnection::close() {
   if (std::exchange(closed_, true)) return;
   context_.output.forget(*stream_);
   stream_->pause();
-  backend_.closed(*this);
+  owner_.closed(*this);
 }
 
 void BackendConnection::fail(BackendFailure failure, std::string_view detail) {

@@ -9,13 +9,37 @@
 
 #include "base/address.h"
 #include "base/result.h"
-#include "gateway/backend.h"
+#include "gateway/context.h"
 #include "gateway/exchange_sides.h"
+#include "http/url.h"
 #include "net/stream.h"
+#include "net/tls.h"
 
 namespace postern::gateway {
 
 class BackendConnection;
+
+/// Who has opened connections to a backend, and keeps them.
+class ConnectionOwner {
+ public:
+  virtual ~ConnectionOwner() = default;
+  virtual void connected(BackendConnection& connection) = 0;
+  /// It is of no use any more; its memory must last until the end of the turn.
+  virtual void connect_failed(BackendConnection& connection, const Error& error) = 0;
+  /// It can take a request (again).
+  virtual void available(BackendConnection& connection) = 0;
+  /// One that was served is.
+  virtual void request_over(bool failed) = 0;
+  /// It is gone; its memory must last until the end of the turn.
+  virtual void closed(BackendConnection& connection) = 0;
+};
+
+/// Where it leads, and how.
+struct BackendPlace {
+  const http::BackendUrl& url;
+  Endpoint address;
+  std::shared_ptr<const net::TlsClient> tls;  ///< for https://
+};
 
 /// What speaks the protocol, once connected.
 class BackendSession {
@@ -35,14 +59,20 @@ class BackendSession {
 
 class BackendConnection final : public net::StreamReader {
  public:
-  /// `tried`: the addresses of the backend that were tried, this one among them, as bits.
-  static Result<std::unique_ptr<BackendConnection>> open(Backend& backend, const Endpoint& endpoint,
-                                                         bool http1_only, std::uint64_t tried);
+  static constexpr std::uint32_t kConnectTimeoutMs = 5'000;
+
+  /// What of it only the owner needs.
+  struct Notes {
+    bool http1_only = false;
+    std::uint64_t tried = 0;  ///< the addresses of the backend that were, this one too, as bits
+  };
+  static Result<std::unique_ptr<BackendConnection>> open(Context& context, ConnectionOwner& owner,
+                                                         const BackendPlace& place,
+                                                         const Notes& notes);
   ~BackendConnection() override;
 
   const Endpoint& endpoint() const { return endpoint_; }
-  std::uint64_t tried() const { return tried_; }
-  bool http1_only() const { return http1_only_; }
+  const Notes& notes() const { return notes_; }
   bool is_h2() const { return is_h2_; }
   bool is_connecting() const { return session_ == nullptr; }
   bool leads_here() const { return leads_here_; }
@@ -52,8 +82,6 @@ class BackendConnection final : public net::StreamReader {
   bool has_input() const { return stream_->has_input(); }
   std::uint64_t requests() const { return requests_; }
   void serve(BackendEvents& events, bool reused);
-  /// The request that it gets is the last one.
-  void make_last() { is_last_ = true; }
   void keep(std::uint64_t now_ms) { kept_since_ms_ = now_ms; }
   std::uint64_t kept_since_ms() const { return kept_since_ms_; }
 
@@ -66,10 +94,13 @@ class BackendConnection final : public net::StreamReader {
   void fail(BackendFailure failure, std::string_view detail);
 
   // For its session.
-  Backend& backend() { return backend_; }
+  Context& context() { return context_; }
   net::Stream& stream() { return *stream_; }
+  void note_room() { owner_.available(*this); }
   /// A request is over; whether the connection can take another.
   void given_back(bool reusable);
+  /// It is over since it failed.
+  void request_failed() { owner_.request_over(true); }
 
   // StreamReader
   void connected() override;
@@ -79,17 +110,17 @@ class BackendConnection final : public net::StreamReader {
   void failed(const Error& error) override;
 
  private:
-  BackendConnection(Backend& backend, const Endpoint& endpoint, bool http1_only,
-                    std::uint64_t tried);
-  Result<void> connect();
+  BackendConnection(Context& context, ConnectionOwner& owner, const BackendPlace& place,
+                    const Notes& notes);
+  Result<void> connect(const BackendPlace& place);
   bool agreed_on_h2() const;
 
-  Backend& backend_;
-  Context& context_;  // may be needed when the backend is gone
+  Context& context_;
+  ConnectionOwner& owner_;
   Endpoint endpoint_;
-  bool http1_only_;
-  bool is_h2_ = false, closed_ = false, leads_here_ = false, is_last_ = false;
-  std::uint64_t tried_;
+  http::BackendScheme scheme_;
+  Notes notes_;
+  bool is_h2_ = false, closed_ = false, leads_here_ = false;
   std::uint64_t requests_ = 0;
   std::uint64_t kept_since_ms_ = 0;
   std::unique_ptr<net::Stream> stream_;

@@ -25,6 +25,7 @@ class H1Backend final : public BackendSession, public BackendStream {
 
   // BackendStream
   bool leads_here() const override { return connection_.leads_here(); }
+  const Endpoint& address() const override { return connection_.endpoint(); }
   void send_head(const http::RequestHead& head, http::BodyLength body) override;
   void send_body(Bytes chunk) override;
   void send_end(const http::Fields& trailers) override;
@@ -39,7 +40,7 @@ class H1Backend final : public BackendSession, public BackendStream {
   bool is_late_timeout(unsigned status) const;
   bool read_body(Bytes* input);
   void complete(bool nothing_left);
-  Output& output() { return connection_.backend().context().output; }
+  Output& output() { return connection_.context().output; }
 
   BackendConnection& connection_;
   BackendEvents* events_ = nullptr;  // of the request under way
@@ -239,8 +240,7 @@ void H1Backend::failed(BackendFailure failure, std::string_view detail) {
   // It was closed before a byte of the request had left.
   const bool untouched = connection_.stream().sent_total() == sent_before_;
   if (failure == BackendFailure::kClosed && untouched) failure = BackendFailure::kUnprocessed;
-  connection_.backend().end_use();
-  connection_.backend().count_failure();
+  connection_.request_failed();
   // Who has begun to answer has seen the request.
   events->backend_failed(failure, text, reused_ && head_bytes_.empty());
 }

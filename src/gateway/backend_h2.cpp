@@ -34,6 +34,7 @@ class H2BackendStream final : public BackendStream, public http::h2::ClientStrea
 
   // BackendStream
   bool leads_here() const override;
+  const Endpoint& address() const override;
   void send_head(const http::RequestHead& head, http::BodyLength body) override;
   void send_body(Bytes chunk) override;
   void send_end(const http::Fields& trailers) override;
@@ -73,13 +74,13 @@ class H2Backend final : public BackendSession {
   explicit H2Backend(BackendConnection& connection)
       : connection_(connection),
         codec_(http::h2::ClientConnection::make(backend_settings())),
-        pump_(connection.backend().context(), connection.stream(), *codec_) {
+        pump_(connection.context(), connection.stream(), *codec_) {
     pump_.schedule();  // the preface
   }
 
   // BackendSession
   void serve(BackendEvents& events, bool reused) override {
-    if (streams_.empty()) heard_ms_ = backend().context().loop.now_ms();
+    if (streams_.empty()) heard_ms_ = context().loop.now_ms();
     streams_.push_back(std::make_unique<H2BackendStream>(*this, events, reused));
     events.backend_ready(*streams_.back());
   }
@@ -95,8 +96,10 @@ class H2Backend final : public BackendSession {
 
   http::h2::ClientConnection& codec() { return *codec_; }
   void schedule() { pump_.schedule(); }
-  Backend& backend() { return connection_.backend(); }
+  Context& context() { return connection_.context(); }
+  void request_failed() { connection_.request_failed(); }
   bool leads_here() const { return connection_.leads_here(); }
+  const Endpoint& address() const { return connection_.endpoint(); }
   /// The stream is over: its memory lasts until the end of the turn.
   void drop(H2BackendStream& stream);
   void give_back() { connection_.given_back(!over_ || !streams_.empty()); }
@@ -145,6 +148,8 @@ void H2BackendStream::send_end(const http::Fields& trailers) {
 }
 
 bool H2BackendStream::leads_here() const { return owner_.leads_here(); }
+
+const Endpoint& H2BackendStream::address() const { return owner_.address(); }
 
 std::size_t H2BackendStream::unsent() const { return gone_ ? 0 : owner_.codec().unsent(id_); }
 
@@ -229,8 +234,7 @@ void H2BackendStream::fail(BackendFailure failure, std::string_view detail, bool
   owner_.drop(*this);
   if (events == nullptr) return;
   const std::string text(detail);
-  owner_.backend().end_use();
-  owner_.backend().count_failure();
+  owner_.request_failed();
   events->backend_failed(failure, text, reused);
 }
 
@@ -244,7 +248,7 @@ void H2Backend::received(Bytes chunk) {
                      "h2c://");
     return;
   }
-  heard_ms_ = backend().context().loop.now_ms();
+  heard_ms_ = context().loop.now_ms();
   asked_ = mute_ = false;
   const bool good = codec_->receive(chunk, heard_ms_);
   pump_.schedule();
@@ -255,7 +259,7 @@ void H2Backend::received(Bytes chunk) {
   } else if (over_ && streams_.empty()) {
     connection_.close();
   } else if (!over_) {
-    backend().available(connection_);  // SETTINGS may have made room
+    connection_.note_room();  // SETTINGS may have made room
   }
 }
 
@@ -292,7 +296,7 @@ void H2Backend::drop(H2BackendStream& stream) {
   const auto found = std::find_if(streams_.begin(), streams_.end(), is_it);
   if (found == streams_.end()) return;
   std::swap(*found, streams_.back());
-  backend().context().graveyard.bury(std::move(streams_.back()));
+  context().graveyard.bury(std::move(streams_.back()));
   streams_.pop_back();
 }
 

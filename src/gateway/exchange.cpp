@@ -289,7 +289,7 @@ bool Exchange::filter_response() {
 }
 
 void Exchange::refuse_answer(std::string_view why) {
-  backend_->gave_no_answer(why);
+  backend_->gave_no_answer(stream_->address(), why);
   fail(502, "The backend gave no valid answer.", why);
 }
 
@@ -307,12 +307,12 @@ void Exchange::response(http::BodyLength body) {
   }
   if (extended_connect_ && status >= 200 && status <= 299) {
     // An answer it is, to what only the client asked for.
-    backend_->answered();
+    backend_->answered(stream_->address());
     fail(502, "The backend gave no valid answer.", "the backend did not switch protocols");
     return;
   }
   if (!filter_response()) return refuse_answer("too many connection options");
-  backend_->answered();
+  backend_->answered(stream_->address());
   failure_.clear();  // of an attempt before this one
   if (response_.status == 101) accept_upgrade(&body);
   first_byte_us_ = context_.loop.now_us();
@@ -392,7 +392,7 @@ void Exchange::request_returned(Bytes body) {
 }
 
 void Exchange::backend_failed(BackendFailure failure, std::string_view detail, bool reused) {
-  stream_ = nullptr;
+  const BackendStream* const stream = std::exchange(stream_, nullptr);
   waiting_.reset();
   if (over()) return;
   failure_ = detail;
@@ -400,7 +400,9 @@ void Exchange::backend_failed(BackendFailure failure, std::string_view detail, b
   // That a kept connection ended says nothing about the backend, nor that it refuses an upload.
   const bool unanswered = (failure == BackendFailure::kClosed && !reused && !body_sent_) ||
                           failure == BackendFailure::kMalformed;
-  if (unanswered && !response_begun_) backend_->gave_no_answer(detail);
+  if (unanswered && !response_begun_ && stream != nullptr) {
+    backend_->gave_no_answer(stream->address(), detail);
+  }
   if (may_send_again(failure, reused)) {
     // A kept connection that was closed says nothing about the backend.
     if (reused || failure == BackendFailure::kUnprocessed) tried_ = 0;

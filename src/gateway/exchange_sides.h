@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "base/address.h"
 #include "base/bytes.h"
 #include "http/head.h"
 
@@ -49,6 +50,7 @@ class BackendStream {
   virtual ~BackendStream() = default;
   /// To a listener of our own (loop_mark.h).
   virtual bool leads_here() const = 0;
+  virtual const Endpoint& address() const = 0;
   virtual void send_head(const http::RequestHead& head, http::BodyLength body) = 0;
   virtual void send_body(Bytes chunk) = 0;
   virtual void send_end(const http::Fields& trailers) = 0;
@@ -90,8 +92,8 @@ class BackendEvents {
   /// Just before backend_failed(): this is all of the body that was given, and it may be given
   /// again.
   virtual void request_returned(Bytes) {}
-  /// The stream is gone; no release(). `reused`: it may be no more than the end of
-  /// a kept connection.
+  /// The stream is gone, but for its address until the call returns; no release(). `reused`: it may
+  /// be no more than the end of a kept connection.
   virtual void backend_failed(BackendFailure failure, std::string_view detail, bool reused) = 0;
 };
 

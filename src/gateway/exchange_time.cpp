@@ -57,7 +57,7 @@ void Exchange::timed_out() {
 void Exchange::note_silence(std::string_view limit) {
   if (stream_ == nullptr || !request_done_ || responded_) return;
   backend_->count_failure();
-  backend_->gave_no_answer(limit);
+  backend_->gave_no_answer(stream_->address(), limit);
 }
 
 std::uint64_t Exchange::idle_limit_ms() const {

@@ -5,52 +5,66 @@
 #include <fmt/format.h>
 
 #include "base/log.h"
+#include "gateway/backend.h"
 
 namespace postern::gateway {
 
-HealthProbe::HealthProbe(Backend& backend, const http::HealthSettings& settings)
-    : backend_(backend), settings_(settings), timer_(backend.context().loop, [this] {
-        repeated_ = false;
-        ask();
-      }) {
+HealthProbe::HealthProbe(Backend& backend, const Endpoint& address)
+    : backend_(backend),
+      context_(backend.context()),
+      address_(address),
+      timer_(context_.loop, [this] { ask(); }) {
   const http::BackendUrl& url = backend.url();
-  const bool v6 = url.is_address && url.host.find(':') != std::string::npos;
-  authority_ =
-      v6 ? fmt::format("[{}]:{}", url.host, url.port) : fmt::format("{}:{}", url.host, url.port);
-  timer_.start_every(settings.interval_ms);
+  authority_ = url.is_address ? address.to_string() : fmt::format("{}:{}", url.host, url.port);
+  timer_.start_once(0);
 }
 
 HealthProbe::~HealthProbe() { leave(); }
 
 void HealthProbe::leave() {
-  asking_ = false;
-  waiting_.reset();
   if (stream_ != nullptr) std::exchange(stream_, nullptr)->release();
+  if (connection_ != nullptr) connection_->close();
 }
 
 void HealthProbe::ask() {
-  if (asking_) {
-    const bool was_sent = stream_ != nullptr || !backend_.lacks_file();
+  timer_.start_once(backend_.health().interval_ms);
+  if (connection_ != nullptr) {
     leave();
-    if (was_sent) judge(false, "no answer in time");
+    judge(false, "no answer in time");
   }
-  const bool tls = backend_.url().scheme == http::BackendScheme::kHttps;
-  request_.clear();
-  response_.clear();
-  request_.method = "GET";
-  request_.scheme = tls ? "https" : "http";
-  request_.authority = authority_;
-  request_.path = settings_.path;
-  request_.fields.add("user-agent", "postern-health");
-  asking_ = true;
-  BackendWish wish;
-  wish.probe = true;
-  if (auto waiting = backend_.request(*this, wish)) waiting_ = std::move(waiting);
+  const BackendPlace place{backend_.url(), address_, backend_.tls(false)};
+  auto connection = BackendConnection::open(context_, *this, place, {});
+  if (connection) {
+    connection_ = std::move(*connection);
+  } else if (connection.error().code == Code::kLimit) {  // of our making, and no answer
+    context_.note_no_file(backend_.text());
+  } else {
+    judge(false, connection.error().detail);
+  }
 }
+
+void HealthProbe::connected(BackendConnection& connection) { connection.serve(*this, false); }
+
+void HealthProbe::connect_failed(BackendConnection& connection, const Error& error) {
+  closed(connection);
+  judge(false, error.detail);
+}
+
+void HealthProbe::available(BackendConnection& connection) {
+  if (stream_ == nullptr) connection.close();
+}
+
+void HealthProbe::closed(BackendConnection&) { context_.graveyard.bury(std::move(connection_)); }
 
 void HealthProbe::backend_ready(BackendStream& stream) {
   stream_ = &stream;
-  waiting_.reset();
+  request_.clear();
+  response_.clear();
+  request_.method = "GET";
+  request_.scheme = backend_.url().scheme == http::BackendScheme::kHttps ? "https" : "http";
+  request_.authority = authority_;
+  request_.path = backend_.health().path;
+  request_.fields.add("user-agent", "postern-health");
   stream.send_head(request_, {});
 }
 
@@ -61,24 +75,25 @@ void HealthProbe::response_end(const http::Fields&) {
   judge(status_ >= 200 && status_ < 400, fmt::format("status {}", status_));
 }
 
-void HealthProbe::backend_failed(BackendFailure failure, std::string_view detail, bool reused) {
+void HealthProbe::backend_failed(BackendFailure, std::string_view detail, bool) {
   stream_ = nullptr;
   const std::string why(detail);
   leave();
-  if (failure == BackendFailure::kBusy) return;  // of our making, and no answer
-  // A connection that was just ending says nothing about the backend.
-  const bool ending = reused || failure == BackendFailure::kUnprocessed;
-  if (ending && !std::exchange(repeated_, true)) return ask();
   judge(false, why);
 }
 
 void HealthProbe::judge(bool healthy, std::string_view why) {
   if (healthy == healthy_) return;
   healthy_ = healthy;
+  const std::string& path = backend_.health().path;
+  const std::string name = backend_.text() + path;
+  const std::string text =
+      backend_.url().is_address ? name : fmt::format("{} at {}", name, address_.to_string());
   if (healthy) {
-    log_info("backend_healthy", "{}{} answers again", backend_.text(), settings_.path);
+    log_info("backend_healthy", "{} answers again", text);
   } else {
-    log_warning("backend_unhealthy", "{}{}: {}", backend_.text(), settings_.path, why);
+    log_warning("backend_unhealthy", "{}: {}", text, why);
+    backend_.fell_sick(address_);
   }
 }
 

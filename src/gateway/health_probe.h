@@ -1,27 +1,30 @@
-// Active health of one backend: GET `health.path` every `health.interval`; anything but 2xx and 3xx
-// in time means that it gets no requests until it answers again. Loop thread only.
+// Active health of one address of a backend: GET `health.path` every `health.interval`, each time
+// on a connection of its own; anything but 2xx and 3xx in time means that it gets no requests until
+// it answers again. Before the first answer it counts as well. Loop thread only.
 #pragma once
 
 #include <memory>
+#include <string>
 #include <string_view>
 
-#include "gateway/backend.h"
+#include "base/address.h"
+#include "gateway/backend_connection.h"
 #include "gateway/exchange_sides.h"
 #include "http/head.h"
-#include "http/route.h"
 #include "net/timer.h"
 
 namespace postern::gateway {
 
-class HealthProbe final : public BackendEvents {
+class Backend;
+
+class HealthProbe final : public BackendEvents, public ConnectionOwner {
  public:
-  HealthProbe(Backend& backend, const http::HealthSettings& settings);
+  HealthProbe(Backend& backend, const Endpoint& address);
   ~HealthProbe() override;
   HealthProbe(const HealthProbe&) = delete;
   HealthProbe& operator=(const HealthProbe&) = delete;
 
   bool healthy() const { return healthy_; }
-  bool is_asking() const { return waiting_ != nullptr || stream_ != nullptr; }
 
   // BackendEvents
   void backend_ready(BackendStream& stream) override;
@@ -33,21 +36,28 @@ class HealthProbe final : public BackendEvents {
   void backend_drained() override {}
   void backend_failed(BackendFailure failure, std::string_view detail, bool reused) override;
 
+  // ConnectionOwner
+  void connected(BackendConnection& connection) override;
+  void connect_failed(BackendConnection& connection, const Error& error) override;
+  void available(BackendConnection& connection) override;
+  void request_over(bool) override {}
+  void closed(BackendConnection& connection) override;
+
  private:
   void ask();
   void leave();
   void judge(bool healthy, std::string_view why);
 
   Backend& backend_;
-  http::HealthSettings settings_;
+  Context& context_;
+  Endpoint address_;
   std::string authority_;
   net::Timer timer_;
-  std::unique_ptr<Backend::Waiting> waiting_;
+  std::unique_ptr<BackendConnection> connection_;  // of the check under way
   BackendStream* stream_ = nullptr;
   http::RequestHead request_;
   http::ResponseHead response_;
   std::uint16_t status_ = 0;
-  bool asking_ = false, repeated_ = false;
   bool healthy_ = true;
 };
 

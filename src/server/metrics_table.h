@@ -206,7 +206,7 @@ inline constexpr auto kMetricsTable = [] {
       {"postern_gateway_tcp_bytes_total", kCounter,
        "Bytes relayed by TCP listeners, by direction: in is from the client", "direction"},
       {"postern_gateway_backend_healthy", kGauge,
-       "0: the last connection to a backend, its health check or its last requests failed",
+       "0: every address of a backend refuses, fails its health check or did not answer",
        "backend"},
       {"postern_gateway_backend_requests_total", kCounter,
        "Requests, or connections of TCP listeners, sent to a backend", "backend"},

@@ -197,11 +197,11 @@ class Exchange:
 
 
 class Backend:
-    """An HTTP/1.1 server on 127.0.0.1 that echoes, or does what `on(path, handler)` says."""
+    """An HTTP/1.1 server that echoes, or does what `on(path, handler)` says."""
 
-    def __init__(self, name="", port=None, context=None, handlers=None):
-        self.name, self.port, self.context = name, port or new_port(), context
-        self.url = f"{'https' if context else 'http'}://127.0.0.1:{self.port}"
+    def __init__(self, name="", port=None, context=None, handlers=None, host="127.0.0.1"):
+        self.name, self.host, self.port, self.context = name, host, port or new_port(host), context
+        self.url = f"{'https' if context else 'http'}://{host}:{self.port}"
         self.handlers = dict(handlers or {})
         self.exchanges, self.accepted, self.open = [], 0, set()
         self.start()
@@ -215,7 +215,7 @@ class Backend:
     def start(self):
         self.socket = socket.socket()
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.socket.bind(("127.0.0.1", self.port))
+        self.socket.bind((self.host, self.port))
         self.socket.listen(512)
         threading.Thread(target=self._accept, args=(self.socket,), daemon=True).start()
 

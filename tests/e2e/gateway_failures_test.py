@@ -125,6 +125,92 @@ class LeftOut(Case):
             self.assertEqual(self.spread(gateway, 3), [200] * 3)
 
 
+class Addresses(Case):
+    """Of one name, two, of which one does not do."""
+
+    ZONE = "@ 1 SOA ns hostmaster 1 60 60 60 60\n@ 1 NS ns\nns 1 A 192.0.2.1\n"
+
+    @contextlib.contextmanager
+    def lab(self, make=Backend, others=(), addresses=(1, 2), **keys):
+        """Two backends at one name and the gateway before them, and what that is called in its log."""
+        with make() as one, make(port=one.port, host="127.0.0.2") as two:
+            name = f"{'h2c' if make is H2Backend else 'http'}://svc.inside.example:{one.port}"
+            records = "".join(f"svc 60 A 127.0.0.{number}\n" for number in addresses)
+            with Gateway(route(name, *others, **keys), files={"zone": self.ZONE + records},
+                         config='[[dns.zone]]\nname = "inside.example"\nfile = "zone"\n') as gateway:
+                yield gateway, one, two, name
+
+    def asked(self, gateway, *backends, count=12):
+        """To which of these as many requests went, and their statuses."""
+        path = f"/{time.monotonic_ns()}"
+        statuses = {gateway.curl(f"http://{HOST}{path}", http="--http1.1").status for _ in range(count)}
+        target = lambda one: getattr(one, "target", None) or one.fields[":path"]
+        return [sum(target(one) == path for one in backend.exchanges) for backend in backends], statuses
+
+    def healthy(self, gateway, name):
+        return gateway.metrics()[f'postern_gateway_backend_healthy{{backend="{name}"}}']
+
+    def told(self, gateway, act, pattern):
+        mark = len(gateway.log)
+        act()
+        gateway.wait_log(pattern, mark)
+
+    def one_after_the_other(self, gateway, one, two, name, fail, mend, why):
+        """Each fails its health check for a while: all requests go to the other one, none is lost."""
+        for bad, good in ((one, two), (two, one)):
+            self.asked(gateway, count=4)  # what is kept may lead to either
+            at = rf"{name}/health at {bad.host}:{bad.port}"
+            self.told(gateway, lambda bad=bad: fail(bad), f"backend_unhealthy: {at}: {why}")
+            self.assertEqual(self.asked(gateway, bad, good), ([0, 12], {200}))
+            self.assertEqual(self.healthy(gateway, name), 1)
+            self.told(gateway, lambda bad=bad: mend(bad), f"backend_healthy: {at} answers again")
+        self.assertEqual([line for line in gateway.log if " status=5" in line], [])
+
+    def test_the_one_that_fails_its_health_check_is_left_out(self):
+        hold = threading.Event()
+        self.addCleanup(hold.set)
+        for answer, why in ((lambda e: e.reply(500), "status 500"), (lambda e: e.close(), "the backend closed the conn"),
+                            (lambda e: hold.wait(20 * SLOW), "no answer in time")):
+            with self.subTest(why), self.lab(health={"path": "/health", "interval": "300ms"}) as (gateway, one, two, name):
+                self.one_after_the_other(gateway, one, two, name, lambda bad, answer=answer: bad.on("/health", answer),
+                                         lambda bad: bad.on("/health", lambda e: e.reply()), why)
+                for backend in (one, two):
+                    backend.on("/health", lambda e: e.reply(500))
+                wait_until("both to be left out", lambda: self.healthy(gateway, name) == 0)
+                self.assertEqual(self.asked(gateway, one, two, count=3), ([0, 0], {503}))
+                self.assertIn("no backend passes its health check", gateway.access("status=503"))
+
+    def test_the_one_that_fails_its_health_check_in_h2c(self):
+        sick = set()
+        with self.lab(H2Backend, health={"path": "/health", "interval": "300ms"}) as (gateway, one, two, name):
+            one.done = two.done = lambda request: request.reply(
+                500 if request.fields[":path"] == "/health" and request.peer.backend in sick else 200)
+            self.one_after_the_other(gateway, one, two, name, sick.add, sick.remove, "status 500")
+
+    def test_the_one_that_does_not_answer_is_left_out(self):
+        with self.lab() as (gateway, one, two, name):
+            one.on("/x", lambda e: e.close())
+            tries = 0
+            while not any("backend_down" in line for line in gateway.log):
+                gateway.curl(f"http://{HOST}/x", http="--http1.1")
+                two.drop()  # so that the next request finds no kept connection
+                tries += 1
+                self.assertLess(tries, 60)
+            gateway.wait_log(rf"backend_down: {name} at 127.0.0.1:{one.port}: 3 requests in a row were not answered")
+            self.assertEqual(self.asked(gateway, one, two, count=6), ([0, 6], {200}))
+            self.assertEqual(self.healthy(gateway, name), 1)
+
+    def test_a_name_without_an_address_fails_its_health_check_and_is_asked_for_again(self):
+        with Backend() as other, self.lab(addresses=(), others=[other.url],
+                                          health={"path": "/health", "interval": "300ms"}) as (gateway, one, _, name):
+            wait_until("it to be left out", lambda: self.healthy(gateway, name) == 0)
+            self.assertEqual(self.asked(gateway, other), ([12], {200}))
+            gateway.write("zone", self.ZONE.replace("hostmaster 1", "hostmaster 2") + "svc 60 A 127.0.0.1\n")
+            gateway.reload()
+            wait_until("it to be used", lambda: self.asked(gateway, one)[0] != [0], 15)
+            wait_until("it to be well", lambda: self.healthy(gateway, name) == 1)
+
+
 class Failing(EchoCase):
     def test_a_backend_that_dies_in_the_body_is_an_error_not_a_short_success(self):
         cases = {"/cut-length": "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc",

@@ -77,18 +77,19 @@ class Peer:
 class H2Backend:
     """h2c, or with `tls` HTTP/2 behind a handshake that begins `late` seconds after the connection. Says ok."""
 
-    def __init__(self, tls=False, late=0.0, settings=None, checked=True):
+    def __init__(self, tls=False, late=0.0, settings=None, checked=True, host="127.0.0.1", port=None):
         """Not `checked`: it may send what is malformed."""
-        self.port, self.late, self.settings, self.checked = new_port(), late, settings, checked
+        self.host, self.port = host, port or new_port(host)
+        self.late, self.settings, self.checked = late, settings, checked
         self.context = None
         if tls:
             self.context = server_context("127.0.0.1")
             self.context.set_alpn_protocols(["h2"])
-        self.url = f"{'https' if tls else 'h2c'}://127.0.0.1:{self.port}"
+        self.url = f"{'https' if tls else 'h2c'}://{host}:{self.port}"
         self.exchanges, self.peers = [], []
         self.begun = lambda request: None
         self.done = lambda request: request.reply(body=b"ok", fields=[("content-length", "2")])
-        self.socket = socket.create_server(("127.0.0.1", self.port), backlog=64)
+        self.socket = socket.create_server((host, self.port), backlog=64)
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self):

@@ -343,9 +343,9 @@ class Descriptors(Case):
         go = threading.Event()
         with Backend() as backend:
             backend.on("/slow", lambda e: (go.wait(60 * SLOW), e.reply()))
+            backend.on("/health", lambda e: go.wait(60 * SLOW))
             with self.few(route(backend, health={"path": "/health", "interval": "1s"})) as gateway, \
                     Http2(gateway) as one, Http2(gateway) as two:
-                backend.on("/health", lambda e: go.wait(60 * SLOW))
                 wait_until("a probe", lambda: backend.seen("/health"))
                 for _ in range(100):
                     for client in (one, two):
