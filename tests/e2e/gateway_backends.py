@@ -266,13 +266,17 @@ class Backend:
         connection.close()
 
 
+def pem(*names):
+    """A file with a new certificate and its key."""
+    path = temporary_directory("postern-backend-") / "pair.pem"
+    path.write_text("".join(authority().leaf(*names)))
+    return path
+
+
 def server_context(*names):
     """TLS for a backend."""
-    certificate, key = authority().leaf(*names)
-    directory = temporary_directory("postern-backend-")
-    (directory / "pair.pem").write_text(certificate + key)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(directory / "pair.pem")
+    context.load_cert_chain(pem(*names))
     return context
 
 
