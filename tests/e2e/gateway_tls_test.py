@@ -1,7 +1,9 @@
 """TLS: which certificate, which versions, resumption, certificates that change; Alt-Svc, HSTS, the way from
 http to https; UDP on the TLS port; and the listeners that relay TCP."""
 
+import contextlib
 import os
+import pathlib
 import shutil
 import signal
 import socket
@@ -120,6 +122,46 @@ class Certificates(Case):
             gateway.wait_log("handshake_failed: client 127.0.0.1 .*plain HTTP")
 
 
+class Workers(Case):
+    OFTEN = 30
+
+    def connect(self, gateway):
+        plain = socket.create_connection(("127.0.0.1", gateway.https_port), 6 * SLOW)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return plain
+
+    def at_both(self, gateway):
+        """Connections that wait in the queues of both workers: seen while the process stands still."""
+        gateway.process.send_signal(signal.SIGSTOP)
+        tasks = pathlib.Path(f"/proc/{gateway.process.pid}/task")
+        wait_until("it to stand still", lambda: all(
+            one.read_text().rpartition(")")[2].split()[0] == "T" for one in tasks.glob("*/stat")))
+        connections = [self.connect(gateway) for _ in range(self.OFTEN)]
+        said = subprocess.check_output(["ss", "-Hltn", f"sport = :{gateway.https_port}"], text=True)
+        gateway.process.send_signal(signal.SIGCONT)
+        queues = [int(line.split()[1]) for line in said.splitlines()]
+        self.assertEqual(len(queues), 2)
+        self.assertGreater(min(queues), 1)  # one may be of who looked whether the port is open
+        return connections
+
+    def ask(self, context, plain, session=None):
+        """Whether the session was resumed, and the one that the answer came with."""
+        with context.wrap_socket(plain, server_hostname=HOST, session=session) as connection:
+            connection.sendall(f"GET / HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n".encode())
+            self.assertIn(b" 200 ", read_all(connection)[0])
+            return connection.session_reused, connection.session
+
+    def test_a_ticket_is_good_at_every_worker(self):
+        with Gateway(route(respond={"status": 200, "body": "x"}), server="workers = 2") as gateway:
+            for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+                context = tls_context()
+                context.minimum_version = context.maximum_version = version
+                resumed, session = self.ask(context, self.connect(gateway))
+                self.assertFalse(resumed)
+                resumed = [self.ask(context, plain, session)[0] for plain in self.at_both(gateway)]
+                self.assertEqual(resumed, [True] * self.OFTEN)
+
+
 class Renewal(Case):
     def test_files_that_change_are_served_without_a_command(self):
         with Gateway(route(respond={"status": 200, "body": "x"})) as gateway:
@@ -209,6 +251,34 @@ class Renewal(Case):
                 path.write_text(text)
                 time.sleep(0.3 * SLOW)
                 self.assertEqual(shown(gateway), certificate)
+
+
+class Unwatched(Case):
+    """Changes that the kernel does not report are found when the files are looked at, every few seconds."""
+
+    def gateway(self, words):
+        """One that these words of a shell start; root in a namespace of its own."""
+        gateway = Gateway(route(respond={"status": 200, "body": "x"}))
+        gateway.binary = gateway.write("inside", f'#!/bin/sh\nexec unshare {words} {gateway.binary} "$@"\n')
+        gateway.binary.chmod(0o755)
+        return gateway
+
+    def test_a_file_system_is_mounted_over_the_directory(self):
+        with self.gateway("--mount --propagation private") as gateway:
+            for name in ("one", "two"):
+                certificate, key = authority().leaf("*.vanillax.me")
+                gateway.write(f"{name}/lan.crt", certificate)
+                gateway.write(f"{name}/lan.key", key)
+                subprocess.run(["nsenter", "-t", str(gateway.process.pid), "-m", "mount", "--bind",
+                                gateway.directory / name, gateway.directory / "tls"], check=True)
+                wait_until("the new certificate", lambda: shown(gateway) == certificate)
+
+    def test_no_directory_can_be_watched(self):
+        none = "echo 0 >/proc/sys/user/max_inotify_watches"  # of this user namespace
+        with self.gateway(f"""--user --map-root-user sh -c '{none} && exec "$@"' sh""") as gateway:
+            for _ in range(2):
+                fresh = gateway.new_certificate("lan", "*.vanillax.me")
+                wait_until("the new certificate", lambda: shown(gateway) == fresh)
 
 
 class Headers(Case):
@@ -353,6 +423,30 @@ class Quic(Case):
             self.assertEqual(self.ask(gateway, initial()), [])
         with Gateway(route(respond={"status": 200, "body": "x"}), listener={"https": 0}) as gateway:
             self.assertEqual(self.ask(gateway, initial()), [])
+
+    def test_the_port_is_closed_while_a_request_is_waited_for_at_the_end(self):
+        go = threading.Event()
+        with Backend() as backend, Gateway(route(backend)) as gateway, gateway.dial() as client:
+            backend.on("/slow", lambda e: (e.send("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nabc"),
+                                           go.wait(30 * SLOW), e.send("def")))
+            client.sendall(f"GET /slow HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+            read_until(client, b"abc")
+            self.assertEqual(len(self.ask(gateway, initial())), 1)
+            gateway.process.send_signal(signal.SIGTERM)
+            wait_until("TCP to be closed", lambda: not is_open(gateway.https_port))
+            wait_until("UDP to be closed", lambda: self.is_free(gateway.https_port))
+            self.assertEqual(self.ask(gateway, initial()), [])
+            self.assertIsNone(gateway.process.poll())
+            go.set()
+            self.assertEqual(read_all(client), (b"def", True))
+
+    @staticmethod
+    def is_free(port):
+        """Whether nobody has this UDP port."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as channel, contextlib.suppress(OSError):
+            channel.bind(("127.0.0.1", port))
+            return True
+        return False
 
     def test_it_follows_a_reload(self):
         with Gateway(route(respond={"status": 200, "body": "x"}), listener={"quic": "ignore"}) as gateway:
