@@ -13,6 +13,8 @@ import time
 import unittest
 
 from gateway_backends import Backend, Nginx, new_port, node, server_context
+from gateway_h2_backend import H2Backend
+from gateway_h2_client import Http2
 from gateway_lab import HOST, EchoCase, Gateway, read_all, read_until, route
 from lab import SLOW, Case, wait_until
 
@@ -199,6 +201,38 @@ class Passing(EchoCase):
         self.assertLess(len(reply.body), 300)
         self.assertGreater(len(reply.body), 5)
         self.assertNotIn(b"<", reply.body)
+
+
+class NotModified(Case):
+    def test_early_hints_and_then_304(self):
+        def speak(e):
+            e.send("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", 'HTTP/1.1 304 Not Modified\r\nETag: "a"\r\n\r\n')
+
+        def speak2(one):
+            one.peer.protocol.send_headers(one.number, [(":status", "103"), ("link", "</a>")])
+            one.peer.protocol.send_headers(one.number, [(":status", "304"), ("etag", '"a"')], end_stream=True)
+            one.peer.flush()
+        for make in (Backend, H2Backend, lambda: H2Backend(tls=True)):
+            with make() as backend, Gateway(route(backend)) as gateway, self.subTest(url=backend.url):
+                if isinstance(backend, H2Backend):
+                    backend.done = speak2
+                else:
+                    backend.on("/", speak)
+                for tls in (False, True):
+                    with gateway.dial(tls) as client:
+                        for _ in range(2):  # nothing is left behind the first
+                            client.sendall(f"{GET}\r\n".encode())
+                            got = b""
+                            while got.count(b"\r\n\r\n") < 2:
+                                got += read_until(client, b"\r\n\r\n")
+                            self.assertRegex(got, rb"(?is)^HTTP/1.1 103 .*link: </a>\r\n\r\n"
+                                             rb'HTTP/1.1 304 .*etag: "a"\r\n')
+                with Http2(gateway) as client:
+                    for _ in range(2):
+                        got = client.request()
+                        early = [dict(one) for one in got.informational]
+                        self.assertEqual(early, [{":status": "103", "link": "</a>"}])
+                        self.assertEqual((got.status, dict(got.fields)["etag"], got.body), (304, '"a"', b""))
 
 
 class Streaming(EchoCase):

@@ -1,6 +1,7 @@
 """What two readers could understand differently is a 400 and the end of the connection (RFC 9112 section
 11.2), and nothing of it reaches the backend."""
 
+import re
 import unittest
 
 from gateway_lab import HOST, EchoCase
@@ -92,6 +93,29 @@ class Smuggling(EchoCase):
                                   "Connection: close\r\n\r\nabc", timeout=3)
         self.assertRegex(got, rb"^HTTP/1\.1 (400|200) ")
         self.assertLessEqual(len(self.backend.seen("/twice")), 1)
+
+    def test_the_body_of_a_request_for_an_upgrade_is_its_body(self):
+        """The upgrade is not asked for: the backend gets the body once, and what is behind it is the next request."""
+        inner = f"GET /smuggled HTTP/1.1\r\nHost: {HOST}\r\n\r\n"
+        bodies = {"abcde": ("Content-Length: 5", "abcde"), "length": (f"Content-Length: {len(inner)}", inner),
+                  "chunked": ("Transfer-Encoding: chunked", f"{len(inner):x}\r\n{inner}\r\n0\r\n\r\n")}
+        self.backend.on("/switch", lambda e: (e.body(), e.send(
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\nhello")))
+        for path, status in (("/page", b"200"), ("/switch", b"502")):
+            for name, (framing, body) in bodies.items():
+                for tls in (False, True):
+                    with self.subTest(path, body=name, tls=tls):
+                        before = len(self.backend.exchanges)
+                        got, closed = self.gateway.raw(
+                            f"POST {path} HTTP/1.1\r\nHost: {HOST}\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
+                            f"{framing}\r\n\r\n{body}"
+                            f"GET /next HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n", tls=tls)
+                        self.assertEqual((re.findall(rb"HTTP/1\.1 (\d+) ", got), closed), ([status, b"200"], True))
+                        self.assertNotIn(b"hello", got)
+                        first, second = self.backend.exchanges[before:]
+                        self.assertEqual((first.target, first.received, first.header("Upgrade")),
+                                         (path, 5 if name == "abcde" else len(inner), None))
+                        self.assertEqual((second.target, second.received), ("/next", 0))
 
 
 if __name__ == "__main__":
