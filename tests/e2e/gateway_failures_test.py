@@ -1,11 +1,13 @@
 """Backends that die, answer nonsense or are not there, clients that leave, and requests that are sent again."""
 
+import concurrent.futures
 import contextlib
 import http.server
 import pathlib
 import re
 import signal
 import socket
+import ssl
 import threading
 import time
 import unittest
@@ -13,10 +15,14 @@ import unittest
 from gateway_backends import Backend, new_port, server_context
 from gateway_h2_backend import H2Backend
 from gateway_h2_client import Http2
-from gateway_lab import HOST, EchoCase, Gateway, read_until, route
+from gateway_lab import HOST, EchoCase, Gateway, read_until, route, tls_context
 from lab import SLOW, Case, wait_until
 
 PROTOCOL_ERROR, INTERNAL_ERROR = 1, 2  # RFC 9113 section 7
+
+
+def sleep_until(when):
+    time.sleep(max(0, when - time.monotonic()))
 
 
 class LeftOut(Case):
@@ -226,6 +232,39 @@ class Failing(EchoCase):
                         self.assertNotEqual(reply.code, 0)
                         self.assertEqual((reply.status, reply.body), (200, b"abc"))
 
+    def test_so_it_is_for_clients_of_http_1_0(self):
+        chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
+        self.backend.on("/whole-1.0", lambda e: e.send(chunked, "0\r\n\r\n"))
+        self.backend.on("/cut-1.0", lambda e: (e.send(chunked), time.sleep(0.05), e.close()))
+        self.backend.on("/reset-1.0", lambda e: (e.send(chunked), time.sleep(0.05), e.reset()))
+        self.backend.on("/short-1.0", lambda e: (e.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc"),
+                                                 time.sleep(0.05), e.close()))
+        for path, whole in (("/whole-1.0", True), ("/cut-1.0", False), ("/reset-1.0", False), ("/short-1.0", False)):
+            for port, context in ((self.gateway.http_port, None), (self.gateway.https_port, tls_context())):
+                with self.subTest(path, tls=context is not None):
+                    got, error = self.ask_1_0(path, port, context)
+                    self.assertRegex(got, rb"^HTTP/1\.[01] 200 [^\0]*\r\n\r\nabc$")
+                    if whole:
+                        self.assertIsNone(error)
+                    else:
+                        self.assertIsInstance(error, (ConnectionResetError, ssl.SSLEOFError))
+
+    @staticmethod
+    def ask_1_0(path, port, context):
+        """What came, and with which error it ended. Without one, over TLS, it ended with close_notify."""
+        client = socket.create_connection(("127.0.0.1", port), 6 * SLOW)
+        if context:
+            client = context.wrap_socket(client, server_hostname=HOST, suppress_ragged_eofs=False)
+        got = b""
+        with client:
+            client.sendall(f"GET {path} HTTP/1.0\r\nHost: {HOST}\r\n\r\n".encode())
+            try:
+                while part := client.recv(65536):
+                    got += part
+            except OSError as error:
+                return got, error
+        return got, None
+
     def test_over_tls_only_close_notify_ends_an_answer_without_a_length(self):
         def answer(end):
             return lambda e: (e.send("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nabc"), end(e))
@@ -318,6 +357,47 @@ class Failing(EchoCase):
             self.assertEqual(reply.status, 503)
             self.assertLess(len(reply.body), 300)
             self.assertIn("503", gateway.access("/none-there"))
+
+
+class Moved(Case):
+    """A backend's name gets another address, and nothing answers at the old one any more, not even to say so."""
+
+    ZONE = "@ 1 SOA ns hostmaster {} 60 60 60 60\n@ 1 NS ns\nns 1 A 192.0.2.1\nsvc 1 A {}\n"
+    OLD = "127.0.0.3"
+
+    @contextlib.contextmanager
+    def silence(self, address):
+        """Whoever connects there hears nothing: the queue is full."""
+        with socket.create_server(address, backlog=0), contextlib.ExitStack() as held:
+            with self.assertRaises(TimeoutError):
+                for _ in range(10):
+                    held.enter_context(socket.create_connection(address, 0.3))
+            yield
+
+    def test_requests_go_to_the_new_address_and_do_not_wait_for_the_old_one(self):
+        for make in (Backend, H2Backend):
+            with self.subTest(make.__name__), make() as new, Gateway(
+                    route(f"{new.url.partition(':')[0]}://svc.inside.example:{new.port}"),
+                    files={"zone": self.ZONE.format(1, self.OLD)},
+                    config='[[dns.zone]]\nname = "inside.example"\nfile = "zone"\n') as gateway:
+                ask = lambda: gateway.curl(f"http://{HOST}/", http="--http1.1")
+                with make(host=self.OLD, port=new.port) as old:
+                    self.assertEqual(ask().status, 200)
+                    asked = time.monotonic()
+                    self.assertEqual((len(old.exchanges), len(new.exchanges)), (1, 0))
+                with self.silence((self.OLD, new.port)), concurrent.futures.ThreadPoolExecutor() as pool:
+                    gateway.write("zone", self.ZONE.format(2, "127.0.0.1"))
+                    gateway.reload()
+                    sleep_until(asked + 2.5)
+                    early = pool.submit(ask)
+                    sleep_until(asked + 4)
+                    self.assertFalse(early.done())  # it waits for the old one
+                    sleep_until(asked + 5.3)  # a time to live is 5 seconds at least
+                    late = ask()
+                    self.assertEqual(late.status, 200)
+                    self.assertLess(late.seconds, 1.5 * SLOW)
+                    self.assertEqual(early.result().status, 200)
+                self.assertEqual(len(new.exchanges), 2)
 
 
 class Loops(Case):
