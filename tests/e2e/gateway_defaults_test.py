@@ -1,6 +1,7 @@
 """The time limits that nobody wrote, by a clock that runs fast for Postern alone (libfaketime): what an hour does is seen in
 seconds."""
 
+import concurrent.futures
 import contextlib
 import pathlib
 import socket
@@ -51,6 +52,38 @@ def until_it_works(begin):
         except (AssertionError, OSError) as error:
             last = error
     raise last
+
+
+class Heads(Case):
+    """By this machine's clock."""
+
+    def seconds(self, connection, head):
+        """How long it is until the end for a client that goes on saying a bit of its head."""
+        begin, got = time.monotonic(), b""
+        connection.sendall(head)
+        connection.settimeout(0.2)
+        while time.monotonic() - begin < 30 * SLOW:
+            try:
+                connection.sendall(b"y" if head else b"")
+                part = connection.recv(4096)
+            except TimeoutError:
+                continue
+            except OSError:
+                part = b""
+            if not part:
+                return time.monotonic() - begin, got
+            got += part
+        return None, got
+
+    def test_a_head_and_a_handshake_have_ten_seconds(self):
+        head = f"GET / HTTP/1.1\r\nHost: {HOST}\r\nX: ".encode()
+        with Gateway(route(respond={"body": "here"})) as gateway, concurrent.futures.ThreadPoolExecutor() as pool, \
+                gateway.dial(tls=False) as plain, gateway.dial() as tls, \
+                socket.create_connection(("127.0.0.1", gateway.https_port)) as half:
+            for took, got in pool.map(self.seconds, (plain, tls, half), (head, head, b"")):
+                self.assertIsNotNone(took)
+                self.assertTrue(9.5 < took < 10 + 3 * SLOW, took)
+                self.assertNotIn(b"here", got)
 
 
 class Defaults(Case):

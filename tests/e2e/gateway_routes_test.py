@@ -8,7 +8,8 @@ import threading
 import time
 import unittest
 
-from gateway_backends import Backend, new_port
+from gateway_backends import Backend, new_port, server_context
+from gateway_h2_backend import H2Backend
 from gateway_h2_client import Http2
 from gateway_lab import HOST, Gateway, read_until, route
 from lab import SLOW, Case, data, wait_until
@@ -312,6 +313,46 @@ class Backends(Case):
             good[0] = True
             wait_until("a back", lambda: {ask() for _ in range(6)} == {"a", "b"})
             wait_until("b asked again", lambda: len(b.seen("/healthz")) > 1)
+
+    def test_health_checks_over_http_2_and_tls(self):
+        over = threading.Event()
+        self.addCleanup(over.set)
+
+        def serve(backend, name, checks):
+            """Its name, and to a check the last of these statuses, or nothing for 0."""
+            def check(e):
+                if checks[-1]:
+                    e.reply(checks[-1])
+                else:
+                    over.wait(60 * SLOW)
+
+            def done(one):
+                if one.fields[":path"] != "/healthz":
+                    one.reply(body=name)
+                elif checks[-1]:
+                    one.reply(checks[-1])
+            if isinstance(backend, Backend):
+                backend.on("/", lambda e: e.reply(body=name))
+                backend.on("/healthz", check)
+            else:
+                backend.done = done
+        for make in (H2Backend, lambda: H2Backend(tls=True), lambda: Backend(context=server_context("127.0.0.1"))):
+            checks = [200]
+            with make() as a, make() as b, self.subTest(url=a.url, kind=type(a).__name__):
+                serve(a, b"a", checks)
+                serve(b, b"b", [200])
+                with Gateway(route(a, b, health={"path": "/healthz", "interval": "200ms"})) as gateway:
+                    ask = lambda: {gateway.curl(f"http://{HOST}/", http="--http1.1").text for _ in range(10)}
+                    wait_until("both in use", lambda: ask() == {"a", "b"})
+                    for status, said in ((500, "status 500"), (0, "no answer in time")):
+                        mark = len(gateway.log)
+                        checks.append(status)
+                        gateway.wait_log(f"backend_unhealthy: {a.url}/healthz: {said}", mark)
+                        self.assertEqual(ask(), {"b"})
+                        checks.append(200)
+                        gateway.wait_log(f"backend_healthy: {a.url}/healthz answers again", mark)
+                        wait_until("a back", lambda: ask() == {"a", "b"})
+                    self.assertEqual([line for line in gateway.log if f"backend_unhealthy: {b.url}" in line], [])
 
     def test_a_health_check_keeps_no_connection_and_is_no_request(self):
         with Backend() as backend, Gateway(route(backend, health={"path": "/healthz", "interval": "100ms"})) as gateway:
