@@ -438,8 +438,9 @@ void Backend::sweep(std::uint64_t now_ms) {
     if (connection->is_idle() && (unused || is_left(*connection))) old.push_back(connection);
   }
   for (BackendConnection* connection : old) connection->close();
-  const std::vector<BackendConnection*> shared = shared_;
-  for (BackendConnection* connection : shared) connection->check(now_ms);
+  for (std::size_t i = connections_.size(); i > 0; --i) {
+    if (i <= connections_.size()) connections_[i - 1]->check(now_ms);
+  }
 }
 
 void Backend::close_idle() {

@@ -10,6 +10,9 @@
 namespace postern::gateway {
 namespace {
 
+constexpr std::uint64_t kQuietMs = 10'000;  // with a request under way: then it is looked at
+constexpr std::uint64_t kMuteMs = 15'000;   // and its system has to acknowledge something
+
 class H1Backend final : public BackendSession, public BackendStream {
  public:
   explicit H1Backend(BackendConnection& connection) : connection_(connection) {}
@@ -22,6 +25,7 @@ class H1Backend final : public BackendSession, public BackendStream {
   void ended() override;
   void drained() override;
   void failed(BackendFailure failure, std::string_view detail) override;
+  void check(std::uint64_t now_ms) override;
 
   // BackendStream
   bool leads_here() const override { return connection_.leads_here(); }
@@ -30,6 +34,7 @@ class H1Backend final : public BackendSession, public BackendStream {
   void send_body(Bytes chunk) override;
   void send_end(const http::Fields& trailers) override;
   std::size_t unsent() const override { return connection_.stream().unsent(); }
+  const net::Stream& carrier() const override { return connection_.stream(); }
   void stop_response() override;
   void resume_response() override;
   void release() override;
@@ -41,6 +46,7 @@ class H1Backend final : public BackendSession, public BackendStream {
   bool read_body(Bytes* input);
   void complete(bool nothing_left);
   Output& output() { return connection_.context().output; }
+  std::uint64_t now_ms() const { return connection_.context().loop.now_ms(); }
 
   BackendConnection& connection_;
   BackendEvents* events_ = nullptr;  // of the request under way
@@ -48,6 +54,8 @@ class H1Backend final : public BackendSession, public BackendStream {
   http::h1::BodyReader body_;
   std::vector<std::uint8_t> head_bytes_;  // of a head that has not come whole
   std::uint64_t sent_before_ = 0;  // of the stream's bytes: what the request adds is behind them
+  std::uint64_t heard_ms_ = 0;
+  std::uint64_t mute_since_ms_ = 0;  // 0: it is not
   bool reused_ = false, to_head_ = false, chunked_ = false, stopped_ = false;
   bool request_done_ = false, in_body_ = false, response_done_ = false;
   bool keep_alive_ = false, upgrade_ = false, tunnel_ = false;
@@ -56,6 +64,7 @@ class H1Backend final : public BackendSession, public BackendStream {
 void H1Backend::serve(BackendEvents& events, bool reused) {
   events_ = &events;
   reused_ = reused;
+  heard_ms_ = now_ms();
   request_done_ = in_body_ = response_done_ = keep_alive_ = false;
   events.backend_ready(*this);
 }
@@ -132,6 +141,7 @@ void H1Backend::received(Bytes chunk) {
     connection_.close();
     return;
   }
+  heard_ms_ = now_ms();
   if (head_bytes_.empty()) {
     read(chunk);
     return;
@@ -231,6 +241,20 @@ void H1Backend::ended() {
 
 void H1Backend::drained() {
   if (events_ != nullptr) events_->backend_drained();
+}
+
+// A node that vanished acknowledges nothing, and its system tries again for a quarter of an hour.
+// Whether one that has acknowledged the request is still there the system asks by itself.
+void H1Backend::check(std::uint64_t now_ms) {
+  const bool mute = events_ != nullptr && now_ms >= heard_ms_ + kQuietMs &&
+                    connection_.stream().unacknowledged_ms() >= kQuietMs;
+  if (!mute) {
+    mute_since_ms_ = 0;
+  } else if (mute_since_ms_ == 0) {
+    mute_since_ms_ = now_ms;
+  } else if (now_ms >= mute_since_ms_ + kMuteMs) {
+    connection_.fail(BackendFailure::kClosed, "the backend's host has vanished");
+  }
 }
 
 void H1Backend::failed(BackendFailure failure, std::string_view detail) {

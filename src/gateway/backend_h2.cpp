@@ -39,6 +39,7 @@ class H2BackendStream final : public BackendStream, public http::h2::ClientStrea
   void send_body(Bytes chunk) override;
   void send_end(const http::Fields& trailers) override;
   std::size_t unsent() const override;
+  const net::Stream& carrier() const override;
   void stop_response() override { stopped_ = true; }
   void resume_response() override;
   void release() override;
@@ -100,6 +101,7 @@ class H2Backend final : public BackendSession {
   void request_failed() { connection_.request_failed(); }
   bool leads_here() const { return connection_.leads_here(); }
   const Endpoint& address() const { return connection_.endpoint(); }
+  const net::Stream& stream() const { return connection_.stream(); }
   /// The stream is over: its memory lasts until the end of the turn.
   void drop(H2BackendStream& stream);
   void give_back() { connection_.given_back(!over_ || !streams_.empty()); }
@@ -150,6 +152,8 @@ void H2BackendStream::send_end(const http::Fields& trailers) {
 bool H2BackendStream::leads_here() const { return owner_.leads_here(); }
 
 const Endpoint& H2BackendStream::address() const { return owner_.address(); }
+
+const net::Stream& H2BackendStream::carrier() const { return owner_.stream(); }
 
 std::size_t H2BackendStream::unsent() const { return gone_ ? 0 : owner_.codec().unsent(id_); }
 

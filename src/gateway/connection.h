@@ -9,6 +9,7 @@
 
 #include "base/address.h"
 #include "gateway/context.h"
+#include "gateway/delivery_watch.h"
 #include "gateway/exchange.h"
 #include "net/socket.h"
 #include "net/stream.h"
@@ -109,6 +110,7 @@ class Connection final : public net::StreamReader {
   std::uint64_t sent_ = 0;              // in all, at the last check
   std::uint64_t lingering_max_ms_ = 0;  // no client is waited for longer that goes on sending
   std::uint64_t read_ms_;               // the client read something, or there was nothing
+  DeliveryWatch watch_;
   std::uint64_t unread_max_ms_;
   std::unique_ptr<net::Stream> stream_;
   std::unique_ptr<Session> session_;

@@ -14,6 +14,7 @@
 
 #include "gateway/backend.h"
 #include "gateway/context.h"
+#include "gateway/delivery_watch.h"
 #include "gateway/exchange_sides.h"
 #include "http/forwarded.h"
 #include "http/h1_body.h"
@@ -128,6 +129,8 @@ class Exchange final : public BackendEvents {
   std::optional<TimeLimit> next_limit() const;
   void start_timer();
   void timed_out();
+  void note_unsent();
+  bool was_taken(std::uint64_t idle_ms, std::uint64_t limit_ms);
   void note_silence(std::string_view limit);
 
   bool may_send_again(BackendFailure failure, bool reused) const;
@@ -197,6 +200,8 @@ class Exchange final : public BackendEvents {
   std::uint64_t begun_us_ = 0, first_byte_us_ = 0;
   std::uint64_t received_ = 0, sent_ = 0;
   std::size_t unsent_ = 0;  // to both sides, when it was last looked at
+  std::uint64_t watched_ms_ = 0;
+  DeliveryWatch client_watch_, backend_watch_;
   std::string failure_;
 };
 

@@ -13,6 +13,7 @@
 #include "base/address.h"
 #include "base/bytes.h"
 #include "http/head.h"
+#include "net/stream.h"
 
 namespace postern::gateway {
 
@@ -35,6 +36,8 @@ class ClientSide {
   virtual void send_body(Bytes chunk) = 0;
   virtual void send_end(const http::Fields& trailers) = 0;
   virtual std::size_t unsent() const = 0;
+  /// What carries the response, maybe with others.
+  virtual const net::Stream& carrier() const = 0;
   virtual void stop_request() = 0;  ///< no more request_body() for now
   virtual void resume_request() = 0;
   /// The request was not to be trusted: no other one of this HTTP/1.1 connection is looked at.
@@ -55,6 +58,8 @@ class BackendStream {
   virtual void send_body(Bytes chunk) = 0;
   virtual void send_end(const http::Fields& trailers) = 0;
   virtual std::size_t unsent() const = 0;
+  /// What carries the request, maybe with others.
+  virtual const net::Stream& carrier() const = 0;
   virtual void stop_response() = 0;
   virtual void resume_response() = 0;
   /// Nothing more is said to the exchange. What was complete may be used again, else it is closed.

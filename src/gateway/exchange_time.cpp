@@ -8,7 +8,6 @@ namespace {
 
 constexpr std::uint64_t kUpgradedIdleMs = 3'600'000;
 constexpr std::uint64_t kUnroutedIdleMs = 60'000;  // what was answered without a route
-constexpr std::size_t kReadAtLeast = 2U << 10;     // less in timeouts.idle is as nothing
 constexpr std::string_view kBackendLimit = "timeouts.backend";
 constexpr std::string_view kIdleLimit = "timeouts.idle";
 // For the client, once the backend has ended what was upgraded.
@@ -64,19 +63,37 @@ std::uint64_t Exchange::idle_limit_ms() const {
   return match_ ? settings().timeouts.idle_ms : kUnroutedIdleMs;
 }
 
+// Somebody reads slowly of what is held back.
+void Exchange::note_unsent() {
+  const std::size_t unsent = client_->unsent() + (stream_ == nullptr ? 0 : stream_->unsent());
+  const bool less = unsent + DeliveryWatch::kAtLeastBytes <= unsent_;
+  if (less) touch();
+  if (less || unsent > unsent_) unsent_ = unsent;
+}
+
+// Somebody reads slowly of what has left.
+bool Exchange::was_taken(std::uint64_t idle_ms, std::uint64_t limit_ms) {
+  if (std::exchange(watched_ms_, active_ms_) != active_ms_) {
+    client_watch_.restart(client_->carrier());
+    if (stream_ != nullptr) backend_watch_.restart(stream_->carrier());
+  }
+  const bool by_client = client_watch_.was_taken(client_->carrier(), idle_ms, limit_ms);
+  const bool by_backend =
+      stream_ != nullptr && backend_watch_.was_taken(stream_->carrier(), idle_ms, limit_ms);
+  if (by_client || by_backend) touch();
+  return by_client || by_backend;
+}
+
 void Exchange::check_idle(std::uint64_t now_ms) {
   if (over()) return;
-  // Somebody reads slowly of what is held back.
-  const std::size_t unsent = client_->unsent() + (stream_ == nullptr ? 0 : stream_->unsent());
-  if (unsent + kReadAtLeast <= unsent_) touch();
-  if (unsent + kReadAtLeast <= unsent_ || unsent > unsent_) unsent_ = unsent;
+  note_unsent();
   std::uint64_t limit = idle_limit_ms();
   // Nobody who leaves the key alone wants a chat to end after ten quiet minutes.
   if (upgraded_ && match_ && !settings().timeouts.idle_given) limit = kUpgradedIdleMs;
   if (upgraded_ && response_done_) {
     limit = limit == 0 ? kHalfClosedIdleMs : std::min(limit, kHalfClosedIdleMs);
   }
-  if (limit == 0 || now_ms < active_ms_ + limit) return;
+  if (limit == 0 || was_taken(now_ms - active_ms_, limit) || now_ms < active_ms_ + limit) return;
   ++context_.counts.idle_timeouts;
   note_silence(kIdleLimit);
   unread_ = responded_ && client_->unsent() != 0;

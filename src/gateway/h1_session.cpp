@@ -62,6 +62,7 @@ class H1Session final : public Session, public ClientSide {
   void send_body(Bytes chunk) override;
   void send_end(const http::Fields& trailers) override;
   std::size_t unsent() const override { return connection_.stream().unsent(); }
+  const net::Stream& carrier() const override { return connection_.stream(); }
   void stop_request() override { connection_.stream().pause(); }
   void resume_request() override;
   void distrust() override { keep_alive_ = false; }

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/recycler.h"
 #include "gateway/connection.h"
+#include "gateway/delivery_watch.h"
 #include "gateway/frame_pump.h"
 #include "http/h2_server.h"
 
@@ -49,6 +50,7 @@ class H2Stream final : public http::h2::ServerStream, public ClientSide, public 
   void send_body(Bytes chunk) override;
   void send_end(const http::Fields& trailers) override;
   std::size_t unsent() const override;
+  const net::Stream& carrier() const override;
   void stop_request() override { stopped_ = true; }
   void resume_request() override;
   void distrust() override {}
@@ -72,7 +74,8 @@ class H2Stream final : public http::h2::ServerStream, public ClientSide, public 
        client_stopped_ = false;
   std::uint64_t opened_ms_;
   std::size_t held_ = 0;        // bytes handed over whose window is not open again
-  std::uint64_t moved_ms_ = 0;  // when some of a complete response left
+  std::uint64_t moved_ms_ = 0;  // when some of a complete response left, or was taken
+  DeliveryWatch watch_;
   std::uint64_t stalled_max_ms_ = kStalledMs;
   std::size_t left_ = 0;           // of it, then
   std::uint64_t answered_ms_ = 0;  // when the exchange was over
@@ -223,6 +226,8 @@ void H2Stream::send_end(const http::Fields& trailers) {
   session_.schedule();
 }
 
+const net::Stream& H2Stream::carrier() const { return session_.connection().stream(); }
+
 std::size_t H2Stream::unsent() const { return gone_ ? 0 : session_.codec().unsent(id_); }
 
 void H2Stream::finished(bool cut) {
@@ -233,6 +238,7 @@ void H2Stream::finished(bool cut) {
   give_back();
   if (gone_) return;
   answered_ms_ = moved_ms_ = session_.context().loop.now_ms();
+  watch_.restart(carrier());
   stopped_ = false;
   give_back_window();
   session_.schedule();
@@ -266,8 +272,11 @@ void H2Stream::check(std::uint64_t now_ms) {
 
 void H2Stream::check_stalled(std::uint64_t now_ms) {
   const std::size_t left = unsent();
-  if (left != left_) moved_ms_ = now_ms;
-  left_ = left;
+  if (left != std::exchange(left_, left) ||
+      watch_.was_taken(carrier(), now_ms - moved_ms_, stalled_max_ms_)) {
+    moved_ms_ = now_ms;
+    watch_.restart(carrier());
+  }
   if (gone_ || now_ms < moved_ms_ + stalled_max_ms_) return;
   ++session_.context().counts.idle_timeouts;
   session_.codec().reset_stalled(id_);

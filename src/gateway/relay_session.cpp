@@ -6,10 +6,8 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 namespace postern::gateway {
@@ -34,14 +32,6 @@ int take_socket_error(int fd) {
   getsockopt(fd, SOL_SOCKET, SO_ERROR, &error_number, &size);
   return error_number;
 }
-
-// Sent bytes that the peer has not acknowledged: a reset would destroy them.
-std::size_t unacknowledged(int fd) {
-  int bytes = 0;
-  return ioctl(fd, SIOCOUTQ, &bytes) == 0 ? static_cast<std::size_t>(bytes) : 0;
-}
-
-bool is_orderly(RelayEnd end) { return end == RelayEnd::kDone || end == RelayEnd::kIdle; }
 
 std::string error_text(int error_number) { return std::generic_category().message(error_number); }
 
@@ -102,6 +92,7 @@ void RelaySession::start() {
 
 void RelaySession::finish(RelayEnd end) {
   if (stage_ == Stage::kEnded) return;
+  const bool is_cut = end == RelayEnd::kIdle ? undelivered() != 0 : end != RelayEnd::kDone;
   if (backend_ != nullptr) {
     backend_->forget(*this);
     backend_->end();
@@ -109,12 +100,25 @@ void RelaySession::finish(RelayEnd end) {
   stage_ = Stage::kEnded;
   setup_.reset();
   ending_.reset();
-  for (Side& side : sides_) side.close(!is_orderly(end));
+  for (Side& side : sides_) side.close(is_cut);
   shared_.ended(*this, end);
 }
 
-bool RelaySession::is_idle(std::uint64_t now_ms) const {
-  return stage_ == Stage::kRelaying && idle_ms_ != 0 && now_ms - active_ms_ >= idle_ms_;
+std::size_t RelaySession::undelivered() const {
+  std::size_t bytes = 0;
+  for (const RelayFlow& flow : flows_) bytes += flow.kept();
+  for (const Side& side : sides_) bytes += net::unacknowledged_bytes(side.fd);
+  return bytes;
+}
+
+bool RelaySession::is_idle(std::uint64_t now_ms) {
+  const std::uint64_t passed = now_ms - active_ms_;
+  if (stage_ != Stage::kRelaying || idle_ms_ == 0 || passed < idle_ms_ / 2) return false;
+  const bool looked = std::exchange(looked_ms_, active_ms_) == active_ms_;
+  if (looked && passed < idle_ms_) return false;
+  const std::size_t before = std::exchange(undelivered_, undelivered());
+  if (looked && undelivered_ < before) active_ms_ = now_ms;
+  return passed >= idle_ms_ && active_ms_ != now_ms;
 }
 
 RelayRecord RelaySession::record(RelayEnd end) const {
@@ -321,17 +325,17 @@ void RelaySession::pass_last() {
                        (state == RelayFlow::State::kOpen && flow.bytes() != before);
   other.poll.watch(goes_on ? net::kWritable : 0);
   const bool gone = state == RelayFlow::State::kSinkBroken;
-  if (goes_on || (!gone && unacknowledged(other.fd.get()) != 0)) return;
+  if (goes_on || (!gone && net::unacknowledged_bytes(other.fd) != 0)) return;
   finish(broken == kClient ? RelayEnd::kClientReset : RelayEnd::kBackendReset);
 }
 
 void RelaySession::look_at_last() {
   const RelayFlow& flow = flows_[ending_->broken];
-  const int other = sides_[1 - ending_->broken].fd.get();
-  const std::size_t left = flow.kept() + unacknowledged(other);
+  const net::Fd& other = sides_[1 - ending_->broken].fd;
+  const std::size_t left = flow.kept() + net::unacknowledged_bytes(other);
   if (left != std::exchange(ending_->left, left)) ending_->moved_ms = shared_.loop.now_ms();
   const bool late = shared_.loop.now_ms() >= ending_->moved_ms + shared_.settings.last_bytes_ms;
-  if (late || take_socket_error(other) != 0) {
+  if (late || take_socket_error(other.get()) != 0) {
     finish(ending_->broken == kClient ? RelayEnd::kClientReset : RelayEnd::kBackendReset);
   } else {
     pass_last();

@@ -43,7 +43,8 @@ class RelaySession final : public AddressWaiter {
   void start();
   /// Closes both sockets, by a reset where `end` is no orderly one; ended() follows at once.
   void finish(RelayEnd end);
-  bool is_idle(std::uint64_t now_ms) const;
+  /// To be asked at half of idle_ms() too: what moves slowly is not.
+  bool is_idle(std::uint64_t now_ms);
   std::uint64_t idle_ms() const { return idle_ms_; }
   RelayRecord record(RelayEnd end) const;
 
@@ -103,12 +104,16 @@ class RelaySession final : public AddressWaiter {
   void pass_last();
   void look_at_last();
   void update_interest();
+  /// Bytes that one side has sent and the other one's system has not acknowledged.
+  std::size_t undelivered() const;
 
   RelayShared& shared_;
   std::shared_ptr<RelayTarget> target_;
   std::shared_ptr<RelayBackend> backend_;
   Endpoint client_, destination_;
   std::uint64_t idle_ms_, began_ms_, active_ms_;
+  std::uint64_t looked_ms_ = 0;  // at what is undelivered
+  std::size_t undelivered_ = 0;
   Stage stage_ = Stage::kHeader;
   bool proxied_, write_header_;
   std::array<Side, 2> sides_;

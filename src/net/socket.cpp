@@ -6,8 +6,10 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 namespace postern::net {
@@ -27,11 +29,17 @@ bool get_option(int fd, int level, int name) { return option_value(fd, level, na
 
 // A peer that vanished is noticed although nothing is to be sent: after kIdleS and three more
 // questions.
-void keep_alive(int fd) {
-  constexpr int kIdleS = 60, kIntervalS = 20, kProbes = 3;
+struct KeepAlive {
+  int idle_s, interval_s;
+};
+// Clients may sleep; a server that says nothing for half a minute is gone.
+constexpr KeepAlive kOfClients{60, 20}, kOfServers{15, 5};
+
+void keep_alive(int fd, const KeepAlive& times) {
+  constexpr int kProbes = 3;
   set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-  set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, kIdleS);
-  set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, kIntervalS);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, times.idle_s);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, times.interval_s);
   set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, kProbes);
 }
 
@@ -192,7 +200,7 @@ Result<Fd> listen_tcp(const Endpoint& local, int backlog) {
   if (!local.ip.is_v4() && !set_option(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1)) {
     return bind_error(local, true);
   }
-  keep_alive(fd.get());
+  keep_alive(fd.get(), kOfClients);
   if (!bind_to(fd.get(), local) || listen(fd.get(), backlog) != 0) return bind_error(local, true);
   return fd;
 }
@@ -209,7 +217,7 @@ Result<Fd> adopt_udp(const Fd& bound, const UdpBindOptions& options) {
 Result<Fd> adopt_tcp(const Fd& listening) {
   Fd fd = further_descriptor(listening);
   if (!fd || !set_option(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1)) return adopt_error();
-  keep_alive(fd.get());
+  keep_alive(fd.get(), kOfClients);
   return fd;
 }
 
@@ -221,9 +229,14 @@ Result<Fd> start_connect_tcp(const Endpoint& peer, int fd_end) {
   }
   if (!fd) return connect_error(peer, true);
   set_option(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);
-  keep_alive(fd.get());
+  keep_alive(fd.get(), kOfServers);
   if (!connect_to(fd.get(), peer) && errno != EINPROGRESS) return connect_error(peer, true);
   return fd;
+}
+
+std::size_t unacknowledged_bytes(const Fd& tcp) {
+  int bytes = 0;
+  return ioctl(tcp.get(), SIOCOUTQ, &bytes) == 0 ? static_cast<std::size_t>(bytes) : 0;
 }
 
 std::uint64_t unacknowledged_ms(const Fd& tcp) {

@@ -70,6 +70,8 @@ Result<Fd> start_connect_tcp(const Endpoint& peer, int fd_end = kNoFdEnd);
 
 /// Are there bytes, the end or an error to be read from this stream socket?
 bool has_input(const Fd& fd);
+/// Bytes written that the peer's system has not acknowledged yet.
+std::size_t unacknowledged_bytes(const Fd& tcp);
 /// See Stream.
 std::uint64_t unacknowledged_ms(const Fd& tcp);
 /// Closing it resets the connection (SO_LINGER).

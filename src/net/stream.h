@@ -44,6 +44,9 @@ class Stream {
   virtual void pause() = 0;
   virtual void resume() = 0;
 
+  /// Of sent_total(), what the peer's system has acknowledged; with TLS maybe a little less. Costs
+  /// a system call.
+  virtual std::uint64_t acknowledged_total() const = 0;
   /// For how long the peer's system has acknowledged nothing of what is on the way to it; 0 when
   /// nothing is. Costs a system call.
   virtual std::uint64_t unacknowledged_ms() const = 0;

@@ -3,6 +3,7 @@
 // only what it does not take. Interest in writing is switched on only while something is unsent.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -48,6 +49,9 @@ class TcpStream final : public Stream {
   void pause() override;
   void resume() override;
   bool has_input() const override { return net::has_input(fd_); }
+  std::uint64_t acknowledged_total() const override {
+    return sent_total_ - std::min<std::uint64_t>(sent_total_, unacknowledged_bytes(fd_));
+  }
   std::uint64_t unacknowledged_ms() const override { return net::unacknowledged_ms(fd_); }
   void break_off() override;
   void reset_on_close() override { net::reset_on_close(fd_); }

@@ -1,6 +1,7 @@
 // TlsStream on a socket that the loop watches. Private to tls_*.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -44,6 +45,9 @@ class SocketTlsStream final : public TlsStream {
   void pause() override;
   void resume() override;
   bool has_input() const override { return net::has_input(fd_); }
+  std::uint64_t acknowledged_total() const override {
+    return sent_total_ - std::min<std::uint64_t>(sent_total_, unacknowledged_bytes(fd_));
+  }
   std::uint64_t unacknowledged_ms() const override { return net::unacknowledged_ms(fd_); }
   void break_off() override;
   void reset_on_close() override { net::reset_on_close(fd_); }

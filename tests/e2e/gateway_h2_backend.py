@@ -39,8 +39,6 @@ class Peer:
         self.protocol = h2.connection.H2Connection(h2.config.H2Configuration(
             client_side=False, header_encoding="utf-8", validate_outbound_headers=backend.checked,
             normalize_outbound_headers=backend.checked))
-        if backend.settings:
-            self.protocol.local_settings.update(backend.settings)
         self.protocol.initiate_connection()
         self.flush()
 
@@ -77,10 +75,10 @@ class Peer:
 class H2Backend:
     """h2c, or with `tls` HTTP/2 behind a handshake that begins `late` seconds after the connection. Says ok."""
 
-    def __init__(self, tls=False, late=0.0, settings=None, checked=True, host="127.0.0.1", port=None):
+    def __init__(self, tls=False, late=0.0, checked=True, host="127.0.0.1", port=None):
         """Not `checked`: it may send what is malformed."""
         self.host, self.port = host, port or new_port(host)
-        self.late, self.settings, self.checked = late, settings, checked
+        self.late, self.checked = late, checked
         self.context = None
         if tls:
             self.context = server_context("127.0.0.1")

@@ -54,6 +54,7 @@ class Http2:
             normalize_outbound_headers=False))
         if settings:
             self.protocol.local_settings.update(settings)
+            self.protocol.local_settings.acknowledge()  # else it says what was before
         self.protocol.initiate_connection()
         if window is None:
             self.protocol.increment_flow_control_window(1 << 30)

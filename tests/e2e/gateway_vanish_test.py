@@ -1,4 +1,4 @@
-"""Backends of HTTP/2 whose host vanishes with requests under way. Three network namespaces:
+"""Backends whose host vanishes with requests under way. Three network namespaces:
 
     near                Postern and its clients
     fire    10.61.0.2   a backend, whose firewall drops everything then
@@ -9,12 +9,12 @@ Needs root with CAP_NET_ADMIN and CAP_SYS_ADMIN."""
 import contextlib
 import os
 import pathlib
-import socket
 import sys
 import threading
 import time
 import unittest
 
+from gateway_backends import Backend
 from gateway_h2_backend import H2Backend
 from gateway_lab import Gateway, read_until, route
 from lab import SLOW, Case, wait_until, where_namespaces_work
@@ -34,13 +34,10 @@ def load_tests(loader, _tests, _pattern):
 
 
 class Far(H2Backend):
-    """A backend that other hosts reach, too. It leaves requests for /silent without an answer."""
+    """It leaves requests for /silent without an answer."""
 
     def __init__(self, address):
-        super().__init__()
-        self.url = f"h2c://{address}:{self.port}"
-        self.socket = socket.create_server((address, self.port), backlog=64)
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__(host=address)
         reply = self.done
         self.done = lambda request: reply(request) if request.fields[":path"] != "/silent" else None
 
@@ -99,6 +96,49 @@ class Vanish(Case):
             for host, backend in hosts.items():
                 wait_until("its return", lambda host=host: status(begin("GET", host, "/again")) == 200, 30)
                 self.assertEqual(len(backend.peers), 2)
+
+    def test_http1(self):
+        hold = threading.Event()
+        self.addCleanup(hold.set)
+        with contextlib.ExitStack() as ends:
+            hosts = {f"{name.rpartition('-')[2]}.vanillax.me": ends.enter_context(
+                inside(name, lambda network=network: Backend(host=f"{network}.2"))) for name, network in NETWORKS.items()}
+            for backend in hosts.values():
+                backend.on("/silent", lambda e: hold.wait(300))
+                backend.on("/kept", lambda e: (time.sleep(0.5), e.reply()))
+            inside(NEAR, lambda: self.vanish(hosts))
+
+    def vanish(self, hosts):
+        """Requests that it had got, and others, on kept connections, that it has not."""
+        routes = [route(backend, hosts=[host]) for host, backend in hosts.items()]
+        with Gateway(*routes, server="log = { requests = true }") as gateway, contextlib.ExitStack() as held:
+            def begin(method, host, path):
+                connection = held.enter_context(gateway.dial(tls=False, timeout=60))
+                connection.sendall(f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n".encode())
+                return connection
+
+            def statuses(connections):
+                return {int(read_until(one, b"\r\n").split()[1]) for one in connections}
+
+            self.assertEqual(statuses([begin("GET", host, "/kept") for host in hosts for _ in range(3)]), {200})
+            silent = [begin("POST", host, "/silent") for host in hosts]
+            for backend in hosts.values():
+                wait_until("the request", lambda backend=backend: backend.seen("/silent"))
+            began = time.monotonic()
+            sh("ip", "netns", "exec", FIRE, "nft", DROP)
+            sh("ip", "-n", CABLE, "link", "set", "wire", "down")
+            lost = [begin("POST", host, "/lost") for host in hosts]
+            repeated = [begin("GET", host, "/repeated") for host in hosts]
+            self.assertEqual(statuses(lost), {502})
+            # 10 s without an acknowledgement, and 15 s more.
+            self.assertTrue(24 < time.monotonic() - began < 28 + 5 * SLOW, time.monotonic() - began)
+            self.assertEqual(statuses(silent), {502})
+            # The system asks after 15 s and then thrice, every 5 s.
+            self.assertTrue(24 < time.monotonic() - began < 36 + 5 * SLOW, time.monotonic() - began)
+            self.assertLessEqual(statuses(repeated), {503, 504})
+            for host in hosts:
+                self.assertIn("failure=\"the backend's host has vanished\"", gateway.access(f"host={host} path=/lost"))
+                self.assertRegex(gateway.access(f"host={host} path=/silent"), "failure=\".*(timed out|No route)")
 
     def test_requests_that_end_before_the_ping_do_not_keep_the_connection_of_a_host_that_vanished(self):
         inside(NEAR, self.forget_and_return)

@@ -26,6 +26,7 @@ class NotingStream final : public net::Stream {
   void pause() override {}
   void resume() override {}
   bool has_input() const override { return false; }
+  std::uint64_t acknowledged_total() const override { return 0; }
   std::uint64_t unacknowledged_ms() const override { return 0; }
   void break_off() override { broken = true; }
   void reset_on_close() override {}
