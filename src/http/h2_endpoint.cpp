@@ -24,6 +24,8 @@ constexpr std::size_t kFieldOverhead = 32;  // RFC 9113 section 6.5.2
 // Frames without content that a DATA or HEADERS frame gives reason for: WINDOW_UPDATE of stream
 // and connection, and one to spare.
 constexpr unsigned kFramesAllowed = 3;
+// Streams opened before the peer knows how many it may have. A page with more than that is none.
+constexpr unsigned kRefusedMax = 1000;
 constexpr std::size_t kStreamShare =
     4;  // of the connection's window, at most one part is a stream's
 
@@ -279,9 +281,14 @@ int Endpoint::Calls::frame_left(nghttp2_session*, const nghttp2_frame* frame, vo
 void Endpoint::Calls::reset_left(Endpoint& self, const nghttp2_rst_stream& frame) {
   const Stream* const stream = self.streams_.find(frame.hd.stream_id);
   const bool by_owner = stream != nullptr && stream->reset;
-  const bool harmless =
-      frame.error_code == NGHTTP2_NO_ERROR || frame.error_code == NGHTTP2_REFUSED_STREAM;
-  if (!by_owner && !harmless) self.note(Abuse::kMadeYouReset);
+  if (by_owner || frame.error_code == NGHTTP2_NO_ERROR) return;
+  // Too many streams at a time, from a peer that has not acknowledged our SETTINGS.
+  const bool refused = frame.error_code == NGHTTP2_REFUSED_STREAM;
+  if (refused && self.refused_ < kRefusedMax) {
+    ++self.refused_;
+    return;
+  }
+  self.note(Abuse::kMadeYouReset);
 }
 
 const nghttp2_session_callbacks* Endpoint::Calls::table() {

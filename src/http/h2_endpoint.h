@@ -128,6 +128,7 @@ class Endpoint {
   Section section_;
   std::unique_ptr<OwnedFields> trailers_;  // those of section_
   AbuseMeter meter_;
+  unsigned refused_ = 0;  // streams
   std::uint64_t now_ms_ = 0;
 
   ByteQueue rest_;    // of a frame that did not fit

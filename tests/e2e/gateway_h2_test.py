@@ -1,6 +1,7 @@
 """HTTP/2 towards clients (RFC 9113, 8441): streams, windows, malformed requests, abuse that ends the
 connection and is counted, the drain."""
 
+import contextlib
 import signal
 import threading
 import time
@@ -460,6 +461,24 @@ class Abuse(Http2Case):
             return (HeadersFrame(stream, self.head(client), flags=["END_HEADERS"]),
                     WindowUpdateFrame(stream, window_increment=0))
         self.assert_ended("made you reset", frames, 20_000)
+
+    def test_streams_refused_to_a_client_that_does_not_acknowledge_settings(self):
+        hold = threading.Event()
+        self.addCleanup(hold.set)
+        self.backend.on("/held", lambda e: hold.wait(60))
+        head = [*HEAD[:3], (":path", "/held")]
+        with self.gateway.dial(alpn=("h2",)) as connection:
+            connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + SettingsFrame(0).serialize())
+            encoder = hpack.Encoder()
+            connection.settimeout(10 * SLOW)
+            with contextlib.suppress(ConnectionError):
+                for stream in range(1, 20_000, 2):
+                    connection.sendall(HeadersFrame(stream, encoder.encode(head),
+                                                    flags=["END_HEADERS", "END_STREAM"]).serialize())
+                while connection.recv(65536):  # until the end, which comes in time
+                    pass
+        wait_until("it to be counted", lambda: self.gateway.metrics()[
+            'postern_gateway_h2_closed_total{reason="made_you_reset"}'] > 0)
 
     def test_continuation_flood(self):
         def frames(client, i):

@@ -116,6 +116,16 @@ TEST_CASE("streams that the client makes us reset end the connection") {
   }
 }
 
+TEST_CASE("streams beyond the number that a client ignores end the connection, after many") {
+  TestServer server;
+  server.give(std::string(kPreface) + test::settings(""));  // it does not acknowledge ours
+  const int count =
+      pieces_until_the_end(&server, [](int i) { return headers(nth(i), get(), kEndStream); });
+  const auto open = static_cast<int>(Settings{}.streams_max);
+  CHECK(count == open + 1000 + 101);
+  check_ended(&server, Abuse::kMadeYouReset);
+}
+
 TEST_CASE("CONTINUATION without end") {
   TestServer server;
   server.greet();
