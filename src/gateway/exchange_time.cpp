@@ -11,7 +11,8 @@ constexpr std::uint64_t kUnroutedIdleMs = 60'000;  // what was answered without 
 constexpr std::string_view kBackendLimit = "timeouts.backend";
 constexpr std::string_view kIdleLimit = "timeouts.idle";
 // For the client, once the backend has ended what was upgraded.
-constexpr std::uint64_t kHalfClosedIdleMs = 2'000;
+constexpr std::uint64_t kHalfClosedIdleMs = 30'000;
+constexpr std::string_view kHalfClosedLimit = "the client did not end what its backend had ended";
 
 }  // namespace
 
@@ -90,14 +91,13 @@ void Exchange::check_idle(std::uint64_t now_ms) {
   std::uint64_t limit = idle_limit_ms();
   // Nobody who leaves the key alone wants a chat to end after ten quiet minutes.
   if (upgraded_ && match_ && !settings().timeouts.idle_given) limit = kUpgradedIdleMs;
-  if (upgraded_ && response_done_) {
-    limit = limit == 0 ? kHalfClosedIdleMs : std::min(limit, kHalfClosedIdleMs);
-  }
+  const bool half_closed = upgraded_ && response_done_;
+  if (half_closed) limit = limit == 0 ? kHalfClosedIdleMs : std::min(limit, kHalfClosedIdleMs);
   if (limit == 0 || was_taken(now_ms - active_ms_, limit) || now_ms < active_ms_ + limit) return;
   ++context_.counts.idle_timeouts;
   note_silence(kIdleLimit);
   unread_ = responded_ && client_->unsent() != 0;
-  fail(504, "Nothing happened for too long.", kIdleLimit);
+  fail(504, "Nothing happened for too long.", half_closed ? kHalfClosedLimit : kIdleLimit);
 }
 
 }  // namespace postern::gateway

@@ -391,16 +391,17 @@ void H2Session::check(std::uint64_t now_ms) {
   }
   if (leaves_after_first_) shut_down();
   if (going_away_ms_ == 0) {
-    if (streams_.empty() && now_ms >= idle_since_ms_ + kKeptIdleMs) {
-      ++context().counts.idle_timeouts;
-      shut_down();
-    }
+    if (!streams_.empty()) return;
+    const std::uint64_t first_ms = context().site->site->limits.header_timeout_ms;
+    if (now_ms < idle_since_ms_ + (asked_ ? kKeptIdleMs : first_ms)) return;
+    ++(asked_ ? context().counts.idle_timeouts : context().counts.header_timeouts);
+    shut_down();
     return;
   }
   if (now_ms >= going_away_ms_ + kGoAwayMs) {
     codec_->shut_down();
     pump();
-    if (streams_.empty() && codec_->finished()) connection_.close_gently();
+    if (streams_.empty() && (codec_->finished() || !asked_)) connection_.close_gently();
   }
 }
 

@@ -29,6 +29,13 @@ constexpr unsigned kRefusedMax = 1000;
 constexpr std::size_t kStreamShare =
     4;  // of the connection's window, at most one part is a stream's
 
+// NGHTTP2_HD_MAX_NV, which nghttp2 does not tell apart.
+std::string_view reason_of(std::uint32_t code) {
+  return code == NGHTTP2_COMPRESSION_ERROR
+             ? "COMPRESSION_ERROR: not HPACK, or a field of more than 64 KiB"
+             : nghttp2_http2_strerror(code);
+}
+
 struct OptionsFree {
   void operator()(nghttp2_option* options) const { nghttp2_option_del(options); }
 };
@@ -259,7 +266,7 @@ int Endpoint::Calls::frame_left(nghttp2_session*, const nghttp2_frame* frame, vo
         const std::string_view reason =
             as_text({frame->goaway.opaque_data, frame->goaway.opaque_data_len});
         self.condemn(Abuse::kProtocol, frame->goaway.error_code,
-                     reason.empty() ? nghttp2_http2_strerror(frame->goaway.error_code) : reason);
+                     reason.empty() ? reason_of(frame->goaway.error_code) : reason);
       }
       break;
     case NGHTTP2_RST_STREAM:

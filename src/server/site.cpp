@@ -42,13 +42,20 @@ std::shared_ptr<const net::TlsServer> same_offer(const GatewayPart* before,
   return nullptr;
 }
 
+// A client that speaks nothing newer than HTTP/1.0 says so, too, and is served.
+std::vector<std::string> agreed_alpn(std::vector<std::string> offered) {
+  const bool http1 = std::find(offered.begin(), offered.end(), "http/1.1") != offered.end();
+  if (http1) offered.emplace_back("http/1.0");
+  return offered;
+}
+
 void add_listener(const Config& config, const gateway::ListenerSettings& settings,
                   const GatewayPart* before, GatewayPart* part, gateway::Site* site,
                   GatewayRead* read) {
   gateway::Listener listener;
   net::TlsServerSettings offer;
   if (settings.https != 0) {
-    offer = {identities_of(config, part->certificates, settings), settings.alpn};
+    offer = {identities_of(config, part->certificates, settings), agreed_alpn(settings.alpn)};
   }
   if (!offer.identities.empty()) {
     listener.tls = same_offer(before, offer);

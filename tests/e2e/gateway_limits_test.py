@@ -181,6 +181,23 @@ class HalfOpen(Case):
             self.assertEqual(after[name] - before[name], len(held), name)
         self.assertEqual((after["postern_gateway_connections"], after[self.FULL]), (0, 0))
 
+    def test_nor_is_http2_kept_on_which_no_request_begins(self):
+        gateway = self.gateway(header_timeout="2s")
+        preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+        before, began = gateway.metrics()[self.SLOW_HEADS], time.monotonic()
+        held = []
+        for said in (b"", preface[:10], preface, preface + bytes(9)[:5], preface + b"\0\0\0\4\0\0\0\0\0"):
+            held.append(self.enterContext(gateway.dial(alpn=("h2",), timeout=20)))
+            held[-1].sendall(said)
+        with Http2(gateway) as other:
+            self.assertEqual(other.request().status, 200)
+            for one in held:
+                self.assertTrue(read_all(one)[1])
+            took = time.monotonic() - began
+            self.assertTrue(2 <= took < 6 * SLOW, took)
+            self.assertEqual(gateway.metrics()[self.SLOW_HEADS] - before, len(held))
+            self.assertEqual(other.request().status, 200)
+
     def test_they_count_as_connections_and_new_clients_are_served_after_them(self):
         gateway = self.gateway(header_timeout=f"{4 * SLOW:g}s", connections=20)
         before = gateway.metrics()[self.FULL]

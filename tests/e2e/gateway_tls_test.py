@@ -89,6 +89,15 @@ class Certificates(Case):
         self.assertRegex(s_client(self.gateway, "-alpn", "h3", "-servername", HOST).lower(),
                          "no application protocol|no alpn negotiated")
 
+    def test_a_client_of_http_1_0_alone(self):
+        self.assertIn("ALPN protocol: http/1.0", s_client(self.gateway, "-alpn", "http/1.0", "-servername", HOST))
+        self.assertIn("ALPN protocol: http/1.1", s_client(self.gateway, "-alpn", "http/1.0,http/1.1", "-servername", HOST))
+        self.assertEqual(self.gateway.curl(f"https://{HOST}/", http="--http1.0").status, 200)
+        self.gateway.change(listener={"alpn": ["h2"]})
+        wait_until("h2 alone", lambda: "No ALPN negotiated" in s_client(
+            self.gateway, "-alpn", "http/1.0", "-servername", HOST))
+        self.gateway.change(listener={"alpn": ["h2", "http/1.1"]})
+
     def test_sessions_are_resumed_also_after_a_reload(self):
         for version in ("-tls1_2", "-tls1_3"):
             path = self.gateway.directory / f"session{version}"

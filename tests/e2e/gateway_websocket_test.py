@@ -6,7 +6,9 @@ import base64
 import hashlib
 import logging
 import os
+import socket
 import threading
+import time
 import unittest
 
 import websockets
@@ -154,6 +156,25 @@ class WebSocket(Case):
             self.assertIn(ACCEPT, head)
             connection.sendall(frame(b"abc"))
             self.assertEqual(read_until(connection, b"abc"), b"\x81\x03abc")
+
+    def test_a_server_that_has_ended_goes_on_listening(self):
+        got = []
+
+        def half(exchange):
+            exchange.send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: bytes\r\n\r\nbye")
+            exchange.connection.shutdown(socket.SHUT_WR)
+            while data := exchange.connection.recv(100):
+                got.append(data)
+            got.append("the end")
+        with Backend() as backend, Gateway(route(backend)) as gateway, gateway.dial(tls=False) as client:
+            backend.on("/half", half)
+            client.sendall(f"GET /half HTTP/1.1\r\nHost: {HOST}\r\nConnection: upgrade\r\nUpgrade: bytes\r\n\r\n".encode())
+            self.assertTrue(read_all(client)[0].endswith(b"\r\n\r\nbye"))
+            time.sleep(4)
+            client.sendall(b"late")
+            client.shutdown(socket.SHUT_WR)
+            wait_until("all of it", lambda: got == [b"late", "the end"])
+            self.assertNotIn("failure=", gateway.access("path=/half"))
 
     def test_a_server_that_does_not_upgrade_answers_as_usual(self):
         with self.gateway.dial(name="plain.vanillax.me") as connection:
