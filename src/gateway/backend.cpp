@@ -183,7 +183,7 @@ void Backend::try_late() {
 bool Backend::open_connection(bool http1_only, std::uint64_t tried) {
   Error last{Code::kNotFound, "no address passes its health check"};
   while (BackendAddress* const address = addresses_.choose(tried)) {
-    tried |= addresses_.bit_of(*address);
+    tried |= address->bit;
     const BackendPlace place{url_, address->endpoint, tls(http1_only)};
     auto connection = BackendConnection::open(context_, *this, place, {http1_only, tried});
     if (connection) {
@@ -224,14 +224,7 @@ void Backend::fail_waiting(BackendFailure failure, std::string_view detail, std:
 
 void Backend::connected(BackendConnection& connection) {
   --connecting_;
-  counts_.connected_ms = context_.loop.now_ms();
-  if (BackendAddress* const address = addresses_.find(connection.endpoint())) {
-    if (address->refused != 0) {
-      log_info("backend_up", "{} takes connections again", text_at(address->endpoint));
-    }
-    address->refused = 0;
-    address->refuses_until_ms = 0;
-  }
+  takes_connections(connection.endpoint());
   if (connection.is_h2()) {
     speaks_h2_ = true;
     shared_.push_back(&connection);
@@ -353,12 +346,40 @@ void Backend::gave_no_answer(const Endpoint& endpoint, std::string_view why) {
   close_kept(endpoint);
 }
 
-void Backend::fell_sick(const Endpoint& address) { close_kept(address); }
+void Backend::takes_connections(const Endpoint& endpoint) {
+  counts_.connected_ms = context_.loop.now_ms();
+  BackendAddress* const address = addresses_.find(endpoint);
+  if (address == nullptr) return;
+  if (address->refused != 0) {
+    log_info("backend_up", "{} takes connections again", text_at(endpoint));
+  }
+  address->refused = 0;
+  address->refuses_until_ms = 0;
+}
+
+// Who waits for a connection to it goes elsewhere.
+void Backend::fell_sick(const Endpoint& address) {
+  std::vector<BackendConnection*> connecting;
+  for (const auto& connection : connections_) {
+    if (!connection->is_connecting() || connection->endpoint() != address) continue;
+    --connecting_;
+    connecting.push_back(connection.get());
+  }
+  close_unused(connecting);
+  close_kept(address);
+}
 
 void Backend::close_kept(const Endpoint& address) {
-  const std::vector<BackendConnection*> kept = kept_;
-  for (BackendConnection* connection : kept) {
-    if (connection->endpoint() == address) connection->close();
+  std::vector<BackendConnection*> kept;
+  for (BackendConnection* connection : kept_) {
+    if (connection->endpoint() == address) kept.push_back(connection);
+  }
+  close_unused(kept);
+}
+
+void Backend::close_unused(std::span<BackendConnection* const> connections) {
+  for (BackendConnection* connection : connections) {
+    if (connection->is_idle()) connection->close();
   }
 }
 
@@ -404,7 +425,7 @@ void Backend::leave_addresses() {
   for (BackendConnection* connection : kept_) {
     if (addresses_.find(connection->endpoint()) == nullptr) left.push_back(connection);
   }
-  for (BackendConnection* connection : left) connection->close();
+  close_unused(left);
 }
 
 void Backend::go_on() {
@@ -424,9 +445,9 @@ void Backend::go_on() {
 }
 
 void Backend::sweep(std::uint64_t now_ms) {
-  // Else nobody might ask for one that is left out.
-  const bool left_out = !health_.path.empty() || addresses_.is_without();
-  if (left_out && addresses_.is_due()) addresses_.look_up();
+  // Requests have the others looked up.
+  const bool unasked = !health_.path.empty() || addresses_.is_without();
+  if (unasked && addresses_.is_due()) addresses_.look_up();
   if (context_.files_short()) close_idle();
   std::vector<BackendConnection*> old;
   for (BackendConnection* connection : kept_) {
@@ -437,7 +458,7 @@ void Backend::sweep(std::uint64_t now_ms) {
         context_.files_short() || connection->kept_since_ms() + kKeptIdleMs <= now_ms;
     if (connection->is_idle() && (unused || is_left(*connection))) old.push_back(connection);
   }
-  for (BackendConnection* connection : old) connection->close();
+  close_unused(old);
   for (std::size_t i = connections_.size(); i > 0; --i) {
     if (i <= connections_.size()) connections_[i - 1]->check(now_ms);
   }
@@ -445,7 +466,7 @@ void Backend::sweep(std::uint64_t now_ms) {
 
 void Backend::close_idle() {
   const std::vector<BackendConnection*> kept = kept_;
-  for (BackendConnection* connection : kept) connection->close();
+  close_unused(kept);
 }
 
 BackendCounts Backend::counts() const {

@@ -86,7 +86,9 @@ class Backend final : public ConnectionOwner {
   /// A request on a new connection, or in time, got no valid answer. After several in a row others
   /// are asked for a while.
   void gave_no_answer(const Endpoint& address, std::string_view why);
-  /// Its health check began to fail.
+  /// From its health checks. It has just let one of them connect.
+  void takes_connections(const Endpoint& address);
+  /// It began to fail them.
   void fell_sick(const Endpoint& address);
   void count_retry() { ++counts_.retries; }
   BackendCounts counts() const;
@@ -131,6 +133,8 @@ class Backend final : public ConnectionOwner {
   /// Its address takes no more requests: the name does not have it any more, or it is sick.
   bool is_left(const BackendConnection& connection);
   void close_kept(const Endpoint& address);
+  /// But for those that got a request when others were closed.
+  static void close_unused(std::span<BackendConnection* const> connections);
   void forget(const Waiting& waiting);
 
   Context& context_;

@@ -1,6 +1,7 @@
 #include "gateway/backend_addresses.h"
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 #include "gateway/health_probe.h"
@@ -12,7 +13,8 @@ constexpr std::uint64_t kLookUpAgainMs = 5000;  // after a failure
 
 }  // namespace
 
-BackendAddress::BackendAddress(const Endpoint& the_endpoint) : endpoint(the_endpoint) {}
+BackendAddress::BackendAddress(const Endpoint& the_endpoint, std::uint64_t the_bit)
+    : endpoint(the_endpoint), bit(the_bit) {}
 BackendAddress::~BackendAddress() = default;
 BackendAddress::BackendAddress(BackendAddress&&) noexcept = default;
 BackendAddress& BackendAddress::operator=(BackendAddress&&) noexcept = default;
@@ -23,7 +25,7 @@ BackendAddresses::BackendAddresses(Context& context, const http::BackendUrl& url
                                    std::function<void()> settled)
     : context_(context), url_(url), settled_(std::move(settled)) {
   if (!url.is_address) return;
-  addresses_.emplace_back(Endpoint{*IpAddress::parse(url.host), url.port});
+  addresses_.emplace_back(Endpoint{*IpAddress::parse(url.host), url.port}, last_bit_);
   until_ms_ = ~std::uint64_t{0};
 }
 
@@ -31,10 +33,6 @@ BackendAddress* BackendAddresses::find(const Endpoint& endpoint) {
   const auto found = std::find_if(addresses_.begin(), addresses_.end(),
                                   [&](const auto& one) { return one.endpoint == endpoint; });
   return found == addresses_.end() ? nullptr : &*found;
-}
-
-std::uint64_t BackendAddresses::bit_of(const BackendAddress& address) const {
-  return std::uint64_t{1} << static_cast<std::size_t>(&address - addresses_.data());
 }
 
 BackendAddress* BackendAddresses::choose(std::uint64_t tried) {
@@ -47,7 +45,7 @@ BackendAddress* BackendAddresses::choose(std::uint64_t tried) {
   };
   BackendAddress* best = nullptr;
   for (BackendAddress& one : addresses_) {
-    if ((tried & bit_of(one)) != 0 || one.is_sick()) continue;
+    if ((tried & one.bit) != 0 || one.is_sick()) continue;
     if (best == nullptr || is_better(one, *best)) best = &one;
   }
   return best;
@@ -88,7 +86,17 @@ void BackendAddresses::looked_up(Result<ResolvedHost> result) {
   settled_();
 }
 
+// Not that of one which has just left: somebody may still have tried it.
+std::uint64_t BackendAddresses::new_bit(std::uint64_t used) {
+  do {
+    last_bit_ = std::rotl(last_bit_, 1);
+  } while ((used & last_bit_) != 0);
+  return last_bit_;
+}
+
 void BackendAddresses::take(const ResolvedHost& host) {
+  std::uint64_t used = 0;
+  for (const BackendAddress& one : addresses_) used |= one.bit;
   std::vector<BackendAddress> next;
   for (const IpAddress& ip : host.addresses) {
     const Endpoint endpoint{ip, url_.port};
@@ -97,7 +105,8 @@ void BackendAddresses::take(const ResolvedHost& host) {
                                    [&](const auto& one) { return one.endpoint == endpoint; });
     if (again) continue;
     BackendAddress* const known = find(endpoint);
-    next.push_back(known != nullptr ? std::move(*known) : BackendAddress(endpoint));
+    next.push_back(known != nullptr ? std::move(*known) : BackendAddress(endpoint, new_bit(used)));
+    used |= next.back().bit;
   }
   addresses_ = std::move(next);
 }

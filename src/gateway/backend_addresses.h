@@ -22,14 +22,14 @@ namespace postern::gateway {
 class HealthProbe;
 
 struct BackendAddress {
-  explicit BackendAddress(const Endpoint& the_endpoint);
+  BackendAddress(const Endpoint& the_endpoint, std::uint64_t the_bit);
   ~BackendAddress();
   BackendAddress(BackendAddress&&) noexcept;
   BackendAddress& operator=(BackendAddress&&) noexcept;
   BackendAddress(const BackendAddress&) = delete;
   BackendAddress& operator=(const BackendAddress&) = delete;
 
-  /// It fails its health check: nothing is sent to it.
+  /// It fails its health check: it gets no requests.
   bool is_sick() const;
   /// It is asked only when no other one is well.
   bool is_resting(std::uint64_t now_ms) const {
@@ -38,6 +38,7 @@ struct BackendAddress {
   bool is_well(std::uint64_t now_ms) const { return !is_resting(now_ms) && !is_sick(); }
 
   Endpoint endpoint;
+  std::uint64_t bit;  ///< in sets of addresses; its own as long as it is one of the name's
   std::size_t connections = 0;
   unsigned refused = 0;     ///< connections in a row
   unsigned unanswered = 0;  ///< requests in a row
@@ -48,7 +49,7 @@ struct BackendAddress {
 
 class BackendAddresses {
  public:
-  static constexpr std::size_t kAddressesMax = 32;
+  static constexpr std::size_t kAddressesMax = 32;  ///< half of the bits
 
   /// `settled`: after a lookup, when addresses may have come and gone; never from inside a call.
   BackendAddresses(Context& context, const http::BackendUrl& url, std::function<void()> settled);
@@ -59,9 +60,8 @@ class BackendAddresses {
   /// nullptr: the name does not have it, or not any more.
   BackendAddress* find(const Endpoint& endpoint);
   /// For a new connection: the one with the fewest of those that are well; when all rest, the one
-  /// that has rested longest. nullptr: the others were tried (bits) or are sick.
+  /// whose rest ends first. nullptr: all were tried (bits) or are sick.
   BackendAddress* choose(std::uint64_t tried);
-  std::uint64_t bit_of(const BackendAddress& address) const;
   bool any_well() const;
   bool all_sick() const;
 
@@ -77,12 +77,14 @@ class BackendAddresses {
  private:
   void looked_up(Result<ResolvedHost> result);
   void take(const ResolvedHost& host);
+  std::uint64_t new_bit(std::uint64_t used);
   std::uint64_t now_ms() const { return context_.loop.now_ms(); }
 
   Context& context_;
   const http::BackendUrl& url_;
   std::function<void()> settled_;
   std::vector<BackendAddress> addresses_;
+  std::uint64_t last_bit_ = 1;
   std::uint64_t until_ms_ = 0;
   bool looked_up_ = false, lookup_failed_ = false;
   std::string lookup_error_;

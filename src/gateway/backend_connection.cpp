@@ -58,6 +58,7 @@ bool BackendConnection::agreed_on_h2() const {
 }
 
 void BackendConnection::connected() {
+  if (closed_) return;
   is_h2_ = agreed_on_h2();
   leads_here_ = gateway::leads_here(*context_.site->site, *stream_);
   session_ = is_h2_ ? make_h2_backend(*this) : make_h1_backend(*this);

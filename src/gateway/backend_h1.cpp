@@ -11,6 +11,7 @@ namespace postern::gateway {
 namespace {
 
 constexpr std::uint64_t kQuietMs = 10'000;  // with a request under way: then it is looked at
+constexpr std::uint64_t kLookMs = 2'500;    // again and again,
 constexpr std::uint64_t kMuteMs = 15'000;   // and its system has to acknowledge something
 
 class H1Backend final : public BackendSession, public BackendStream {
@@ -54,7 +55,7 @@ class H1Backend final : public BackendSession, public BackendStream {
   http::h1::BodyReader body_;
   std::vector<std::uint8_t> head_bytes_;  // of a head that has not come whole
   std::uint64_t sent_before_ = 0;  // of the stream's bytes: what the request adds is behind them
-  std::uint64_t heard_ms_ = 0;
+  std::uint64_t heard_ms_ = 0, looked_ms_ = 0;
   std::uint64_t mute_since_ms_ = 0;  // 0: it is not
   bool reused_ = false, to_head_ = false, chunked_ = false, stopped_ = false;
   bool request_done_ = false, in_body_ = false, response_done_ = false;
@@ -246,9 +247,10 @@ void H1Backend::drained() {
 // A node that vanished acknowledges nothing, and its system tries again for a quarter of an hour.
 // Whether one that has acknowledged the request is still there the system asks by itself.
 void H1Backend::check(std::uint64_t now_ms) {
-  const bool mute = events_ != nullptr && now_ms >= heard_ms_ + kQuietMs &&
-                    connection_.stream().unacknowledged_ms() >= kQuietMs;
-  if (!mute) {
+  const bool quiet = events_ != nullptr && now_ms >= heard_ms_ + kQuietMs;
+  if (quiet && now_ms < looked_ms_ + kLookMs) return;
+  looked_ms_ = now_ms;
+  if (!quiet || connection_.stream().unacknowledged_ms() < kQuietMs) {
     mute_since_ms_ = 0;
   } else if (mute_since_ms_ == 0) {
     mute_since_ms_ = now_ms;

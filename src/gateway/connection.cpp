@@ -172,8 +172,7 @@ void Connection::check(std::uint64_t now_ms) {
   }
   const std::uint64_t sent = stream_->sent_total();
   const bool read = std::exchange(sent_, sent) != sent;
-  if (read || stream_->unsent() == 0 ||
-      watch_.was_taken(*stream_, now_ms - read_ms_, unread_max_ms_)) {
+  if (read || stream_->unsent() == 0 || watch_.look(*stream_, now_ms - read_ms_, unread_max_ms_)) {
     read_ms_ = now_ms;
     watch_.restart(*stream_);
   }

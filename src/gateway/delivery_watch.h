@@ -23,7 +23,7 @@ class DeliveryWatch {
   }
   /// Nothing was written for `idle_ms` of `limit_ms`; asked again and again, with the limit at the
   /// latest. True once, at the limit: the peer has taken some of it in the second half.
-  bool was_taken(const net::Stream& to, std::uint64_t idle_ms, std::uint64_t limit_ms) {
+  bool look(const net::Stream& to, std::uint64_t idle_ms, std::uint64_t limit_ms) {
     if (idle_ms < (looked_ ? limit_ms : limit_ms / 2)) return false;
     const std::uint64_t before = acknowledged_;
     acknowledged_ = std::min(to.acknowledged_total(), end_);

@@ -130,7 +130,7 @@ class Exchange final : public BackendEvents {
   void start_timer();
   void timed_out();
   void note_unsent();
-  bool was_taken(std::uint64_t idle_ms, std::uint64_t limit_ms);
+  bool watch_delivery(std::uint64_t idle_ms, std::uint64_t limit_ms);
   void note_silence(std::string_view limit);
 
   bool may_send_again(BackendFailure failure, bool reused) const;

@@ -73,14 +73,14 @@ void Exchange::note_unsent() {
 }
 
 // Somebody reads slowly of what has left.
-bool Exchange::was_taken(std::uint64_t idle_ms, std::uint64_t limit_ms) {
+bool Exchange::watch_delivery(std::uint64_t idle_ms, std::uint64_t limit_ms) {
   if (std::exchange(watched_ms_, active_ms_) != active_ms_) {
     client_watch_.restart(client_->carrier());
     if (stream_ != nullptr) backend_watch_.restart(stream_->carrier());
   }
-  const bool by_client = client_watch_.was_taken(client_->carrier(), idle_ms, limit_ms);
+  const bool by_client = client_watch_.look(client_->carrier(), idle_ms, limit_ms);
   const bool by_backend =
-      stream_ != nullptr && backend_watch_.was_taken(stream_->carrier(), idle_ms, limit_ms);
+      stream_ != nullptr && backend_watch_.look(stream_->carrier(), idle_ms, limit_ms);
   if (by_client || by_backend) touch();
   return by_client || by_backend;
 }
@@ -93,7 +93,8 @@ void Exchange::check_idle(std::uint64_t now_ms) {
   if (upgraded_ && match_ && !settings().timeouts.idle_given) limit = kUpgradedIdleMs;
   const bool half_closed = upgraded_ && response_done_;
   if (half_closed) limit = limit == 0 ? kHalfClosedIdleMs : std::min(limit, kHalfClosedIdleMs);
-  if (limit == 0 || was_taken(now_ms - active_ms_, limit) || now_ms < active_ms_ + limit) return;
+  if (limit == 0 || watch_delivery(now_ms - active_ms_, limit) || now_ms < active_ms_ + limit)
+    return;
   ++context_.counts.idle_timeouts;
   note_silence(kIdleLimit);
   unread_ = responded_ && client_->unsent() != 0;

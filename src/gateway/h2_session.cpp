@@ -273,7 +273,7 @@ void H2Stream::check(std::uint64_t now_ms) {
 void H2Stream::check_stalled(std::uint64_t now_ms) {
   const std::size_t left = unsent();
   if (left != std::exchange(left_, left) ||
-      watch_.was_taken(carrier(), now_ms - moved_ms_, stalled_max_ms_)) {
+      watch_.look(carrier(), now_ms - moved_ms_, stalled_max_ms_)) {
     moved_ms_ = now_ms;
     watch_.restart(carrier());
   }

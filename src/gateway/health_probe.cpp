@@ -19,9 +19,9 @@ HealthProbe::HealthProbe(Backend& backend, const Endpoint& address)
   timer_.start_once(0);
 }
 
-HealthProbe::~HealthProbe() { leave(); }
+HealthProbe::~HealthProbe() { end_check(); }
 
-void HealthProbe::leave() {
+void HealthProbe::end_check() {
   if (stream_ != nullptr) std::exchange(stream_, nullptr)->release();
   if (connection_ != nullptr) connection_->close();
 }
@@ -29,7 +29,7 @@ void HealthProbe::leave() {
 void HealthProbe::ask() {
   timer_.start_once(backend_.health().interval_ms);
   if (connection_ != nullptr) {
-    leave();
+    end_check();
     judge(false, "no answer in time");
   }
   const BackendPlace place{backend_.url(), address_, backend_.tls(false)};
@@ -43,11 +43,15 @@ void HealthProbe::ask() {
   }
 }
 
-void HealthProbe::connected(BackendConnection& connection) { connection.serve(*this, false); }
+void HealthProbe::connected(BackendConnection& connection) {
+  backend_.takes_connections(address_);
+  connection.serve(*this, false);
+}
 
 void HealthProbe::connect_failed(BackendConnection& connection, const Error& error) {
+  const std::string why = error.detail;
   closed(connection);
-  judge(false, error.detail);
+  judge(false, why);
 }
 
 void HealthProbe::available(BackendConnection& connection) {
@@ -71,14 +75,14 @@ void HealthProbe::backend_ready(BackendStream& stream) {
 void HealthProbe::response(http::BodyLength) { status_ = response_.status; }
 
 void HealthProbe::response_end(const http::Fields&) {
-  leave();
+  end_check();
   judge(status_ >= 200 && status_ < 400, fmt::format("status {}", status_));
 }
 
 void HealthProbe::backend_failed(BackendFailure, std::string_view detail, bool) {
   stream_ = nullptr;
   const std::string why(detail);
-  leave();
+  end_check();
   judge(false, why);
 }
 

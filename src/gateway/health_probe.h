@@ -45,7 +45,7 @@ class HealthProbe final : public BackendEvents, public ConnectionOwner {
 
  private:
   void ask();
-  void leave();
+  void end_check();
   void judge(bool healthy, std::string_view why);
 
   Backend& backend_;

@@ -131,6 +131,17 @@ class LeftOut(Case):
             self.assertEqual(self.spread(gateway, 3), [200] * 3)
 
 
+@contextlib.contextmanager
+def silence(address):
+    """Whoever connects there hears nothing: the queue is full."""
+    with socket.create_server(address, backlog=0), contextlib.ExitStack() as held:
+        with contextlib.suppress(TimeoutError):
+            for _ in range(10):
+                held.enter_context(socket.create_connection(address, 0.3))
+            raise AssertionError(f"{address} still answers")
+        yield
+
+
 class Addresses(Case):
     """Of one name, two, of which one does not do."""
 
@@ -206,6 +217,29 @@ class Addresses(Case):
             self.assertEqual(self.asked(gateway, one, two, count=6), ([0, 6], {200}))
             self.assertEqual(self.healthy(gateway, name), 1)
 
+    def test_who_waits_for_one_that_falls_sick_gets_another(self):
+        for make in (Backend, H2Backend):
+            with self.subTest(make.__name__), make(host="127.0.0.2") as two, silence(("127.0.0.1", two.port)):
+                name = f"{two.url.partition(':')[0]}://svc.inside.example:{two.port}"
+                with Gateway(route(name, health={"path": "/health", "interval": "600ms"}),
+                             files={"zone": self.ZONE + "svc 60 A 127.0.0.1\nsvc 60 A 127.0.0.2\n"},
+                             config='[[dns.zone]]\nname = "inside.example"\nfile = "zone"\n') as gateway:
+                    replies = [gateway.curl(f"http://{HOST}/", http="--http1.1") for _ in range(3)]
+                    self.assertEqual([reply.status for reply in replies], [200] * 3)
+                    self.assertLess(sum(reply.seconds for reply in replies), 2.5 * SLOW)  # to connect takes 5
+                    gateway.wait_log(f"backend_unhealthy: .* at 127.0.0.1:{two.port}: no answer in time")
+
+    def test_health_checks_alone_tell_that_a_backend_is_back(self):
+        with Backend() as backend, Gateway(route(backend, health={"path": "/health", "interval": "300ms"})) as gateway:
+            backend.on("/health", lambda e: e.reply())
+            wait_until("it to be well", lambda: backend.seen("/health"))
+            backend.stop()
+            self.assertIn(gateway.curl(f"http://{HOST}/", http="--http1.1").status, (502, 503))
+            gateway.wait_log("backend_unhealthy")
+            self.assertEqual(self.healthy(gateway, backend.url), 0)
+            backend.start()
+            wait_until("it to be well again", lambda: self.healthy(gateway, backend.url) == 1)
+
     def test_a_name_without_an_address_fails_its_health_check_and_is_asked_for_again(self):
         with Backend() as other, self.lab(addresses=(), others=[other.url],
                                           health={"path": "/health", "interval": "300ms"}) as (gateway, one, _, name):
@@ -213,8 +247,8 @@ class Addresses(Case):
             self.assertEqual(self.asked(gateway, other), ([12], {200}))
             gateway.write("zone", self.ZONE.replace("hostmaster 1", "hostmaster 2") + "svc 60 A 127.0.0.1\n")
             gateway.reload()
-            wait_until("it to be used", lambda: self.asked(gateway, one)[0] != [0], 15)
-            wait_until("it to be well", lambda: self.healthy(gateway, name) == 1)
+            wait_until("it to be well", lambda: self.healthy(gateway, name) == 1, 15)
+            wait_until("it to be used", lambda: self.asked(gateway, one)[0] != [0])
 
 
 class Failing(EchoCase):
@@ -365,15 +399,6 @@ class Moved(Case):
     ZONE = "@ 1 SOA ns hostmaster {} 60 60 60 60\n@ 1 NS ns\nns 1 A 192.0.2.1\nsvc 1 A {}\n"
     OLD = "127.0.0.3"
 
-    @contextlib.contextmanager
-    def silence(self, address):
-        """Whoever connects there hears nothing: the queue is full."""
-        with socket.create_server(address, backlog=0), contextlib.ExitStack() as held:
-            with self.assertRaises(TimeoutError):
-                for _ in range(10):
-                    held.enter_context(socket.create_connection(address, 0.3))
-            yield
-
     def test_requests_go_to_the_new_address_and_do_not_wait_for_the_old_one(self):
         for make in (Backend, H2Backend):
             with self.subTest(make.__name__), make() as new, Gateway(
@@ -385,7 +410,7 @@ class Moved(Case):
                     self.assertEqual(ask().status, 200)
                     asked = time.monotonic()
                     self.assertEqual((len(old.exchanges), len(new.exchanges)), (1, 0))
-                with self.silence((self.OLD, new.port)), concurrent.futures.ThreadPoolExecutor() as pool:
+                with silence((self.OLD, new.port)), concurrent.futures.ThreadPoolExecutor() as pool:
                     gateway.write("zone", self.ZONE.format(2, "127.0.0.1"))
                     gateway.reload()
                     sleep_until(asked + 2.5)
