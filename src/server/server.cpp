@@ -143,7 +143,8 @@ void Server::serve() {
   mask_signals(SIG_UNBLOCK, {SIGHUP});
   for (const auto& worker : workers_) {
     ++workers_running_;
-    worker->start([this] { mailbox_.post([this] { worker_ended(); }); });
+    worker->start([this] { mailbox_.post([this] { worker_done(); }); },
+                  [this](std::uint64_t cut) { mailbox_.post([this, cut] { worker_ended(cut); }); });
   }
   watch_files();
   expiry_warned_ms_ = loop_.now_ms();  // the configuration's warnings say so now
@@ -172,9 +173,9 @@ void Server::stop() {
   stop_report_.start_every(kStopReportMs);
 }
 
-// Workers that have ended do not answer; then there is no report this time.
 void Server::report_stopping() {
-  gather_counts([](const WorkerCounts& counts) {
+  gather_counts([this](const WorkerCounts& counts) {
+    if (workers_done_ == workers_.size()) return;
     log_info("stopping", "waiting for {}, {}, {}",
              counted(counts.gateway.connections, "HTTP connection"),
              counted(counts.gateway.tcp_connections, "relayed TCP connection"),
@@ -182,11 +183,23 @@ void Server::report_stopping() {
   });
 }
 
-void Server::worker_ended() {
+// They end together: until then all of them serve DNS and tell their numbers.
+void Server::worker_done() {
+  if (++workers_done_ != workers_.size()) return;
+  stop_report_.stop();
+  for (const auto& worker : workers_) worker->end();
+}
+
+void Server::worker_ended(std::uint64_t cut) {
+  cut_ += cut;
   if (--workers_running_ != 0) return;
   // Once the handlers are gone, a signal would end the process as if it had failed.
   mask_signals(SIG_BLOCK, {SIGHUP, SIGTERM, SIGINT});
-  log_info("stopped", "all workers have ended");
+  if (cut_ == 0) {
+    log_info("stopped", "all workers have ended");
+  } else {
+    log_warning("stopped", "{} cut off: time was up", counted(cut_, "connection"));
+  }
   loop_.stop();
 }
 

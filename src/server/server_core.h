@@ -113,7 +113,8 @@ class Server final : public ApiHost {
 
   void stop();
   void report_stopping();
-  void worker_ended();
+  void worker_done();
+  void worker_ended(std::uint64_t cut);
 
   std::string config_file_;
   PassedSockets passed_;
@@ -145,8 +146,9 @@ class Server final : public ApiHost {
        certificates_wanted_ = false, certificates_put_off_ = false, taking_over_ = false,
        stopping_ = false;
   std::uint64_t expiry_warned_ms_ = 0;
-  std::size_t workers_running_ = 0;
-  ServerState counted_;  // only the numbers that are counted here
+  std::size_t workers_running_ = 0, workers_done_ = 0;
+  std::uint64_t cut_ = 0;  // connections, at the end
+  ServerState counted_;    // only the numbers that are counted here
 };
 
 }  // namespace postern::server

@@ -94,7 +94,6 @@ Result<void> Worker::open() { return serve(std::move(sockets_)); }
 
 Result<void> Worker::serve(Sockets sockets) {
   for (net::Fd& fd : sockets.udp) {
-    dns_is_shared_ = dns_is_shared_ || fd.is_shared();
     auto service = nameserver::UdpService::open(loop_, std::move(fd), resolver_);
     if (!service) return tl::unexpected(service.error());
     udp_.push_back(std::move(*service));
@@ -111,11 +110,12 @@ Result<void> Worker::serve(Sockets sockets) {
   return {};
 }
 
-void Worker::start(std::function<void()> ended) {
+void Worker::start(std::function<void()> done, std::function<void(std::uint64_t)> ended) {
+  done_ = std::move(done);
   thread_ = std::thread([this, ended = std::move(ended)] {
     block_signals();
     loop_.run();
-    ended();
+    ended(cut_);
   });
 }
 
@@ -154,8 +154,14 @@ void Worker::drain(const DrainLimits& limits) {
     gateway_until_ms_ = loop_.now_ms() + limits.gateway_ms;
     dns_drain_ms_ = limits.dns_ms;
     gateway_.drain();
-    if (!dns_is_shared_) drain_dns();
     tick_.start_every(kDrainTickMs);
+  });
+}
+
+void Worker::end() {
+  mailbox_.post([this] {
+    ending_ = true;
+    end_when_drained();
   });
 }
 
@@ -219,8 +225,12 @@ void Worker::end_when_drained() {
   if (gateway_.accepting() && in_time && !gateway_.older_drained()) return;
   gateway_.stop_accepting();
   if (!gateway_.drained() && now_ms < gateway_until_ms_) return;
+  if (!std::exchange(told_done_, true)) done_();
+  if (!ending_) return;
   drain_dns();
   if (!dns_is_drained() && now_ms < dns_until_ms_) return;
+  const gateway::GatewayCounts left = gateway_.counts();
+  cut_ = left.connections + left.tcp_connections;
   gateway_.cut();
   loop_.stop();
 }

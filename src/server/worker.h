@@ -61,8 +61,9 @@ class Worker {
   Worker& operator=(const Worker&) = delete;
 
   Result<void> open();  ///< main thread, before start()
-  /// `ended` is called on the worker's thread as the last thing it does.
-  void start(std::function<void()> ended);
+  /// Both are called on the worker's thread: `done` when end() is waited for after drain(), `ended`
+  /// as the last thing it does, with the number of the gateway's connections that were cut.
+  void start(std::function<void()> done, std::function<void(std::uint64_t)> ended);
 
   /// Any thread; done by the worker between two events.
   void reload(WorkerPlan plan, ListenChange change = {});
@@ -71,9 +72,11 @@ class Worker {
   void collect_tops(std::function<void(WorkerTops)> take);
   /// From now on `deliver` is called on the worker's thread; nullptr: nobody follows any more.
   void follow(std::shared_ptr<const FollowFilters> filters, FollowSource::Deliver deliver);
-  /// No new queries and requests; the loop ends when all replies have left, or time is up. Where
-  /// the sockets are kept by a service manager, DNS is served until the gateway is done.
+  /// No new requests; when those under way are over, or time is up, done() says so. DNS is served
+  /// on: other workers, and whoever uses their names, may not be done.
   void drain(const DrainLimits& limits);
+  /// No new queries either; the loop ends when all replies have left, or time is up.
+  void end();
 
   void join() { thread_.join(); }
 
@@ -105,8 +108,9 @@ class Worker {
   nameserver::UdpServiceCounts past_udp_;  // of services that are gone
   net::Deferred drop_soon_;
   net::Timer tick_;  // also keeps the loop running when nothing is listened on
-  bool draining_ = false, dns_draining_ = false;
-  bool dns_is_shared_ = false;  // what comes after the last answer is not lost
+  std::function<void()> done_;
+  bool draining_ = false, told_done_ = false, ending_ = false, dns_draining_ = false;
+  std::uint64_t cut_ = 0;
   std::uint64_t dns_drain_ms_ = 0, dns_until_ms_ = 0, gateway_until_ms_ = 0;  // while draining
   net::Mailbox mailbox_;
   std::thread thread_;

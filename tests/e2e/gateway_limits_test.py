@@ -432,6 +432,27 @@ class Drain(Case):
                 self.assertRegex(uploaded, rb"(?i)\r\nconnection: close\r\n")
                 self.assertEqual(gateway.process.wait(10 * SLOW), 0)
 
+    def test_while_requests_end_names_are_answered_and_the_log_says_what_is_waited_for(self):
+        go = threading.Event()
+        self.addCleanup(go.set)
+        with Backend() as backend:
+            backend.on("/slow", lambda e: (go.wait(60 * SLOW), e.reply()))
+            gateway = Gateway(route(backend), server="workers = 3")
+            with gateway, gateway.dial(tls=False, timeout=30) as connection:
+                connection.sendall(f"GET /slow HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+                wait_until("the request", lambda: backend.seen("/slow"))
+                mark = len(gateway.log)
+                gateway.process.send_signal(signal.SIGTERM)
+                gateway.wait_log("stopping: waiting for 1 HTTP connection, 0 relayed", mark, 12)
+                for tcp in (False, True):
+                    for _ in range(6):
+                        self.assertEqual(gateway.answer(HOST, tcp=tcp), ["127.0.0.1"])
+                go.set()
+                self.assertIn(b" 200 ", read_all(connection)[0])
+                self.assertEqual(gateway.process.wait(10 * SLOW), 0)
+                self.assertIn("stopped: all workers have ended", gateway.log[-1])
+                self.assertEqual(sum("waiting for" in line for line in gateway.log), 1)
+
     def test_while_it_stops_it_is_alive_and_not_ready(self):
         go = threading.Event()
         with Backend() as backend:
