@@ -182,12 +182,19 @@ void print_dns(Sheet* sheet, const Json& dns, const Json& traffic) {
   }
 }
 
+std::string backend_state(const Sheet& sheet, const Json& backend) {
+  if (!backend["healthy"].get<bool>()) return sheet.bad("down");
+  const auto left_out = number_of(backend, "addresses_left_out");
+  if (left_out == 0) return sheet.good("good");
+  return sheet.bad(fmt::format("without {} of its addresses", left_out));
+}
+
 void print_backends(Sheet* sheet, std::string_view of, const Json& backends) {
   for (const Json& one : backends) {
     sheet->line(
         "backends",
         fmt::format("{} to {} {}, {}, {} failed", of, text_of(one, "backend"),
-                    one["healthy"].get<bool>() ? sheet->good("good") : sheet->bad("down"),
+                    backend_state(*sheet, one),
                     counted(number_of(one, "requests"), "request"), number_of(one, "failures")));
   }
 }

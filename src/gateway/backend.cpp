@@ -388,7 +388,8 @@ bool Backend::fails_health_check() const {
 }
 
 bool Backend::healthy() const {
-  return addresses_.empty() ? !addresses_.is_without() : addresses_.any_well();
+  if (!addresses_.empty()) return addresses_.any_well();
+  return !addresses_.is_without() || (addresses_.is_due() && health_.path.empty());
 }
 
 // --- addresses
@@ -404,9 +405,18 @@ void Backend::check_addresses() {
 void Backend::addresses_settled() {
   check_addresses();
   leave_addresses();
+  if (std::exchange(was_without_, addresses_.empty()) != addresses_.empty()) tell_whether_found();
   if (!addresses_.empty()) return go_on();
   counts_.failed_ms = context_.loop.now_ms();
   fail_waiting(BackendFailure::kNoAddress, addresses_.lookup_error(), waiting_.size());
+}
+
+void Backend::tell_whether_found() const {
+  if (was_without_) {
+    log_warning("backend_down", "{}: {}", text_, addresses_.lookup_error());
+  } else {
+    log_info("backend_up", "{} has an address again", text_);
+  }
 }
 
 // Those that the name does not have any more.
@@ -446,8 +456,7 @@ void Backend::go_on() {
 
 void Backend::sweep(std::uint64_t now_ms) {
   // Requests have the others looked up.
-  const bool unasked = !health_.path.empty() || addresses_.is_without();
-  if (unasked && addresses_.is_due()) addresses_.look_up();
+  if (!health_.path.empty() && addresses_.is_due()) addresses_.look_up();
   if (context_.files_short()) close_idle();
   std::vector<BackendConnection*> old;
   for (BackendConnection* connection : kept_) {
@@ -474,6 +483,9 @@ BackendCounts Backend::counts() const {
   counts.probe_fails = fails_health_check();
   counts.connections = connections_.size();
   counts.idle = kept_.size();
+  counts.left_out = static_cast<std::uint64_t>(
+      std::count_if(addresses_.all().begin(), addresses_.all().end(),
+                    [now = context_.loop.now_ms()](const auto& one) { return !one.is_well(now); }));
   return counts;
 }
 

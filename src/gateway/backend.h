@@ -126,6 +126,7 @@ class Backend final : public ConnectionOwner {
   void fail_waiting(BackendFailure failure, std::string_view detail, std::size_t count);
   void check_addresses();
   void addresses_settled();
+  void tell_whether_found() const;
   void leave_addresses();
   /// Those who waited for addresses.
   void go_on();
@@ -154,6 +155,7 @@ class Backend final : public ConnectionOwner {
   std::size_t connecting_ = 0;
   std::size_t in_use_ = 0;
   bool speaks_h2_ = false;
+  bool was_without_ = false;  // an address
   BackendCounts counts_;
 };
 

@@ -29,6 +29,7 @@ struct BackendCounts {
   std::uint64_t reused = 0;
   std::uint64_t connections = 0;  ///< now
   std::uint64_t idle = 0;         ///< kept, now
+  std::uint64_t left_out = 0;     ///< addresses of its name, now, in the worker that has most
 };
 
 struct GatewayCounts {

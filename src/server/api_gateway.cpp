@@ -20,8 +20,13 @@ Json backend_json(const std::string& text, std::uint64_t weight, const WorkerCou
   for (const gateway::BackendCounts& one : counts.gateway.backends) {
     if (one.backend == text) own = one;
   }
-  return {{"backend", text},          {"weight", weight},         {"healthy", own.healthy()},
-          {"requests", own.requests}, {"failures", own.failures}, {"connections", own.connections}};
+  return {{"backend", text},
+          {"weight", weight},
+          {"healthy", own.healthy()},
+          {"requests", own.requests},
+          {"failures", own.failures},
+          {"connections", own.connections},
+          {"addresses_left_out", own.left_out}};
 }
 
 // Each once: several routes may have it.

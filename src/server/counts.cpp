@@ -74,6 +74,7 @@ void add(gateway::BackendCounts* sum, const gateway::BackendCounts& more) {
   sum->reused += more.reused;
   sum->connections += more.connections;
   sum->idle += more.idle;
+  sum->left_out = std::max(sum->left_out, more.left_out);
 }
 
 void add(gateway::RouteTimes* sum, const gateway::RouteTimes& more) {

@@ -113,6 +113,8 @@ void add_backends(MetricsPage* page, const std::vector<BackendCounts>& backends)
                  &BackendCounts::connections);
   add_by_backend(page, metric("postern_gateway_backend_idle_connections"), backends,
                  &BackendCounts::idle);
+  add_by_backend(page, metric("postern_gateway_backend_addresses_left_out"), backends,
+                 &BackendCounts::left_out);
 }
 
 }  // namespace

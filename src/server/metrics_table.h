@@ -221,6 +221,8 @@ inline constexpr auto kMetricsTable = [] {
       {"postern_gateway_backend_connections", kGauge, "Connections to a backend now", "backend"},
       {"postern_gateway_backend_idle_connections", kGauge,
        "Kept connections to a backend without a request now", "backend"},
+      {"postern_gateway_backend_addresses_left_out", kGauge,
+       "Addresses of a backend's name that get no requests now", "backend"},
       // TLS.
       {"postern_tls_certificate_not_after_seconds", kGauge,
        "When the certificate that is served expires, seconds since 1970", "name"},

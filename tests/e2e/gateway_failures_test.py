@@ -16,7 +16,7 @@ from gateway_backends import Backend, new_port, server_context
 from gateway_h2_backend import H2Backend
 from gateway_h2_client import Http2
 from gateway_lab import HOST, EchoCase, Gateway, read_until, route, tls_context
-from lab import SLOW, Case, wait_until
+from lab import SLOW, Case, run, wait_until
 
 PROTOCOL_ERROR, INTERNAL_ERROR = 1, 2  # RFC 9113 section 7
 
@@ -167,6 +167,9 @@ class Addresses(Case):
     def healthy(self, gateway, name):
         return gateway.metrics()[f'postern_gateway_backend_healthy{{backend="{name}"}}']
 
+    def left_out(self, gateway, name):
+        return gateway.metrics()[f'postern_gateway_backend_addresses_left_out{{backend="{name}"}}']
+
     def told(self, gateway, act, pattern):
         mark = len(gateway.log)
         act()
@@ -179,7 +182,7 @@ class Addresses(Case):
             at = rf"{name}/health at {bad.host}:{bad.port}"
             self.told(gateway, lambda bad=bad: fail(bad), f"backend_unhealthy: {at}: {why}")
             self.assertEqual(self.asked(gateway, bad, good), ([0, 12], {200}))
-            self.assertEqual(self.healthy(gateway, name), 1)
+            self.assertEqual((self.healthy(gateway, name), self.left_out(gateway, name)), (1, 1))
             self.told(gateway, lambda bad=bad: mend(bad), f"backend_healthy: {at} answers again")
         self.assertEqual([line for line in gateway.log if " status=5" in line], [])
 
@@ -191,8 +194,13 @@ class Addresses(Case):
             with self.subTest(why), self.lab(health={"path": "/health", "interval": "300ms"}) as (gateway, one, two, name):
                 self.one_after_the_other(gateway, one, two, name, lambda bad, answer=answer: bad.on("/health", answer),
                                          lambda bad: bad.on("/health", lambda e: e.reply()), why)
-                for backend in (one, two):
-                    backend.on("/health", lambda e: e.reply(500))
+                said = run("status", "-c", gateway.config_path)[1]
+                self.assertRegex(said, rf"{name} good, \d+ requests")
+                one.on("/health", lambda e: e.reply(500))
+                wait_until("the first to be left out", lambda: self.left_out(gateway, name) == 1)
+                said = run("status", "-c", gateway.config_path)[1]
+                self.assertRegex(said, rf"{name} without 1 of its addresses, \d+ requests")
+                two.on("/health", lambda e: e.reply(500))
                 wait_until("both to be left out", lambda: self.healthy(gateway, name) == 0)
                 self.assertEqual(self.asked(gateway, one, two, count=3), ([0, 0], {503}))
                 self.assertIn("no backend passes its health check", gateway.access("status=503"))
@@ -239,6 +247,19 @@ class Addresses(Case):
             self.assertEqual(self.healthy(gateway, backend.url), 0)
             backend.start()
             wait_until("it to be well again", lambda: self.healthy(gateway, backend.url) == 1)
+
+    def test_a_name_without_an_address_is_not_looked_up_but_for_a_request(self):
+        with Backend() as other, self.lab(addresses=(), others=[other.url]) as (gateway, one, _, name):
+            self.assertEqual(self.asked(gateway, other), ([12], {200}))
+            gateway.wait_log(f"backend_down: {name}: .*our nameserver says NXDOMAIN")
+            queries = lambda: sum(value for key, value in gateway.metrics().items() if key.startswith("postern_dns_queries_total"))
+            before = queries()
+            time.sleep(6)
+            self.assertEqual(queries(), before)
+            gateway.write("zone", self.ZONE.replace("hostmaster 1", "hostmaster 2") + "svc 60 A 127.0.0.1\n")
+            gateway.reload()
+            wait_until("it to be used", lambda: self.asked(gateway, one)[0] != [0], 15)
+            gateway.wait_log(f"backend_up: {name} has an address again")
 
     def test_a_name_without_an_address_fails_its_health_check_and_is_asked_for_again(self):
         with Backend() as other, self.lab(addresses=(), others=[other.url],

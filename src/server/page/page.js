@@ -210,8 +210,9 @@ function show_cache(cache) {
 }
 
 function backend_text(one) {
+  const left_out = one.addresses_left_out ? `${number(one.addresses_left_out)} of its addresses left out, ` : "";
   return element("span", {}, mark(one.healthy, one.backend, `${one.backend} is down`), " ",
-    element("span", {class: "muted"}, `${number(one.requests)} requests, ${number(one.failures)} failed`));
+    element("span", {class: "muted"}, `${left_out}${number(one.requests)} requests, ${number(one.failures)} failed`));
 }
 
 function uncovered_text(hosts) {
