@@ -191,11 +191,10 @@ std::string backend_state(const Sheet& sheet, const Json& backend) {
 
 void print_backends(Sheet* sheet, std::string_view of, const Json& backends) {
   for (const Json& one : backends) {
-    sheet->line(
-        "backends",
-        fmt::format("{} to {} {}, {}, {} failed", of, text_of(one, "backend"),
-                    backend_state(*sheet, one),
-                    counted(number_of(one, "requests"), "request"), number_of(one, "failures")));
+    sheet->line("backends", fmt::format("{} to {} {}, {}, {} failed", of, text_of(one, "backend"),
+                                        backend_state(*sheet, one),
+                                        counted(number_of(one, "requests"), "request"),
+                                        number_of(one, "failures")));
   }
 }
 
