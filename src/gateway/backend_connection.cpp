@@ -98,7 +98,10 @@ void BackendConnection::failed(const Error& error) {
   if (closed_) return;
   if (session_ == nullptr) {
     closed_ = true;
-    owner_.connect_failed(*this, error);
+    const bool no_tls = error.code == Code::kMalformed && scheme_ == http::BackendScheme::kHttps;
+    owner_.connect_failed(
+        *this,
+        no_tls ? Error{error.code, error.detail + "; for one without TLS write http://"} : error);
     return;
   }
   fail(BackendFailure::kClosed, error.detail);

@@ -14,6 +14,18 @@ constexpr std::uint64_t kQuietMs = 10'000;  // with a request under way: then it
 constexpr std::uint64_t kLookMs = 2'500;    // again and again,
 constexpr std::uint64_t kMuteMs = 15'000;   // and its system has to acknowledge something
 
+// What is no response may be another protocol, which the URL can say.
+std::string_view reason_for(Bytes said, std::string_view fault) {
+  const auto at = [&](std::size_t i) { return i < said.size() ? int{said[i]} : -1; };
+  if (at(0) == 0x15 && at(1) == 3) {  // RFC 8446 section 5.1: an alert
+    return "the backend speaks TLS: write https:// in place of http://";
+  }
+  if (at(0) == 0 && at(3) == 4) {  // RFC 9113 section 6.5: SETTINGS
+    return "the backend speaks HTTP/2 alone: write h2c:// in place of http://";
+  }
+  return fault;
+}
+
 class H1Backend final : public BackendSession, public BackendStream {
  public:
   explicit H1Backend(BackendConnection& connection) : connection_(connection) {}
@@ -176,7 +188,7 @@ bool H1Backend::read_head(Bytes* input) {
       head_bytes_.assign(input->begin(), input->end());
       return false;
     case http::h1::Progress::kFault:
-      connection_.fail(BackendFailure::kMalformed, reader_.fault().reason);
+      connection_.fail(BackendFailure::kMalformed, reason_for(*input, reader_.fault().reason));
       return false;
     case http::h1::Progress::kDone:
       break;

@@ -63,6 +63,7 @@ Progress ResponseReader::read(Bytes input, ResponseHead* head) {
 Progress ResponseReader::read_line(std::string_view text) {
   at_ = skip_value(text, at_);  // a reason phrase has the bytes of a field value
   if (at_ == text.size()) return Progress::kMore;
+  if (text[at_] == '\n') return refuse("line feed without carriage return");
   if (text[at_] != '\r') return refuse("control in the status line");
   if (at_ + 1 == text.size()) return Progress::kMore;
   if (text[at_ + 1] != '\n') return refuse("bare CR");

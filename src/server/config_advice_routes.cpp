@@ -59,11 +59,24 @@ void warn_of_match(Reader& reader, const Node& node, const RouteMatchSettings& m
                                "\".*{}.*\" for anywhere",
                                match.path, bare, bare));
   }
+  if (match.kind == http::PathMatch::kPrefix && match.path.ends_with("/*")) {
+    const std::string below =
+        match.path.size() == 2 ? "/" : match.path.substr(0, match.path.size() - 2);
+    reader.warning(key_place(node, "path_prefix"),
+                   fmt::format("gateway.route.matches.path_prefix: the '*' of \"{}\" stands for "
+                               "itself; a prefix covers all that is below it: write \"{}\"",
+                               match.path, below));
+  }
 }
 
 // Routes
 
 void warn_of_keys_without_effect(Reader& reader, const Node& node, const RouteSettings& route) {
+  if (const Node* health = node.find("health"); health != nullptr && route.health.path.empty()) {
+    reader.warning(health->place,
+                   "gateway.route.health: without a path no backend is asked; write one, as in "
+                   "health = { path = \"/healthz\" }, or remove it");
+  }
   if (!route.redirect && !route.respond) return;
   for (const std::string_view key : {"health", "timeouts"}) {
     if (node.find(key) == nullptr) continue;

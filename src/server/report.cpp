@@ -161,13 +161,17 @@ void warn_of_lost(const Config& config, const std::vector<LostHosts>& lost) {
 
 void warn_of_unreadable(const Snapshot& snapshot) {
   const std::string& user = snapshot.config.server.user;
+  const auto& certificates = snapshot.config.certificates;
   for (const std::string& file : files_read(snapshot)) {
     if (::access(file.c_str(), R_OK) == 0) continue;
-    log_warning(
-        "unreadable",
-        "user '{}' cannot read {} ({}), so a reload or an edit of it will be refused; let it "
-        "read the file and enter the directories above: chmod o+r or chown {} {}",
-        user, file, std::generic_category().message(errno), user, file);
+    const std::string why = std::generic_category().message(errno);
+    const bool is_key = std::any_of(certificates.begin(), certificates.end(),
+                                    [&](const auto& one) { return one.key == file; });
+    log_warning("unreadable",
+                "user '{}' cannot read {} ({}), so a reload or an edit of it will be refused; let "
+                "it {}enter the directories above: {}chown {} {}",
+                user, file, why, is_key ? "alone read the key and " : "read the file and ",
+                is_key ? "" : "chmod o+r or ", user, file);
   }
 }
 

@@ -358,6 +358,18 @@ class Failing(EchoCase):
                 gateway.wait_log("failure=.*does not speak HTTP/2; for HTTP/1.1 write http:// in place of h2c://")
             plain.shutdown()
 
+    def test_a_backend_of_another_protocol_behind_http_says_what_to_write(self):
+        def alert(exchange):
+            exchange.connection.sendall(b"\x15\x03\x03\x00\x02\x02\x46")
+            exchange.close()
+        with Backend() as tls, H2Backend() as h2, Gateway(
+                route(tls, hosts=["tls.vanillax.me"]),
+                route(h2.url.replace("h2c", "http"), hosts=["h2.vanillax.me"])) as gateway:
+            tls.on("/", alert)
+            for host, write in (("tls", "TLS: write https://"), ("h2", "HTTP/2 alone: write h2c://")):
+                self.assertEqual(gateway.curl(f"http://{host}.vanillax.me/", http="--http1.1").status, 502)
+                self.assertRegex(gateway.access(f"host={host}.vanillax.me"), f"failure=.*speaks {write} in place of http://")
+
     def test_a_busy_h2c_backend_that_answers_no_ping_is_waited_for(self):
         def frame(kind, flags, stream, payload=b""):
             return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
@@ -493,7 +505,7 @@ class Told(Case):
                 "down": (refused, "/", 503, "No backend can be reached.", "Connection refused"),
                 "nameless": ("http://nowhere.example", "/", 503, "No backend can be reached.", "nowhere.example"),
                 "plain": (f"https://127.0.0.1:{clear.getsockname()[1]}", "/", 502,
-                          "The backend can be reached, but not spoken with.", "what the backend sent is not TLS"),
+                          "The backend can be reached, but not spoken with.", "is not TLS (wrong version number); for one without TLS write http://"),
                 "untrusted": (wrong_name.url, "/", 502, "The backend can be reached, but not spoken with.",
                               "127.0.0.1"),
                 "silent": (f"https://127.0.0.1:{silent.getsockname()[1]}", "/", 504,

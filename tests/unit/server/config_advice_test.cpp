@@ -176,6 +176,26 @@ TEST_CASE("a path_regex that no path fits") {
   CHECK_FALSE(never("(api|/api)"));
 }
 
+TEST_CASE("a path_prefix with the asterisk of others") {
+  const auto said = [](const std::string& prefix, std::string_view what) {
+    return says(
+        listener() + route("matches = [{ path_prefix = \"" + prefix + "\" }]\nrespond = {}"), what);
+  };
+  CHECK(said("/api/*", "a prefix covers all that is below it: write \"/api\""));
+  CHECK(said("/*", "write \"/\""));
+  CHECK_FALSE(said("/api", "stands for itself"));
+  CHECK_FALSE(said("/a*b", "stands for itself"));
+}
+
+TEST_CASE("health without a path") {
+  const auto said = [](const std::string& health) {
+    return says(listener() + route("backends = [{ url = \"http://x\" }]\nhealth = " + health),
+                "without a path no backend is asked");
+  };
+  CHECK(said("{ interval = \"2s\" }"));
+  CHECK_FALSE(said("{ path = \"/healthz\" }"));
+}
+
 TEST_CASE("everybody is a trusted proxy") {
   const std::string rest = route("respond = {}");
   CHECK(says(listener("trusted_proxies = [\"0.0.0.0/0\"]") + rest, "is everybody"));
