@@ -98,6 +98,7 @@ class H2Backend:
 
     def _session(self, connection):
         with contextlib.suppress(OSError, ssl.SSLError, h2.exceptions.ProtocolError):
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             time.sleep(self.late)
             if self.context:
                 connection = self.context.wrap_socket(connection, server_side=True)
