@@ -15,7 +15,8 @@ import time
 import unittest
 
 from gateway_backends import Backend, authority, is_open, new_port
-from gateway_lab import HOST, Gateway, read_all, read_until, route, table, tls_context
+from gateway_h2_client import Http2
+from gateway_lab import HOST, Gateway, parse_heads, read_all, read_until, route, table, tls_context
 from lab import SLOW, Case, run, wait_until
 from quic_client import client_hello, crypto, initial as sealed_initial
 
@@ -354,6 +355,83 @@ class Headers(Case):
         del gateway.listener["redirect_to_https"]
         with gateway:
             self.assertIn(gateway.curl(f"http://{HOST}/", http="--http1.1").status, (301, 308))
+
+
+def head(line, *fields):
+    return "\r\n".join([line, f"Host: {HOST}", *fields, "", ""])
+
+
+class Cleared(Case):
+    """`Alt-Svc: clear` on what the gateway says by itself and on what opens a tunnel: over TLS, and only there."""
+
+    UPGRADE = ("Connection: upgrade", "Upgrade: websocket")
+
+    @classmethod
+    def setUpClass(cls):
+        switch = "\r\n".join(["HTTP/1.1 101 Switching Protocols", *cls.UPGRADE, 'Alt-Svc: h3=":443"', "", ""])
+        cls.backend = Backend(handlers={
+            "/ws": lambda e: (e.send(switch), e.close()),
+            "/cut": lambda e: e.close(),
+            "/slow": lambda e: (e.connection.recv(1), e.close())})
+        cls.gateway = Gateway(
+            route(cls.backend, limits={"body": "10"}),
+            route(cls.backend, matches=[{"path_exact": "/slow"}], timeouts={"backend": "200ms"}),
+            route(f"h2c://127.0.0.1:{new_port()}", matches=[{"path_exact": "/h2c"}]),
+            limits={"header_timeout": f"{SLOW:g}s", "header_bytes": "8KiB"})
+        cls.gateway.start()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.backend.stop()
+        cls.gateway.__exit__(None, None, None)
+
+    def assert_answer(self, connection, status, tls):
+        got, closed = read_all(connection)
+        self.assertTrue(closed)
+        (answer, fields, _), = parse_heads(got.split(b"\r\n\r\n")[0].decode())
+        values = [value for name, value in fields if name.lower() == "alt-svc"]
+        self.assertEqual((answer, values), (status, ["clear"] if tls else []))
+
+    def test_http_1(self):
+        for status, request in (
+                (101, head("GET /ws HTTP/1.1", *self.UPGRADE)), (400, head("GET / HTTP/1.1", "Host: other.example")),
+                (405, head("TRACE / HTTP/1.1", "Connection: close")),
+                (413, head("POST / HTTP/1.1", "Content-Length: 11")),
+                (413, head("POST / HTTP/1.1", "Transfer-Encoding: chunked") + "b\r\nhello world\r\n0\r\n\r\n"),
+                (414, head(f"GET /{'y' * 9000} HTTP/1.1")), (431, head("GET / HTTP/1.1", "X: " + "y" * 9000)),
+                (501, head("POST / HTTP/1.1", "Transfer-Encoding: gzip, chunked")),
+                (501, head("GET /h2c HTTP/1.1", "Connection: close", *self.UPGRADE)),
+                (502, head("GET /cut HTTP/1.1", "Connection: close")),
+                (504, head("GET /slow HTTP/1.1", "Connection: close")), (505, head("GET / HTTP/2.1"))):
+            for tls in (False, True):
+                with self.subTest(status, request=request[:60], tls=tls), self.gateway.dial(tls) as connection:
+                    connection.sendall(request.encode())
+                    self.assert_answer(connection, status, tls)
+
+    def test_half_a_head(self):
+        with self.gateway.dial(tls=False) as plain, self.gateway.dial() as tls:
+            for connection in (plain, tls):
+                connection.sendall(b"GET / HTTP/1.1\r\n")
+            self.assert_answer(plain, 408, False)
+            self.assert_answer(tls, 408, True)
+
+    def test_http_2(self):
+        def connect(path):
+            return {"end": False, "only": [(":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "https"),
+                                           (":path", path), (":authority", HOST), ("sec-websocket-version", "13")]}
+        with Http2(self.gateway) as client:
+            for status, request in ((200, connect("/ws")), (501, connect("/h2c")), (405, {"method": "TRACE"}),
+                                    (431, {"path": "/" + "y" * 9000}), (502, {"path": "/cut"}),
+                                    (504, {"path": "/slow"})):
+                with self.subTest(status):
+                    self.assert_stream(client, client.open(**request), status)
+            self.assert_stream(client, client.at_once(method="POST", body=b"hello world"), 413)
+
+    def assert_stream(self, client, number, status):
+        stream = client.streams[number]
+        client.wait(lambda: stream.fields or stream.done)
+        values = [value for name, value in stream.fields or () if name == "alt-svc"]
+        self.assertEqual((stream.status, values), (status, ["clear"]))
 
 
 def initial(version=1, size=1200, destination=b"\x01" * 8, source=b"\x02" * 5, first=0xC3):
