@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import re
+import select
 import signal
 import socket
 import ssl
@@ -21,6 +22,7 @@ from gateway_lab import HOST, Gateway, read_all, read_until, route, table
 from lab import BINARY, SLOW, Case, wait_until
 
 OWN = {"status": 200, "body": "own"}
+SLOW_HEADS = 'postern_limit_hits_total{limit="gateway.limits.header_timeout"}'
 
 
 def probe(port, path):
@@ -102,6 +104,34 @@ class Limits(Case):
             self.assertTrue(client.closed or client.goaway is not None)
             client.close()
 
+    def test_each_head_on_a_kept_connection_has_its_own_time(self):
+        with self.gateway.dial(tls=False) as plain, self.gateway.dial() as tls, Http2(self.gateway) as client:
+            whole = f"GET /kept HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode()
+            for one in (plain, tls):
+                one.sendall(whole)
+                read_until(one, b"}")
+            self.assertEqual(client.request(path="/kept").status, 200)
+            time.sleep(1.2)  # between two requests nothing is waited for
+            for one in (plain, tls):
+                one.sendall(whole)
+                read_until(one, b"}")
+            self.assertEqual(client.request(path="/kept").status, 200)
+            before, began = self.gateway.metrics()[SLOW_HEADS], time.monotonic()
+            client.send(HeadersFrame(5, client.protocol.encoder.encode([(":method", "GET")])))
+            for one in (plain, tls):
+                one.sendall(whole[:-2])
+            select.select([plain, tls, client.socket], [], [], 6 * SLOW)
+            self.assertGreater(time.monotonic() - began, 0.9)
+            for one in (plain, tls):
+                got, closed = read_all(one)
+                self.assertTrue(closed)
+                self.assertRegex(got, rb"(?is)^HTTP/1\.1 408 Request Timeout\r\n.*\r\nconnection: close\r\n")
+            client.read(lambda: client.closed)
+            self.assertTrue(client.closed)
+            self.assertLess(time.monotonic() - began, 6 * SLOW)
+            self.assertEqual(self.gateway.metrics()[SLOW_HEADS] - before, 3)
+            self.assertEqual(len(self.backend.seen("/kept")), 6)
+
     def test_a_slow_body_is_no_slow_head(self):
         with self.gateway.dial(tls=False) as connection:
             connection.sendall(f"POST / HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 10\r\n\r\n".encode())
@@ -151,7 +181,6 @@ class HalfOpen(Case):
     """Connections to the TLS port whose handshake does not go on."""
 
     FULL = 'postern_limit_hits_total{limit="gateway.limits.connections"}'
-    SLOW_HEADS = 'postern_limit_hits_total{limit="gateway.limits.header_timeout"}'
     FAILED = 'postern_gateway_tls_handshakes_total{result="failed"}'
 
     def gateway(self, **limits):
@@ -177,7 +206,7 @@ class HalfOpen(Case):
         took = time.monotonic() - began
         self.assertTrue(1 <= took < 6 * SLOW, took)
         after = gateway.metrics()
-        for name in (self.SLOW_HEADS, self.FAILED):
+        for name in (SLOW_HEADS, self.FAILED):
             self.assertEqual(after[name] - before[name], len(held), name)
         self.assertEqual((after["postern_gateway_connections"], after[self.FULL]), (0, 0))
 

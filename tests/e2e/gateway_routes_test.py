@@ -126,6 +126,36 @@ class Conditions(Routed):
         self.assertEqual(self.who("/", "m.vanillax.me", "-X", "POST"), "method only")
 
 
+QUERIES = {"a": "1", "b": "2", "c": "3"}
+HEADERS = ("-H", "X-A: 1", "-H", "X-B: 2")
+PUT = ("-X", "PUT", *HEADERS)
+
+
+class Precedence(Routed):
+    """Two routes for one request, in either order in the file: (conditions of the one that gets it, of the other one,
+    the request)."""
+
+    CASES = (({"headers": {"x-a": "1"}}, {"query": QUERIES}, HEADERS),
+             ({"headers": {"x-a": "1", "x-b": "2"}}, {"headers": {"x-a": "1"}, "query": QUERIES}, HEADERS),
+             ({"headers": {"x-a": "1"}, "query": QUERIES}, {"headers": {"x-b": "2"}, "query": {"a": "1"}}, HEADERS),
+             ({"method": "PUT"}, {"headers": {"x-a": "1", "x-b": "2"}}, PUT),
+             ({"method": "PUT"}, {"headers": {"x-a": "1", "x-b": "2"}, "query": QUERIES}, PUT),
+             ({"path_prefix": "/p/q"}, {"path_prefix": "/p", "method": "PUT", "headers": {"x-a": "1"}}, PUT),
+             ({"path_regex": "/p.*"}, {"path_prefix": "/p/q/r", "method": "PUT", "headers": {"x-a": "1"}}, PUT),
+             ({"path_exact": "/p/q/r"}, {"path_regex": "/p/q/r", "method": "PUT", "headers": {"x-a": "1"}}, PUT))
+    ROUTES = [says(name, hosts, matches=match(**conditions))
+              for i, (better, worse, _) in enumerate(CASES) for name, hosts, conditions in (
+                  ("better", [f"first{i}.vanillax.me"], better),
+                  ("worse", [f"{host}{i}.vanillax.me" for host in ("first", "last", "alone")], worse),
+                  ("better", [f"last{i}.vanillax.me"], better))]
+
+    def test_whatever_the_order_in_the_file(self):
+        for i, (better, worse, arguments) in enumerate(self.CASES):
+            for host, name in (("first", "better"), ("last", "better"), ("alone", "worse")):
+                with self.subTest(host, better=better, worse=worse):
+                    self.assertEqual(self.who("/p/q/r?a=1&b=2&c=3", f"{host}{i}.vanillax.me", *arguments), name)
+
+
 class Answers(Routed):
     ROUTES = (route(hosts=["old.vanillax.me"], redirect={"scheme": "https", "hostname": "new.vanillax.me", "port": 443,
                                                          "status": 301}),
