@@ -213,7 +213,7 @@ class HalfOpen(Case):
     def test_nor_is_http2_kept_on_which_no_request_begins(self):
         gateway = self.gateway(header_timeout="2s")
         preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-        before, began = gateway.metrics()[self.SLOW_HEADS], time.monotonic()
+        before, began = gateway.metrics()[SLOW_HEADS], time.monotonic()
         held = []
         for said in (b"", preface[:10], preface, preface + bytes(9)[:5], preface + b"\0\0\0\4\0\0\0\0\0"):
             held.append(self.enterContext(gateway.dial(alpn=("h2",), timeout=20)))
@@ -224,7 +224,7 @@ class HalfOpen(Case):
                 self.assertTrue(read_all(one)[1])
             took = time.monotonic() - began
             self.assertTrue(2 <= took < 6 * SLOW, took)
-            self.assertEqual(gateway.metrics()[self.SLOW_HEADS] - before, len(held))
+            self.assertEqual(gateway.metrics()[SLOW_HEADS] - before, len(held))
             self.assertEqual(other.request().status, 200)
 
     def test_they_count_as_connections_and_new_clients_are_served_after_them(self):
