@@ -1,7 +1,9 @@
 """HTTP/2 towards clients (RFC 9113, 8441): streams, windows, malformed requests, abuse that ends the
 connection and is counted, the drain."""
 
+import collections
 import contextlib
+import re
 import signal
 import threading
 import time
@@ -19,7 +21,7 @@ from gateway_h2_client import Http2, Stream
 from gateway_lab import HOST, Gateway, route
 from lab import SLOW, Case, wait_until
 
-REFUSED_STREAM, PROTOCOL_ERROR, CANCEL, ENHANCE_YOUR_CALM = 7, 1, 8, 11
+REFUSED_STREAM, CANCEL, COMPRESSION_ERROR, ENHANCE_YOUR_CALM = 7, 8, 9, 11
 LAST = 2**31 - 1  # the highest number of a stream
 HEAD = [(":method", "GET"), (":scheme", "https"), (":authority", HOST), (":path", "/")]
 
@@ -114,18 +116,40 @@ class Streams(Http2Case):
         go.set()
         self.assertEqual(client.finish(slow).body, b"late")
 
-    def test_the_setting_of_streams_holds(self):
+    def held(self, path, count):
+        """A client with so many streams there, of which the backend holds those that reach it; their numbers; and
+        what lets one go."""
+        one = threading.Semaphore(0)
+        self.addCleanup(one.release, count)
+        self.backend.on(path, lambda e: (one.acquire(timeout=60 * SLOW), e.reply()))
         client = self.client()
-        self.assertEqual(client.remote(h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS), 128)
-        go = threading.Event()
-        self.backend.on("/hold", lambda e: (go.wait(20 * SLOW), e.reply()))
-        client.protocol.remote_settings[h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS] = 1000
-        client.protocol.remote_settings.acknowledge()
-        streams = [client.open(path="/hold") for _ in range(129)]
-        # RFC 9113 section 5.1.2 has a stream error here; nghttp2 ends the connection of whoever does that.
-        client.read(lambda: client.streams[streams[-1]].done or client.closed)
-        self.assertTrue(client.streams[streams[-1]].reset == REFUSED_STREAM or client.goaway == PROTOCOL_ERROR)
-        go.set()
+        return client, [client.open(path=path) for _ in range(count)], one.release
+
+    def test_as_many_streams_as_the_setting_says_are_served_at_a_time(self):
+        self.assertEqual(self.client().remote(h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS), 128)
+        client, streams, let_go = self.held("/full", 128)
+        ended = lambda: [one for one in streams if client.streams[one].done]
+        wait_until("all at the backend", lambda: len(self.backend.seen("/full")) == 128)
+        for count in range(1, 4):
+            let_go()
+            client.wait(lambda count=count: len(ended()) == count)
+            streams.append(client.open(path="/full"))  # as soon as there is room, not sooner
+            wait_until("the next at the backend", lambda count=count: len(self.backend.seen("/full")) == 128 + count)
+        let_go(128)
+        client.wait(lambda: len(ended()) == len(streams))
+        self.assertEqual({client.streams[one].status for one in streams}, {200})
+        self.assertIsNone(client.goaway)
+
+    def test_one_more_is_refused_to_a_client_that_does_not_know_the_setting_yet(self):
+        client, streams, let_go = self.held("/more", 129)  # it has read nothing
+        client.wait(lambda: client.streams[streams[-1]].done)
+        self.assertEqual(client.streams[streams[-1]].reset, REFUSED_STREAM)
+        wait_until("the others at the backend", lambda: len(self.backend.seen("/more")) == 128)
+        let_go(128)
+        self.assertEqual({client.finish(one).status for one in streams[:-1]}, {200})
+        self.assertEqual(client.request(path="/after").status, 200)
+        self.assertIsNone(client.goaway)
+        self.assertEqual(len(self.backend.seen("/more")), 128)
 
     def test_head_204_304_and_early_hints(self):
         self.backend.on("/204", lambda e: e.send("HTTP/1.1 204 No Content\r\n\r\n"))
@@ -419,8 +443,9 @@ class Malformed(Http2Case):
 class Abuse(Http2Case):
     """Each floods one connection until it is ended; other clients are served meanwhile."""
 
-    def assert_ended(self, name, frames, count, read=True, memory=64 << 20):
-        """`frames(client, i)` are sent `count` times; long before that the connection has to be over."""
+    def assert_ended(self, name, frames, count, reason, read=True, memory=64 << 20):
+        """`frames(client, i)` are sent `count` times; long before that the connection has to be over, counted with
+        this reason and no other."""
         counted = self.counters()
         before = self.gateway.rss()
         client = self.client()
@@ -439,34 +464,45 @@ class Abuse(Http2Case):
         self.assertTrue(client.closed, f"{name}: not closed")
         self.assertLess(self.gateway.rss() - before, memory * SLOW)
         self.assertEqual(self.client().request().status, 200)
-        wait_until(f"{name} to be counted", lambda: self.counters() > counted)
+        wait_until(f"{name} to be counted", lambda: self.counters() != counted)
+        self.assertEqual(self.counters() - counted, {reason: 1}, name)
 
     def counters(self):
-        """How many connections were ended, whatever the reason."""
-        return sum(value for name, value in self.gateway.metrics().items() if "_h2_closed_total" in name)
+        """How many connections were ended: {reason: count}."""
+        found = ((re.match(r'postern_gateway_h2_closed_total{reason="(.*)"}', name), value)
+                 for name, value in self.gateway.metrics().items())
+        return collections.Counter({match[1]: int(value) for match, value in found if match and value})
 
     def test_rapid_reset(self):
         def frames(client, i):
             stream = 2 * i + 1
             return (HeadersFrame(stream, self.head(client), flags=["END_HEADERS", "END_STREAM"]),
                     RstStreamFrame(stream, error_code=8))
-        self.assert_ended("rapid reset", frames, 20_000)
+        self.assert_ended("rapid reset", frames, 20_000, "rapid_reset")
 
     def head(self, client):
         return client.protocol.encoder.encode(HEAD)
 
     def test_resets_made_by_our_own_errors(self):
         def frames(client, i):  # "made you reset": each stream is broken so that the gateway resets it
-            stream = 2 * i + 1
-            return (HeadersFrame(stream, self.head(client), flags=["END_HEADERS"]),
-                    WindowUpdateFrame(stream, window_increment=0))
-        self.assert_ended("made you reset", frames, 20_000)
+            if i > 0:  # one at a time: more than the setting of streams would be another mistake
+                client.read(lambda: client.streams[2 * i - 1].done)
+            return [WindowUpdateFrame(client.open(method="POST", end=False), window_increment=2**31 - 1)]
+        self.assert_ended("made you reset", frames, 300, "made_you_reset", read=False)
+
+    def test_a_window_that_grows_by_nothing(self):
+        # RFC 9113 section 6.9 has an error of the stream here, section 5.4.1 lets it be one of the connection, which
+        # nghttp2 ends at the first.
+        self.assert_ended("window of 0", lambda client, i: (
+            HeadersFrame(2 * i + 1, self.head(client), flags=["END_HEADERS"]),
+            WindowUpdateFrame(2 * i + 1, window_increment=0)), 20_000, "protocol")
 
     def test_streams_refused_to_a_client_that_does_not_acknowledge_settings(self):
         hold = threading.Event()
         self.addCleanup(hold.set)
         self.backend.on("/held", lambda e: hold.wait(60))
         head = [*HEAD[:3], (":path", "/held")]
+        counted = self.counters()
         with self.gateway.dial(alpn=("h2",)) as connection:
             connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + SettingsFrame(0).serialize())
             encoder = hpack.Encoder()
@@ -477,31 +513,33 @@ class Abuse(Http2Case):
                                                     flags=["END_HEADERS", "END_STREAM"]).serialize())
                 while connection.recv(65536):  # until the end, which comes in time
                     pass
-        wait_until("it to be counted", lambda: self.gateway.metrics()[
-            'postern_gateway_h2_closed_total{reason="made_you_reset"}'] > 0)
+        wait_until("it to be counted", lambda: self.counters() != counted)
+        self.assertEqual(self.counters() - counted, {"made_you_reset": 1})
 
     def test_continuation_flood(self):
         def frames(client, i):
             if i == 0:
                 return (HeadersFrame(1, self.head(client)),)
             return (ContinuationFrame(1, client.protocol.encoder.encode([(f"x-{i}", "y" * 1000)])),)
-        self.assert_ended("continuation", frames, 30_000)
+        self.assert_ended("continuation", frames, 30_000, "continuation")
 
     def test_empty_continuation_flood(self):
         self.assert_ended("empty continuation", lambda client, i: (
-            HeadersFrame(1, self.head(client)) if i == 0 else ContinuationFrame(1, b""),), 100_000)
+            HeadersFrame(1, self.head(client)) if i == 0 else ContinuationFrame(1, b""),), 100_000, "continuation")
 
     def test_settings_flood(self):
-        self.assert_ended("settings", lambda client, i: [SettingsFrame(0, settings={3: 100})] * 20, 20_000, read=False)
+        self.assert_ended("settings", lambda client, i: [SettingsFrame(0, settings={3: 100})] * 20, 20_000, "settings",
+                          read=False)
 
     def test_settings_flood_that_reads(self):
-        self.assert_ended("settings, read", lambda client, i: [SettingsFrame(0)] * 20, 20_000)
+        self.assert_ended("settings, read", lambda client, i: [SettingsFrame(0)] * 20, 20_000, "settings")
 
     def test_ping_flood(self):
-        self.assert_ended("ping", lambda client, i: [PingFrame(0, opaque_data=b"12345678")] * 20, 20_000, read=False)
+        self.assert_ended("ping", lambda client, i: [PingFrame(0, opaque_data=b"12345678")] * 20, 20_000, "ping",
+                          read=False)
 
     def test_ping_flood_that_reads(self):
-        self.assert_ended("ping, read", lambda client, i: [PingFrame(0, opaque_data=b"12345678")] * 20, 20_000)
+        self.assert_ended("ping, read", lambda client, i: [PingFrame(0, opaque_data=b"12345678")] * 20, 20_000, "ping")
 
     def test_empty_data_flood(self):
         self.backend.on("/sink", lambda e: e.echo())
@@ -511,7 +549,7 @@ class Abuse(Http2Case):
                 return (HeadersFrame(1, client.protocol.encoder.encode(
                     [(":method", "POST"), *HEAD[1:3], (":path", "/sink")]), flags=["END_HEADERS"]),)
             return [DataFrame(1, b"")] * 20
-        self.assert_ended("empty data", frames, 20_000)
+        self.assert_ended("empty data", frames, 20_000, "empty_frames")
 
     def test_hpack_bomb(self):
         encoder = hpack.Encoder()
@@ -522,14 +560,17 @@ class Abuse(Http2Case):
             block = encoder.encode(HEAD + first)
             return (HeadersFrame(stream, block + b"\xbe" * (8000 if i else 0), flags=["END_HEADERS", "END_STREAM"]),)
         # 0xbe is the newest entry of the table: 8,000 bytes that mean 31 MB, again and again.
-        self.assert_ended("hpack bomb", frames, 2000)
+        self.assert_ended("hpack bomb", frames, 2000, "header_bomb")
 
     def test_table_of_hpack_is_not_made_larger_than_it_may_be(self):
-        client = self.client()
+        client, counted = self.client(), self.counters()
         client.tolerant = True
         client.send(HeadersFrame(1, b"\x3f\xe1\xff\xff\x03" + self.head(client), flags=["END_HEADERS", "END_STREAM"]))
         client.read(lambda: client.closed, 6)
         self.assertTrue(client.closed)
+        self.assertEqual(client.goaway, COMPRESSION_ERROR)
+        wait_until("it to be counted", lambda: self.counters() != counted)
+        self.assertEqual(self.counters() - counted, {"protocol": 1})
 
 
 class Drain(Case):
