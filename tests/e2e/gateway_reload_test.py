@@ -295,6 +295,29 @@ class Certificates(Case):
             self.assertEqual(len([one for one in site.log if "certificate_rejected" in one]), 1)
             self.assertEqual(site.metrics()['postern_tls_certificate_rejected{name="lan"}'], 0)
 
+    def test_a_renewed_pair_that_has_expired_is_not_taken(self):
+        with Site() as site:
+            def renew(days):
+                """The new certificate."""
+                make_pair(site.directory / "new", "tls", days=days)
+                new = leaf(site.directory / "new/tls.crt")
+                for name in ("tls.key", "tls.crt"):
+                    os.replace(site.directory / "new" / name, site.tls / name)
+                return new
+            rejected, served = 'postern_tls_certificate_rejected{name="lan"}', leaf(site.tls / "tls.crt")
+            self.assertNotEqual(renew(-1), served)
+            self.assertRegex(site.wait_log("certificate_rejected"),
+                             r" error   certificate_rejected: lan \(.*/tls\.crt, .*/tls\.key\): .*/tls\.crt: the "
+                             r"certificate has expired on 20\d\d-\d\d-\d\d; renew it; the certificate as it was goes "
+                             r"on being served$")
+            self.assertEqual((site.served_leaf(), site.metrics()[rejected]), (served, 1))
+            self.assertIn(" reload_refused: 1 error; ", site.reload())
+            self.assertEqual(site.served_leaf(), served)
+            new = renew(90)
+            wait_until("the new certificate", lambda: site.served_leaf() == new)
+            self.assertEqual(site.metrics()[rejected], 0)
+            self.assertEqual(len([one for one in site.log if "certificate_rejected" in one]), 1)
+
     def test_a_certificate_and_key_written_one_after_the_other_are_read_as_a_pair(self):
         with Site() as site:
             make_pair(site.directory / "new", "tls")
