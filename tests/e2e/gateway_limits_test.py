@@ -62,12 +62,18 @@ class Limits(Case):
         self.assertEqual(self.gateway.curl(f"https://{HOST}/", *within).status, 200)
 
     def test_an_endless_head_is_cut_off(self):
+        limit = 'postern_limit_hits_total{limit="gateway.limits.header_bytes"}'
+        before = self.gateway.metrics()[limit]
         with self.gateway.dial(tls=False) as connection:
             connection.sendall(f"GET / HTTP/1.1\r\nHost: {HOST}\r\nX: ".encode())
             end = time.monotonic() + 10 * SLOW
-            with self.assertRaises(OSError):  # 431, a while for the client to read it, the end
+            # 431, a while for the client to read it, the end. TimeoutError would be a gateway that only stops reading.
+            with self.assertRaises(ConnectionError):
                 while time.monotonic() < end:
                     connection.sendall(b"y" * 10_000)
+                    time.sleep(0.001)
+            self.assertIn(b"HTTP/1.1 431 ", connection.recv(65536))
+        self.assertEqual(self.gateway.metrics()[limit] - before, 1)
 
     def test_slow_heads_are_closed_whatever_they_send(self):
         def drip(connection, parts):
@@ -275,6 +281,51 @@ class Workers(Case):
                     self.assertEqual(served, 40)
                     self.assertEqual(gateway.metrics()[limit], before + 20)
                 wait_until("all to be gone", lambda: gateway.metrics()["postern_gateway_connections"] == 0)
+
+
+class Relayed(Case):
+    def test_clients_of_tcp_listeners_count_as_connections(self):
+        refused = 'postern_limit_hits_total{limit="gateway.limits.connections"}'
+        tcp = new_port()
+        with Backend("relayed") as backend, Gateway(route(respond=OWN), limits={"connections": 8}, config=table(
+                "gateway.listener", {"name": "db", "address": ["127.0.0.1"], "tcp": tcp,
+                                     "backends": [f"127.0.0.1:{backend.port}"]})) as gateway:
+            def now():
+                metrics = gateway.metrics()
+                return metrics["postern_gateway_connections"], metrics["postern_gateway_tcp_connections"]
+
+            def is_refused(port):
+                """Whether a client is sent away at once."""
+                with contextlib.suppress(ConnectionError), dial(port) as one:
+                    return one.recv(1) == b""
+                return True
+
+            def dial(port):
+                return socket.create_connection(("127.0.0.1", port), 6 * SLOW)
+
+            def ask(connection):
+                connection.sendall(f"GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+                return b" 200 " in connection.recv(65536)
+            wait_until("nobody to be there", lambda: now() == (0, 0))
+            before = gateway.metrics()[refused]
+            with contextlib.ExitStack() as held:
+                web = held.enter_context(gateway.dial(tls=False))
+                clients = [held.enter_context(dial(tcp)) for _ in range(7)]
+                wait_until("all to be counted", lambda: now() == (1, 7))
+                for count, port in enumerate((tcp, gateway.http_port, gateway.https_port, tcp), 1):
+                    self.assertTrue(is_refused(port))
+                    self.assertEqual((gateway.metrics()[refused] - before, now()), (count, (1, 7)))
+                self.assertEqual([ask(one) for one in (web, *clients)], [True] * 8)
+                clients.pop().close()
+                wait_until("one to be gone", lambda: now() == (1, 6))
+                clients.append(held.enter_context(dial(tcp)))
+                self.assertTrue(ask(clients[-1]))
+                self.assertTrue(is_refused(gateway.http_port))
+                for one in clients:
+                    one.close()
+            wait_until("all to be gone", lambda: now() == (0, 0))
+            self.assertEqual(gateway.curl(f"http://{HOST}/", http="--http1.1").body, b"own")
+            self.assertEqual(gateway.metrics()[refused] - before, 5)
 
 
 class Descriptors(Case):
@@ -550,10 +601,24 @@ class Log(Case):
     def test_text(self):
         with Backend() as backend, self.gateway(backend, "text") as gateway:
             self.requests(gateway)
-            line = gateway.access("/word-get")
-            for part in ("127.0.0.1", HOST, "GET", "h2", "201", "1234", f"127.0.0.1:{backend.port}"):
-                self.assertIn(part.lower(), line.lower())
-            gateway.access("/word-cut")
+            start = r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z info    request: "
+            ends = {"route": r".*/postern\.toml:\d+", "backend": re.escape(backend.url), "request_id": "[0-9a-f]{32}"}
+            cut = "the backend closed the connection within the response"
+            for word, begin, status, sent, received, rest in (
+                    ("get", {"sni": HOST, "protocol": "h2", "method": "GET", "host": HOST, "path": r"/word-get\?q=1"},
+                     201, 1234, 0, ends),
+                    ("post", {"protocol": "http/1.1", "method": "POST", "host": HOST, "path": "/word-post"},
+                     200, r"\d+", 10, ends),
+                    ("404", {"protocol": "http/1.1", "method": "GET", "host": "nobody.vanillax.me",
+                             "path": "/word-404"}, 404, r"\d+", 0, {"failure": '"no route"'}),
+                    ("cut", {"sni": HOST, "protocol": "h2", "method": "GET", "host": HOST, "path": "/word-cut"},
+                     200, 3, 0, {**ends, "failure": f'"{cut}"'})):
+                line = gateway.access(f"/word-{word}")
+                wanted = {"client": r"127\.0\.0\.1", "listener": "internal", **begin, "status": status, "sent": sent,
+                          "received": received, "ms": r"(\d+\.\d{3})", "first_byte_ms": r"(\d+\.\d{3})", **rest}
+                self.assertRegex(line, pattern := f"^{start}{' '.join(f'{k}={v}' for k, v in wanted.items())}$")
+                whole, first = map(float, re.match(pattern, line).groups())
+                self.assertTrue(0 <= first <= whole < 5000 * SLOW, line)
 
     def test_nobody_writes_lines_of_their_own_into_it(self):
         with Backend() as backend, self.gateway(backend, "text") as gateway:
