@@ -202,7 +202,7 @@ inline constexpr auto kMetricsTable = [] {
       {"postern_gateway_tcp_connections", kGauge, "Connections to TCP listeners now", ""},
       {"postern_gateway_tcp_accepted_total", kCounter, "Connections to TCP listeners", ""},
       {"postern_gateway_tcp_failed_total", kCounter,
-       "Connections to TCP listeners that found no backend", ""},
+       "Connections to TCP listeners without a backend or a valid PROXY header", ""},
       {"postern_gateway_tcp_bytes_total", kCounter,
        "Bytes relayed by TCP listeners, by direction: in is from the client", "direction"},
       {"postern_gateway_backend_healthy", kGauge,
