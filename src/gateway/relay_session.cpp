@@ -113,7 +113,7 @@ std::size_t RelaySession::undelivered() const {
 
 bool RelaySession::is_idle(std::uint64_t now_ms) {
   const std::uint64_t passed = now_ms - active_ms_;
-  if (stage_ != Stage::kRelaying || idle_ms_ == 0 || passed < idle_ms_ / 2) return false;
+  if (stage_ != Stage::kRelaying || idle_ms_ == 0 || passed < idle_ms_ / 4) return false;
   const bool looked = std::exchange(looked_ms_, active_ms_) == active_ms_;
   if (looked && passed < idle_ms_) return false;
   const std::size_t before = std::exchange(undelivered_, undelivered());

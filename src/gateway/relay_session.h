@@ -43,7 +43,7 @@ class RelaySession final : public AddressWaiter {
   void start();
   /// Closes both sockets, by a reset where `end` is no orderly one; ended() follows at once.
   void finish(RelayEnd end);
-  /// To be asked at half of idle_ms() too: what moves slowly is not.
+  /// To be asked at a quarter of idle_ms() too: what moves slowly is not.
   bool is_idle(std::uint64_t now_ms);
   std::uint64_t idle_ms() const { return idle_ms_; }
   RelayRecord record(RelayEnd end) const;
