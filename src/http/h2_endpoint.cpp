@@ -26,8 +26,7 @@ constexpr std::size_t kFieldOverhead = 32;  // RFC 9113 section 6.5.2
 constexpr unsigned kFramesAllowed = 3;
 // Streams opened before the peer knows how many it may have. A page with more than that is none.
 constexpr unsigned kRefusedMax = 1000;
-constexpr std::size_t kStreamShare =
-    4;  // of the connection's window, at most one part is a stream's
+constexpr std::size_t kStreamShare = 4;  // a stream has at most this part of the window
 
 // NGHTTP2_HD_MAX_NV, which nghttp2 does not tell apart.
 std::string_view reason_of(std::uint32_t code) {
@@ -291,11 +290,7 @@ void Endpoint::Calls::reset_left(Endpoint& self, const nghttp2_rst_stream& frame
   if (by_owner || frame.error_code == NGHTTP2_NO_ERROR) return;
   // Too many streams at a time, from a peer that has not acknowledged our SETTINGS.
   const bool refused = frame.error_code == NGHTTP2_REFUSED_STREAM;
-  if (refused && self.refused_ < kRefusedMax) {
-    ++self.refused_;
-    return;
-  }
-  self.note(Abuse::kMadeYouReset);
+  if (!refused || ++self.refused_ > kRefusedMax) self.note(Abuse::kMadeYouReset);
 }
 
 const nghttp2_session_callbacks* Endpoint::Calls::table() {

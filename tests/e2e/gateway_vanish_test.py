@@ -42,6 +42,14 @@ class Far(H2Backend):
         self.done = lambda request: reply(request) if request.fields[":path"] != "/silent" else None
 
 
+def status(connection):
+    return int(read_until(connection, b"\r\n").split()[1])
+
+
+def statuses(*connections):
+    return {status(one) for one in connections}
+
+
 class Vanish(Case):
     def setUp(self):
         for name in (NEAR, FIRE, CABLE):
@@ -55,6 +63,17 @@ class Vanish(Case):
                 sh("ip", "-n", where, "addr", "add", f"{network}.{host}/24", "dev", wire)
                 sh("ip", "-n", where, "link", "set", wire, "up")
 
+    @contextlib.contextmanager
+    def gateway_to(self, hosts):
+        """A gateway to these backends, and what begins a request whose connection is read later."""
+        routes = [route(backend, hosts=[host]) for host, backend in hosts.items()]
+        with Gateway(*routes, server="log = { requests = true }") as gateway, contextlib.ExitStack() as held:
+            def begin(method, host, path):
+                connection = held.enter_context(gateway.dial(tls=False, timeout=60))
+                connection.sendall(f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n".encode())
+                return connection
+            yield gateway, begin
+
     def test_what_is_under_way_fails_and_the_host_is_asked_anew_when_it_is_back(self):
         with contextlib.ExitStack() as ends:
             fire, cable = (ends.enter_context(inside(name, lambda network=network: Far(f"{network}.2")))
@@ -62,16 +81,7 @@ class Vanish(Case):
             inside(NEAR, lambda: self.vanish_and_return({"fire.vanillax.me": fire, "cable.vanillax.me": cable}))
 
     def vanish_and_return(self, hosts):
-        routes = [route(backend, hosts=[host]) for host, backend in hosts.items()]
-        with Gateway(*routes, server="log = { requests = true }") as gateway, contextlib.ExitStack() as held:
-            def begin(method, host, path):
-                connection = held.enter_context(gateway.dial(tls=False, timeout=60))
-                connection.sendall(f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n".encode())
-                return connection
-
-            def status(connection):
-                return int(read_until(connection, b"\r\n").split()[1])
-
+        with self.gateway_to(hosts) as (gateway, begin):
             for host in hosts:
                 self.assertEqual(status(begin("GET", host, "/")), 200)
             under_way = [begin("POST", host, "/silent") for host in hosts]
@@ -110,17 +120,8 @@ class Vanish(Case):
 
     def vanish(self, hosts):
         """Requests that it had got, and others, on kept connections, that it has not."""
-        routes = [route(backend, hosts=[host]) for host, backend in hosts.items()]
-        with Gateway(*routes, server="log = { requests = true }") as gateway, contextlib.ExitStack() as held:
-            def begin(method, host, path):
-                connection = held.enter_context(gateway.dial(tls=False, timeout=60))
-                connection.sendall(f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n".encode())
-                return connection
-
-            def statuses(connections):
-                return {int(read_until(one, b"\r\n").split()[1]) for one in connections}
-
-            self.assertEqual(statuses([begin("GET", host, "/kept") for host in hosts for _ in range(3)]), {200})
+        with self.gateway_to(hosts) as (gateway, begin):
+            self.assertEqual(statuses(*[begin("GET", host, "/kept") for host in hosts for _ in range(3)]), {200})
             silent = [begin("POST", host, "/silent") for host in hosts]
             for backend in hosts.values():
                 wait_until("the request", lambda backend=backend: backend.seen("/silent"))
@@ -129,13 +130,13 @@ class Vanish(Case):
             sh("ip", "-n", CABLE, "link", "set", "wire", "down")
             lost = [begin("POST", host, "/lost") for host in hosts]
             repeated = [begin("GET", host, "/repeated") for host in hosts]
-            self.assertEqual(statuses(lost), {502})
+            self.assertEqual(statuses(*lost), {502})
             # 10 s without an acknowledgement, and 15 s more.
             self.assertTrue(24 < time.monotonic() - began < 28 + 5 * SLOW, time.monotonic() - began)
-            self.assertEqual(statuses(silent), {502})
+            self.assertEqual(statuses(*silent), {502})
             # The system asks after 15 s and then thrice, every 5 s.
             self.assertTrue(24 < time.monotonic() - began < 36 + 5 * SLOW, time.monotonic() - began)
-            self.assertLessEqual(statuses(repeated), {503, 504})
+            self.assertLessEqual(statuses(*repeated), {503, 504})
             for host in hosts:
                 self.assertIn("failure=\"the backend's host has vanished\"", gateway.access(f"host={host} path=/lost"))
                 self.assertRegex(gateway.access(f"host={host} path=/silent"), "failure=\".*(timed out|No route)")
