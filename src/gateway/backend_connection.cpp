@@ -34,6 +34,7 @@ Result<void> BackendConnection::connect(const BackendPlace& place) {
   net::Loop& loop = context_.loop;
   if (scheme_ != http::BackendScheme::kHttps) {
     net::TcpSettings settings;
+    settings.unsent_bytes_max = kUnsentBytesMax;
     settings.connect_timeout_ms = kConnectTimeoutMs;
     settings.fd_end = context_.site->site->fd_end;
     auto stream = net::TcpStream::connect(loop, endpoint_, *this, settings);
@@ -42,6 +43,7 @@ Result<void> BackendConnection::connect(const BackendPlace& place) {
     return {};
   }
   net::TlsSettings settings;
+  settings.unsent_bytes_max = kUnsentBytesMax;
   settings.connect_timeout_ms = kConnectTimeoutMs;
   settings.fd_end = context_.site->site->fd_end;
   auto stream =

@@ -61,13 +61,16 @@ Result<void> Connection::open(net::Fd fd, const Endpoint& peer) {
   if (info_.tls) {
     net::TlsSettings settings;
     settings.plain_http_answer = kPlainHttpAnswer;
+    settings.unsent_bytes_max = kUnsentBytesMax;
     auto stream = net::TlsStream::accepted(context_.loop, std::move(fd), peer, *this,
                                            info_.listener->tls, settings);
     if (!stream) return tl::unexpected(stream.error());
     stream_ = std::move(*stream);
     return {};
   }
-  auto stream = net::TcpStream::accepted(context_.loop, std::move(fd), peer, *this);
+  net::TcpSettings settings;
+  settings.unsent_bytes_max = kUnsentBytesMax;
+  auto stream = net::TcpStream::accepted(context_.loop, std::move(fd), peer, *this, settings);
   if (!stream) return tl::unexpected(stream.error());
   stream_ = std::move(*stream);
   session_ = make_h1_session(*this);

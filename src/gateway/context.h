@@ -26,6 +26,10 @@ namespace postern::gateway {
 class Backend;
 class Exchange;
 
+/// What waits for one socket is bounded by the windows of HTTP/2 and by pauses of what it comes
+/// from. This is beyond all of that: 1 MiB of frames of one byte, each of which is a chunk.
+constexpr std::size_t kUnsentBytesMax = 8U << 20;
+
 /// Puts writes together: a head and the first bytes of its body leave in one system call and one
 /// TLS record, and what one turn of the loop has for many streams leaves at its end, so that who
 /// serves many of them is woken once.

@@ -15,8 +15,9 @@
 namespace postern::http::h2 {
 
 struct Settings {
-  std::uint32_t streams_max = 128;  ///< SETTINGS_MAX_CONCURRENT_STREAMS that we send
-  std::uint32_t stream_window_bytes = 64U << 10;
+  std::uint32_t streams_max = 128;                ///< SETTINGS_MAX_CONCURRENT_STREAMS that we send
+  std::uint32_t stream_window_bytes = 64U << 10;  ///< at first
+  std::uint32_t stream_window_bytes_max = 256U << 10;  ///< 1 Gbit/s over 2 ms
   std::uint32_t connection_window_bytes = 1U << 20;
   std::size_t header_bytes_max = 64U << 10;  ///< of one head, uncompressed → 431, stream only
   std::size_t fields_max = 100;

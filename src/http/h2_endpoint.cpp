@@ -12,9 +12,6 @@ namespace postern::http::h2 {
 namespace {
 
 constexpr std::size_t kFrameHeaderBytes = 9;
-// 1 Gbit/s over 4 ms; what piles up when the owner stops is never more. Half of it costs an upload
-// 4 % more processor time.
-constexpr std::size_t kStreamWindowMax = 512U << 10;
 // Less room than this is not worth a DATA frame that is not the last one.
 constexpr std::size_t kDataBytesMin = 1024;
 // Control frames that wait for a peer which does not read; a frame is some 150 bytes of memory.
@@ -548,8 +545,8 @@ void Endpoint::widen(Stream& stream) {
   if (stream.window == 0) stream.window = settings_.stream_window_bytes;
   const std::size_t window = 2 * stream.window;
   if (stream.passed_on < window || stream.unconsumed > stream.window / 2) return;
-  if (window > settings_.connection_window_bytes / kStreamShare || window > kStreamWindowMax)
-    return;
+  if (window > settings_.connection_window_bytes / kStreamShare) return;
+  if (window > settings_.stream_window_bytes_max) return;
   stream.window = window;
   stream.passed_on = 0;
   nghttp2_session_set_local_window_size(session(), NGHTTP2_FLAG_NONE, stream.id,

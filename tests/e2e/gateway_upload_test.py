@@ -5,7 +5,10 @@ import threading
 import time
 import unittest
 
+from hyperframe.frame import DataFrame
+
 from gateway_backends import Backend
+from gateway_h2_client import Http2
 from gateway_lab import HOST, Gateway, read_until, route
 from lab import SLOW, Case
 
@@ -124,6 +127,45 @@ class Large(Case):
             go.set()
             thread.join()
             self.assertTrue(read_until(connection, str(size).encode()))
+        self.assertLess(peak.grown, ROOM)
+
+    def test_frames_of_one_byte_for_a_backend_that_stops_reading(self):
+        """Each becomes a chunk of its own, six times as long, as many as the largest window allows."""
+        go = threading.Event()
+        self.addCleanup(go.set)
+
+        def stop(e):
+            parts = e.parts()
+            fast = 0
+            while fast < len(much):
+                fast += len(next(parts))
+            go.wait(60 * SLOW)
+            left, slow = e.reader.buffer, 0
+            while True:
+                slow += left.count(b"x")
+                if left.endswith(b"0\r\n\r\n"):
+                    break
+                left = left[-4:].replace(b"x", b" ") + e.connection.recv(1 << 20)
+            e.reply(body=f"{fast} {slow}".encode())
+            e.close()
+        much, sent = b"y" * (16 << 20), 0
+        self.backend.on("/stops", stop)
+        with Http2(self.gateway) as client, Peak(self.gateway) as peak:
+            client.tolerant = True
+            stream = client.open(method="POST", path="/stops", end=False)
+            client.data(stream, much)
+            previous = -1
+            while sent != previous:
+                previous = sent
+                client.read(seconds=0.5 * SLOW)
+                room = client.protocol.local_flow_control_window(stream) - sent
+                self.assertTrue(client.send(DataFrame(stream, b"x").serialize() * room))
+                sent += room
+            go.set()
+            client.send(DataFrame(stream, b"", flags=["END_STREAM"]))
+            got = client.finish(stream, 30 * SLOW)
+        self.assertEqual((got.status, got.body), (200, f"{len(much)} {sent}".encode()))
+        self.assertGreater(sent, 1 << 20)
         self.assertLess(peak.grown, ROOM)
 
     def test_a_hundred_slow_readers_are_cheap(self):
