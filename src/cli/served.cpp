@@ -16,17 +16,6 @@
 namespace postern::cli {
 namespace {
 
-std::string_view alt_svc_name(http::AltSvc policy) {
-  switch (policy) {
-    case http::AltSvc::kStrip:
-      return "strip";
-    case http::AltSvc::kPass:
-      return "pass";
-    default:
-      return "clear";
-  }
-}
-
 using server::Config;
 using server::duration_text;
 
@@ -195,7 +184,7 @@ void add_listener(const gateway::ListenerSettings& one, Lines* lines) {
         "http {} https {} certificates {} alpn {} redirect_to_https {} hsts {}s alt_svc {} "
         "quic {} client_ip_header {} publish_dns {}",
         one.http, one.https, fmt::join(one.certificates, " "), fmt::join(one.alpn, " "),
-        one.redirect_to_https, one.hsts_s, alt_svc_name(one.alt_svc),
+        one.redirect_to_https, one.hsts_s, word_of(one.alt_svc),
         one.quic_refuse ? "refuse" : "ignore", one.forwarded.client_ip_header, one.publish_dns);
   }
   lines->add("listener", "{} {} {} trusted_proxies {}", one.name, joined(one.addresses), what,

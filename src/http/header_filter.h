@@ -63,6 +63,12 @@ enum class AltSvc : std::uint8_t {
   kPass,   ///< the backend's passed on
 };
 
+/// The word for it in the configuration.
+constexpr std::string_view word_of(AltSvc policy) {
+  if (policy == AltSvc::kClear) return "clear";
+  return policy == AltSvc::kStrip ? "strip" : "pass";
+}
+
 /// Nothing is added on plain HTTP, where browsers ignore it.
 void apply_alt_svc(Fields& response, AltSvc policy, bool tls);
 

@@ -32,9 +32,10 @@ constexpr std::array<Key<Document>, 1> kTlsKeys{{
 
 // [[gateway.listener]]
 
-constexpr std::array<Choice<http::AltSvc>, 3> kAltSvc{{{"clear", http::AltSvc::kClear},
-                                                       {"strip", http::AltSvc::kStrip},
-                                                       {"pass", http::AltSvc::kPass}}};
+constexpr Choice<http::AltSvc> choice_of(http::AltSvc policy) { return {word_of(policy), policy}; }
+constexpr std::array<Choice<http::AltSvc>, 3> kAltSvc{choice_of(http::AltSvc::kClear),
+                                                      choice_of(http::AltSvc::kStrip),
+                                                      choice_of(http::AltSvc::kPass)};
 constexpr std::array<Choice<bool>, 2> kQuic{{{"refuse", true}, {"ignore", false}}};
 
 Result<IpAddress> parse_listener_address(std::string_view text) {
