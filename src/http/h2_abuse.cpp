@@ -26,8 +26,10 @@ constexpr Rate rate_of(Abuse kind) {
     case Abuse::kSettings:
       return {50, 2 * 60};
     // gRPC measures the bandwidth with a PING per round trip, which in a house is a millisecond.
-    // The others are besides what DATA and HEADERS allow.
+    // Fewer than the frames that may be queued, so that a flood in one piece is called what it is.
     case Abuse::kPing:
+      return {800, 100 * 60};
+    // Besides what DATA and HEADERS allow.
     case Abuse::kEmptyFrames:
       return {1000, 100 * 60};
     // Videos that are paused for long, in several tabs.

@@ -145,8 +145,17 @@ TEST_CASE("floods of SETTINGS and PING") {
   check_ended(&one, Abuse::kSettings);
   TestServer two;
   two.greet();
-  CHECK(pieces_until_the_end(&two, [](int) { return ping(); }) == 1001);
+  CHECK(pieces_until_the_end(&two, [](int) { return ping(); }) == 801);
   check_ended(&two, Abuse::kPing);
+}
+
+TEST_CASE("a flood of PING in one piece") {
+  TestServer server;
+  server.greet();
+  std::string flood;
+  for (int i = 0; i < 4000; ++i) flood += ping();
+  CHECK_FALSE(server.give(flood));
+  check_ended(&server, Abuse::kPing);
 }
 
 TEST_CASE("floods of frames without content") {
