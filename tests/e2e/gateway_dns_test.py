@@ -8,7 +8,8 @@ import unittest
 
 import dns.rdtypes.svcbbase as svcb
 
-from lab import Case, Postern, Shared, data, free_port, records, run
+from gateway_lab import HOST, Gateway, route, table
+from lab import Case, Postern, Shared, data, free_port, records, run, wait_until
 
 PUBLIC = """
     app.vanillax.me.      300 A     203.0.113.1
@@ -300,6 +301,33 @@ class Reloaded(Case):
             postern.reload(config=CONFIG.replace("app.vanillax.me", "new.vanillax.me"))
             self.assertEqual(data(postern.ask("new.vanillax.me").answer, "A"), ["127.0.0.2"])
             self.assertEqual(records(postern.ask("app.vanillax.me").answer), [])
+
+
+class Renewed(Case):
+    def test_the_record_goes_with_the_name_of_the_certificate_and_comes_back_with_it(self):
+        override = table("dns.override", {"names": ["cam.vanillax.me"], "address": ["127.0.0.1"], "https": "gateway"})
+        with Gateway(route(hosts=[HOST, "nas.vanillax.me"], respond={}), config=override) as gateway:
+            def published(name):
+                reply = gateway.ask(name, "HTTPS")
+                if reply.answer:
+                    self.assertEqual(dict(reply.answer[0][0].params)[svcb.ParamKey.PORT].port, gateway.https_port)
+                else:
+                    self.assert_nodata(reply)
+                return len(reply.answer) == 1
+
+            def check(lost):
+                for name in ("cam.vanillax.me", "nas.vanillax.me"):
+                    wait_until(f"HTTPS of {name}", lambda name=name: published(name) != lost)
+                    self.assertEqual(gateway.answer(name), ["127.0.0.1"])
+                self.assertTrue(published(HOST))
+            check(lost=False)
+            for _ in range(2):
+                mark = len(gateway.log)
+                gateway.new_certificate("lan", HOST)
+                gateway.wait_log(" certificate_narrowed: lan .* without cam.vanillax.me, nas.vanillax.me, ", mark)
+                check(lost=True)
+                gateway.new_certificate("lan", "*.vanillax.me")
+                check(lost=False)
 
 
 if __name__ == "__main__":

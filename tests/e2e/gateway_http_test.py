@@ -15,7 +15,7 @@ import unittest
 from gateway_backends import Backend, Nginx, new_port, node, server_context
 from gateway_h2_backend import H2Backend
 from gateway_h2_client import Http2
-from gateway_lab import HOST, EchoCase, Gateway, read_all, read_until, route
+from gateway_lab import HOST, EchoCase, Gateway, curl, read_all, read_until, route
 from lab import SLOW, Case, wait_until
 
 GET = f"GET / HTTP/1.1\r\nHost: {HOST}\r\n"
@@ -367,6 +367,17 @@ class Headers(EchoCase):
                         self.assertIn(f"host={HOST}", forwarded)
                         for lie in ("6.6.6.6", "evil", "gopher"):
                             self.assertNotIn(lie, json.dumps(seen))
+
+    def test_an_ipv6_client_is_told_in_brackets_and_quotes(self):
+        with Backend() as backend, Gateway(route(backend), listener={"address": ["127.0.0.1", "::1"]}) as gateway:
+            for scheme, how in (("http", "--http1.1"), ("https", "--http1.1"), ("https", "--http2")):
+                port = gateway.https_port if scheme == "https" else gateway.http_port
+                with self.subTest(scheme=scheme, how=how):
+                    fields = [(name.lower(), value) for name, value in curl(
+                        f"{scheme}://{HOST}/", "--connect-to", f"::[::1]:{port}", how).json()["fields"]]
+                    self.assertEqual([value for name, value in fields if name == "forwarded"],
+                                     [f'for="[::1]";host={HOST};proto={scheme}'])  # RFC 7239 section 6
+                    self.assertEqual([value for name, value in fields if name == "x-forwarded-for"], ["::1"])
 
     def test_a_trusted_proxy_is_believed(self):
         seen = self.seen("-H", "X-Forwarded-For: 203.0.113.7", "-H", "X-Forwarded-Proto: https", "-H",
