@@ -100,7 +100,9 @@ bool check_host(HostPort& authority) {
   return IpAddress::parse(host).has_value();
 }
 
-bool is_target_byte(char c) { return c > ' ' && c < 0x7f && c != '#' && c != '\\'; }
+// Browsers make "/" of "\" in a path and leave it in a query (WHATWG URL, "query state").
+bool is_query_byte(char c) { return c > ' ' && c < 0x7f && c != '#'; }
+bool is_path_byte(char c) { return is_query_byte(c) && c != '\\'; }
 
 /// Nothing in it but slashes, letters, digits, "-", "_", and "." within a segment: most paths are
 /// so, and there is nothing to be found in them.
@@ -308,9 +310,9 @@ Result<void> RequestPath::parse(std::string_view target) {
   is_normal_ = true;
   if (target == "*") return {};
   if (!path_.starts_with('/')) return fail(Code::kMalformed);
-  if (!std::all_of(query_.begin(), query_.end(), is_target_byte)) return fail(Code::kMalformed);
+  if (!std::all_of(query_.begin(), query_.end(), is_query_byte)) return fail(Code::kMalformed);
   if (is_plain_path(path_)) return {};
-  if (!std::all_of(path_.begin(), path_.end(), is_target_byte)) return fail(Code::kMalformed);
+  if (!std::all_of(path_.begin(), path_.end(), is_path_byte)) return fail(Code::kMalformed);
   const PathFindings found = check_path(path_);
   if (!found.good) return fail(Code::kMalformed);
   if (found.has_dots) {
