@@ -28,7 +28,8 @@ std::string_view reason_for(Bytes said, std::string_view fault) {
 
 class H1Backend final : public BackendSession, public BackendStream {
  public:
-  explicit H1Backend(BackendConnection& connection) : connection_(connection) {}
+  explicit H1Backend(BackendConnection& connection)
+      : connection_(connection), reader_(head_limits(connection.context().site->site->limits)) {}
 
   // BackendSession
   void serve(BackendEvents& events, bool reused) override;

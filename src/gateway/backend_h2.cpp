@@ -19,8 +19,10 @@ constexpr std::uint64_t kPongMs = 10'000;   // and has to say something, or take
 
 // The streams of one connection belong to many clients: one that reads slowly holds its own window
 // and not that of the others.
-http::h2::Settings backend_settings() {
+http::h2::Settings backend_settings(const GatewayLimits& limits) {
   http::h2::Settings settings;
+  settings.header_bytes_max = limits.header_bytes;
+  settings.fields_max = limits.headers;
   settings.connection_window_bytes = 1024U * settings.stream_window_bytes;
   return settings;
 }
@@ -74,7 +76,8 @@ class H2Backend final : public BackendSession {
  public:
   explicit H2Backend(BackendConnection& connection)
       : connection_(connection),
-        codec_(http::h2::ClientConnection::make(backend_settings())),
+        codec_(http::h2::ClientConnection::make(
+            backend_settings(connection.context().site->site->limits))),
         pump_(connection.context(), connection.stream(), *codec_) {
     pump_.schedule();  // the preface
   }

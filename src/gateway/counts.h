@@ -47,6 +47,8 @@ struct GatewayCounts {
   std::uint64_t bytes_received = 0, bytes_sent = 0;  ///< bodies
   std::uint64_t malformed = 0;                       ///< 400 by the parser
   std::uint64_t head_too_large = 0;                  ///< 414, 431
+  std::uint64_t too_many_fields = 0;                 ///< of these
+  std::uint64_t streams_refused = 0;                 ///< HTTP/2: REFUSED_STREAM
   std::uint64_t body_too_large = 0;                  ///< 413
   std::uint64_t header_timeouts = 0;                 ///< handshake or head took too long
   std::uint64_t idle_timeouts = 0;                   ///< connections and exchanges

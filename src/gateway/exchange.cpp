@@ -372,6 +372,7 @@ void Exchange::backend_drained() {
 bool Exchange::may_send_again(BackendFailure failure, bool reused) const {
   if (response_begun_ || body_sent_ || upgraded_ || attempts_ >= kAttemptsMax) return false;
   switch (failure) {
+    case BackendFailure::kNoUpgrade:
     case BackendFailure::kNoAddress:
     case BackendFailure::kRefused:
     case BackendFailure::kNotSpoken:

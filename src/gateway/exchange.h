@@ -101,7 +101,7 @@ class Exchange final : public BackendEvents {
   void response_body(Bytes chunk) override;
   void response_end(const http::Fields& trailers) override;
   void backend_drained() override;
-  bool may_repeat() const override { return may_send_again(BackendFailure::kUnprocessed, true); }
+  bool may_repeat() const override { return may_send_again(BackendFailure::kClosed, true); }
   void request_returned(Bytes body) override;
   void backend_failed(BackendFailure failure, std::string_view detail, bool reused) override;
 

@@ -17,14 +17,6 @@ constexpr std::uint64_t kShutDownIdleMs = 1'000;
 constexpr std::size_t kKeptUnseenBytes = 2U << 10;
 constexpr std::size_t kAheadBytesMax = 64U << 10;  // of requests that came before their turn
 
-http::h1::HeadLimits head_limits(const GatewayLimits& limits) {
-  http::h1::HeadLimits result;
-  result.header_bytes_max = limits.header_bytes;
-  result.request_line_bytes_max = std::min(result.request_line_bytes_max, limits.header_bytes);
-  result.fields_max = limits.headers;
-  return result;
-}
-
 // How much to keep for the reader of heads: up to the first empty line, which most likely ends the
 // head; all when there is none, or when it is too little to look for one.
 std::size_t size_to_keep(Bytes input) {
@@ -216,6 +208,7 @@ void H1Session::begin() {
 void H1Session::refuse(std::uint16_t status, std::string_view reason) {
   GatewayCounts& counts = context().counts;
   ++(status == 414 || status == 431 ? counts.head_too_large : counts.malformed);
+  if (reason == http::h1::kTooManyFields) ++counts.too_many_fields;
   head_done_ = true;
   chunked_ = to_head_ = keep_alive_ = false;
   if (exchange_->memory().front() == kTlsHandshake) reason = "a TLS handshake on the port of HTTP";

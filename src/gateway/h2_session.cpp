@@ -36,7 +36,7 @@ class H2Stream final : public http::h2::ServerStream, public ClientSide, public 
   // http::h2::ServerStream
   http::RequestHead& head() override { return exchange_->request(); }
   void request(http::BodyLength body) override;
-  void head_too_large() override;
+  void head_too_large(bool too_many_fields) override;
   void body(Bytes chunk) override;
   void body_end(const http::Fields& trailers) override;
   void drained() override {
@@ -103,6 +103,7 @@ class H2Session final : public Session, public http::h2::ServerEvents {
 
   // http::h2::ServerEvents
   http::h2::ServerStream* opened(std::int32_t id) override;
+  void refused() override { ++context().counts.streams_refused; }
 
   Connection& connection() { return connection_; }
   Context& context() { return connection_.context(); }
@@ -144,8 +145,9 @@ void H2Stream::request(http::BodyLength length) {
   exchange_->begin(*this, session_.connection().info(), "h2", length);
 }
 
-void H2Stream::head_too_large() {
+void H2Stream::head_too_large(bool too_many_fields) {
   ++session_.context().counts.head_too_large;
+  if (too_many_fields) ++session_.context().counts.too_many_fields;
   head_done_ = true;
   exchange_->refuse(*this, session_.connection().info(), "h2", 431,
                     "The head of this request is too large.");

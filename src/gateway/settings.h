@@ -2,6 +2,7 @@
 // to neither. Routes are http::RouteSettings.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -9,6 +10,7 @@
 
 #include "base/address.h"
 #include "http/forwarded.h"
+#include "http/h1.h"
 #include "http/header_filter.h"
 
 namespace postern::gateway {
@@ -50,5 +52,16 @@ struct GatewayLimits {
   std::uint32_t connections = 20'000;        ///< of clients, of the whole process
   std::uint32_t streams = 128;               ///< concurrent HTTP/2 streams of a connection
 };
+
+/// Of requests and of responses. A request line has 8 KiB (RFC 9112 section 3), more where a head
+/// has more than 64.
+inline http::h1::HeadLimits head_limits(const GatewayLimits& limits) {
+  http::h1::HeadLimits result;
+  const std::size_t line = std::max(result.request_line_bytes_max, limits.header_bytes / 8);
+  result.header_bytes_max = limits.header_bytes;
+  result.request_line_bytes_max = std::min(line, limits.header_bytes);
+  result.fields_max = limits.headers;
+  return result;
+}
 
 }  // namespace postern::gateway

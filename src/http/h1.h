@@ -16,6 +16,9 @@ enum class Progress : std::uint8_t {
   kFault,  ///< see fault(); the connection has to be closed
 };
 
+/// A fault that is counted apart.
+inline constexpr std::string_view kTooManyFields = "too many fields";
+
 struct Fault {
   std::uint16_t status = 0;  ///< what to answer a client with; 502 for what a backend sent
   std::string_view reason;   ///< a few words for the log; lasts as long as the program

@@ -95,7 +95,7 @@ Progress FieldSection::read_value(std::string_view text) {
   if (text[at_] != '\r') return refuse(value_problem(text[at_]));
   if (at_ + 1 == text.size()) return Progress::kMore;
   if (text[at_ + 1] != '\n') return refuse(value_problem('\r'));
-  if (lines_.size() == fields_max_) return refuse("too many fields", 431);
+  if (lines_.size() == fields_max_) return refuse(kTooManyFields, 431);
   add_line(text.data(), colon_, at_);
   return Progress::kDone;
 }

@@ -19,12 +19,15 @@ constexpr std::size_t kFramesQueuedMax = 1000;
 // A head so many times larger than allowed is no accident.
 constexpr std::size_t kHeaderBombFactor = 4;
 constexpr std::size_t kFieldOverhead = 32;  // RFC 9113 section 6.5.2
+constexpr std::size_t kContinuationsMin = 8;
+constexpr std::size_t kHeadBytesAdded = 64U << 10;
 // Frames without content that a DATA or HEADERS frame gives reason for: WINDOW_UPDATE of stream
 // and connection, and one to spare.
 constexpr unsigned kFramesAllowed = 3;
 // Streams opened before the peer knows how many it may have. A page with more than that is none.
 constexpr unsigned kRefusedMax = 1000;
-constexpr std::size_t kStreamShare = 4;  // a stream has at most this part of the window
+constexpr std::size_t kStreamShare = 4;            // a stream has at most this part of the window
+constexpr std::size_t kFrameBytesMax = 16U << 10;  // RFC 9113 section 4.2; we ask for no more
 
 // NGHTTP2_HD_MAX_NV, which nghttp2 does not tell apart.
 std::string_view reason_of(std::uint32_t code) {
@@ -38,7 +41,7 @@ struct OptionsFree {
 };
 using Options = std::unique_ptr<nghttp2_option, OptionsFree>;
 
-Options make_options() {
+Options make_options(std::size_t header_bytes_max) {
   nghttp2_option* made = nullptr;
   nghttp2_option_new(&made);
   Options options(made);
@@ -48,6 +51,11 @@ Options make_options() {
   nghttp2_option_set_max_settings(made, 32);
   nghttp2_option_set_max_deflate_dynamic_table_size(made, 4096);
   nghttp2_option_set_peer_max_concurrent_streams(made, 100);
+  // What is too large by no more than kHeaderBombFactor gets an answer.
+  nghttp2_option_set_max_continuations(
+      made, kContinuationsMin + kHeaderBombFactor * header_bytes_max / kFrameBytesMax);
+  // What one side may say is said to the other, with what we add; nghttp2 reckons with the worst.
+  nghttp2_option_set_max_send_header_block_length(made, kHeadBytesAdded + 2 * header_bytes_max);
   // AbuseMeter counts these by the caller's clock.
   nghttp2_option_set_stream_reset_rate_limit(made, UINT32_MAX, UINT32_MAX);
   nghttp2_option_set_builtin_recv_extension_type(made, NGHTTP2_PRIORITY_UPDATE);
@@ -138,7 +146,9 @@ int Endpoint::Calls::frame_begins(nghttp2_session* session, const nghttp2_frame_
       self.note(Abuse::kEmptyFrames);
       break;
   }
-  if (nghttp2_session_get_outbound_queue_size(session) > kFramesQueuedMax) {
+  // Each stream may have its response there as well, however many the owner allows.
+  if (nghttp2_session_get_outbound_queue_size(session) >
+      kFramesQueuedMax + self.settings_.streams_max) {
     self.condemn(Abuse::kOutput, NGHTTP2_ENHANCE_YOUR_CALM, "frames that nobody reads");
   }
   return verdict(self);
@@ -288,6 +298,7 @@ void Endpoint::Calls::reset_left(Endpoint& self, const nghttp2_rst_stream& frame
   if (by_owner || frame.error_code == NGHTTP2_NO_ERROR) return;
   // Too many streams at a time, from a peer that has not acknowledged our SETTINGS.
   const bool refused = frame.error_code == NGHTTP2_REFUSED_STREAM;
+  if (refused) self.tell_refused();
   if (!refused || ++self.refused_ > kRefusedMax) self.note(Abuse::kMadeYouReset);
 }
 
@@ -311,7 +322,7 @@ const nghttp2_session_callbacks* Endpoint::Calls::table() {
 }
 
 Endpoint::Endpoint(Side side, const Settings& settings) : settings_(settings) {
-  static const Options options = make_options();
+  const Options options = make_options(settings.header_bytes_max);
   if (side == Side::kClient) {
     nghttp2_session_client_new2(&session_, Calls::table(), this, options.get());
     return;

@@ -74,6 +74,7 @@ class Endpoint {
   virtual void tell_end(Stream& stream, const Fields& trailers) = 0;
   virtual void tell_drained(Stream& stream) = 0;
   virtual void tell_closed(Stream& stream, std::uint32_t error) = 0;
+  virtual void tell_refused() {}
 
   static std::string_view copy_to(TextArena& arena, Text text);
 

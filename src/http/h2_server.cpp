@@ -107,6 +107,7 @@ class Server final : public ServerConnection, private Endpoint {
   }
   void tell_drained(Stream& stream) override { stream.server->drained(); }
   void tell_closed(Stream& stream, std::uint32_t error) override { stream.server->closed(error); }
+  void tell_refused() override { events_.refused(); }
 
   bool open(std::int32_t id);
   void pseudo_field(std::string_view name, std::string_view value);
@@ -225,7 +226,7 @@ void Server::head_ends(Stream& stream, bool ends_stream) {
   if (stream.over()) return;
   if (section().is_too_large) {
     stream.dropping = stream.stop_behind = true;
-    stream.server->head_too_large();
+    stream.server->head_too_large(section().fields > settings().fields_max);
     return;
   }
   join_cookies();
@@ -280,8 +281,7 @@ void Server::respond(std::int32_t id, const ResponseHead& head, BodyLength body)
   Stream* const stream = Endpoint::streams().find(id);
   if (stream == nullptr || stream->over() || stream->responded) return;
   stream->responded = true;
-  const bool empty = body.kind == BodyLength::Kind::kNone ||
-                     (body.kind == BodyLength::Kind::kKnown && body.bytes == 0);
+  const bool empty = body.kind == BodyLength::Kind::kNone;
   stream->ended = empty;
   NameValues& list = NameValues::fresh();
   list.add_status(head.status);

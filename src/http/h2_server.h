@@ -27,7 +27,7 @@ class ServerStream {
   virtual void request(BodyLength body) = 0;
   /// The head is well formed but beyond header_bytes_max or fields_max (431); head() is incomplete.
   /// The owner responds; the rest of the request is dropped.
-  virtual void head_too_large() = 0;
+  virtual void head_too_large(bool too_many_fields) = 0;
   virtual void body(Bytes chunk) = 0;
   /// END_STREAM behind a body; without trailers the fields are empty.
   virtual void body_end(const Fields& trailers) = 0;
@@ -43,6 +43,8 @@ class ServerEvents {
   virtual ~ServerEvents() = default;
   /// A new stream; nullptr: refuse it (REFUSED_STREAM, the client may try again elsewhere).
   virtual ServerStream* opened(std::int32_t stream) = 0;
+  /// A stream beyond streams_max, or one of those, was refused.
+  virtual void refused() {}
 };
 
 class ServerConnection {

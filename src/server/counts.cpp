@@ -160,6 +160,8 @@ void add(gateway::GatewayCounts* sum, const gateway::GatewayCounts& more) {
   sum->bytes_sent += more.bytes_sent;
   sum->malformed += more.malformed;
   sum->head_too_large += more.head_too_large;
+  sum->too_many_fields += more.too_many_fields;
+  sum->streams_refused += more.streams_refused;
   sum->body_too_large += more.body_too_large;
   sum->header_timeouts += more.header_timeouts;
   sum->idle_timeouts += more.idle_timeouts;

@@ -80,7 +80,7 @@ class Page final : public http::h2::ServerEvents, public http::h2::ServerStream 
     connection_->body(id, as_bytes(body_));
     connection_->body_end(id, {});
   }
-  void head_too_large() override {}
+  void head_too_large(bool) override {}
   void body(Bytes) override {}
   void body_end(const http::Fields&) override {}
   void drained() override {}

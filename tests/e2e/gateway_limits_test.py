@@ -22,6 +22,7 @@ from gateway_lab import HOST, Gateway, read_all, read_until, route, table
 from lab import BINARY, SLOW, Case, wait_until
 
 OWN = {"status": 200, "body": "own"}
+REFUSED_STREAM = 7
 SLOW_HEADS = 'postern_limit_hits_total{limit="gateway.limits.header_timeout"}'
 
 
@@ -52,14 +53,68 @@ class Limits(Case):
         for name, fields in cases.items():
             for scheme, how in (("http", "--http1.1"), ("https", "--http1.1"), ("https", "--http2")):
                 with self.subTest(name=name, how=how):
-                    before = len(self.backend.exchanges)
+                    before, counted = len(self.backend.exchanges), self.gateway.metrics()
                     path = "/" if fields else "/" + "x" * 9000
                     reply = self.gateway.curl(f"{scheme}://{HOST}{path}", *(part for one in fields or ()
                                               for part in ("-H", one)), http=how, check=False)
                     self.assertIn(reply.status, (431,) if fields else (414, 431))
                     self.assertEqual(len(self.backend.exchanges), before)
+                    now = self.gateway.metrics()
+                    for key in ("header_bytes", "headers"):
+                        limit = f'postern_limit_hits_total{{limit="gateway.limits.{key}"}}'
+                        self.assertEqual(now[limit] - counted[limit], (key == "headers") == (name == "many"), key)
         within = [part for i in range(40) for part in ("-H", f"X-{i}: {'y' * 120}")]
         self.assertEqual(self.gateway.curl(f"https://{HOST}/", *within).status, 200)
+
+    def test_heads_of_responses_have_the_same_limits(self):
+        def answer(fields):
+            return lambda e: e.reply(fields=fields)
+        self.backend.on("/many", answer([(f"X-{i}", "y") for i in range(60)]))
+        self.backend.on("/long", answer([("X", "y" * 9000)]))
+        self.backend.on("/within", answer([(f"X-{i}", "y" * 120) for i in range(40)]))
+        for path, status in (("/many", 502), ("/long", 502), ("/within", 200)):
+            self.assertEqual(self.gateway.curl(f"http://{HOST}{path}", check=False).status, status, path)
+
+    def test_limits_can_be_raised(self):
+        """Of requests and responses, whose heads then are many CONTINUATION frames in HTTP/2."""
+        many = [(f"x-{i}", "y" * 1500) for i in range(180)]
+        with Backend() as backend, H2Backend() as other, Gateway(
+                route(backend), route(other, hosts=["h2.vanillax.me"]),
+                limits={"header_bytes": "1MiB", "headers": 1000}) as gateway:
+            backend.on("/many", lambda e: e.reply(fields=many))
+            other.done = lambda request: request.reply(fields=many)
+            file = gateway.write("fields", "".join(f"{name}: {value}\n" for name, value in many))
+            for host, fields in ((HOST, many), ("h2.vanillax.me", [])):  # python3-h2 takes no such head
+                with self.subTest(host):
+                    reply = gateway.curl(f"http://{host}/many", *(["-H", f"@{file}"] if fields else []), http="--http1.1")
+                    self.assertEqual((reply.status, reply.header("x-179")), (200, "y" * 1500))
+                    with Http2(gateway, name=host) as client:  # nor has curl one over HTTP/2
+                        client.protocol.decoder.max_header_list_size = 1 << 20
+                        got = client.request(*fields, path="/many", authority=host)
+                        self.assertEqual((got.status, dict(got.fields)["x-179"]), (200, "y" * 1500))
+            for scheme, how in (("http", "--http1.1"), ("https", "--http2")):
+                self.assertEqual(gateway.curl(f"{scheme}://{HOST}/?{'x' * 50_000}", http=how).status, 200)
+
+    def test_streams_that_are_refused_are_counted(self):
+        limit = 'postern_limit_hits_total{limit="gateway.limits.streams"}'
+        before = self.gateway.metrics()[limit]
+        hold = threading.Event()
+        self.addCleanup(hold.set)
+        self.backend.on("/held", lambda e: hold.wait(20 * SLOW))
+        with Http2(self.gateway) as client:  # it has not read SETTINGS
+            streams = [client.open(path="/held") for _ in range(10)]
+            client.wait(lambda: sum(client.streams[one].reset == REFUSED_STREAM for one in streams) == 3)
+            wait_until("them to be counted", lambda: self.gateway.metrics()[limit] - before == 3)
+
+    def test_thousands_of_streams_are_answered_at_once(self):
+        with Gateway(route(respond=OWN), limits={"streams": 3000}) as gateway, Http2(gateway) as client:
+            client.read(lambda: client.protocol.remote_settings.max_concurrent_streams == 3000, 5)
+            flush, client.flush = client.flush, lambda: None
+            streams = [client.open() for _ in range(3000)]
+            client.flush = flush
+            client.flush()
+            client.wait(lambda: all(client.streams[one].done for one in streams), 20)
+            self.assertEqual({client.streams[one].status for one in streams}, {200})
 
     def test_an_endless_head_is_cut_off(self):
         limit = 'postern_limit_hits_total{limit="gateway.limits.header_bytes"}'

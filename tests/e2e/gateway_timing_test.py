@@ -600,13 +600,13 @@ class KeptConnections(Case):
                 self.assertIn(b" 200 ", read_answer(client)[0])
             # The second time it is the answer; so it is to what can't be sent again.
             backend.on("/always", lambda e: (e.body(), e.send(late), e.close()))
-            for path, body, times in (("/always", b"", 2), ("/always?body", b"abc", 1)):
+            for method, body, times in (("GET", b"", 2), ("PUT", b"abc", 1), ("POST", b"", 1), ("POST", b"abc", 1)):
                 client.sendall(post("/first", b"abc"))
                 self.assertIn(b" 200 ", read_answer(client)[0])
                 before = len(backend.seen("/always"))
-                client.sendall(post(path, body))
+                client.sendall(post("/always", body, method=method))
                 self.assertIn(b" 408 ", read_answer(client)[0])
-                self.assertEqual(len(backend.seen("/always")) - before, times)
+                self.assertEqual(len(backend.seen("/always")) - before, times, method)
 
 
 class Unprocessed(Case):

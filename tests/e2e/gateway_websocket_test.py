@@ -14,6 +14,7 @@ import unittest
 import websockets
 
 from gateway_backends import Backend, new_port
+from gateway_h2_backend import H2Backend
 from gateway_h2_client import Http2
 from gateway_lab import HOST, Gateway, read_all, read_until, route, tls_context
 from lab import SLOW, Case, wait_until
@@ -94,6 +95,16 @@ class WebSocket(Case):
                                           open_timeout=6 * SLOW, **extra, **options) as client:
                 return await asyncio.wait_for(session(client), 15 * SLOW)
         return asyncio.run(run())
+
+    def test_a_backend_without_upgrades_among_others_is_passed_over(self):
+        with H2Backend() as other, Gateway(route(other, self.server)) as gateway:
+            for i in range(20):
+                with self.subTest(i), gateway.dial(tls=False) as connection:
+                    connection.sendall(f"GET / HTTP/1.1\r\nHost: {HOST}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                                       "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+                                       .encode())
+                    self.assertIn(b" 101 ", read_until(connection, b"\r\n"))
+            self.assertEqual(other.exchanges, [])
 
     def test_messages_of_every_size_come_back(self):
         messages = ["", "a", "é" * 100, os.urandom(125), os.urandom(126), os.urandom(70_000), os.urandom(5_000_000)]

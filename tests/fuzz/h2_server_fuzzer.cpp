@@ -64,7 +64,7 @@ class Owner final : public http::h2::ServerStream {
 
   RequestHead& head() override { return head_; }
   void request(BodyLength body) override;
-  void head_too_large() override {
+  void head_too_large(bool) override {
     require(!told_, "a head is told once");
     told_ = ended_ = true;
     run_.act(id_);

@@ -56,7 +56,7 @@ class Echo final : public ServerStream {
     response.fields.add("X-Cookie", head_.fields.value("cookie"));
     connection_.respond(id_, response, body);
   }
-  void head_too_large() override {
+  void head_too_large(bool) override {
     ResponseHead response;
     response.status = 431;
     connection_.respond(id_, response, {});

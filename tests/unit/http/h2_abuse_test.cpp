@@ -134,8 +134,42 @@ TEST_CASE("CONTINUATION without end") {
     return frame(kContinuation, 0, 1, hpack({{"x", "y"}}));
   });
   CHECK(count > 0);
-  CHECK(count < 20);
+  CHECK(count < 30);
   check_ended(&server, Abuse::kContinuation);
+}
+
+TEST_CASE("a head in many CONTINUATION frames, of a size that is allowed") {
+  Settings large;
+  large.header_bytes_max = 1U << 20;
+  for (const Settings& settings : {large, Settings{}}) {
+    TestServer server(settings);
+    server.greet();
+    CHECK(server.give(frame(kHeaders, kEndStream, 1, hpack(get()))));
+    const std::string value(16'000, 'x');
+    for (int i = 1; i < 15; ++i) {
+      const std::uint8_t flags = i == 14 ? kEndHeaders : 0;
+      REQUIRE(server.give(frame(kContinuation, flags, 1, hpack({{"x", value}}))));
+    }
+    const bool fits = settings.header_bytes_max == large.header_bytes_max;
+    CHECK(server.at(1).requests == (fits ? 1 : 0));
+    CHECK(server.at(1).too_large == (fits ? 0 : 1));
+  }
+}
+
+TEST_CASE("as many streams as the owner allows may be answered at once") {
+  Settings many;
+  many.streams_max = 3000;
+  TestServer server(many);
+  server.on_opened = [&](std::int32_t id, auto& request) {
+    request.on_request = [&server, id] { server.answer(id, "x"); };
+  };
+  server.greet();
+  std::string requests;
+  for (int i = 0; i < 3000; ++i) requests += headers(nth(i), get(), kEndStream);
+  CHECK(server.give(requests));
+  server.take();
+  CHECK(server.closes() == 3000);
+  CHECK(server.connection->abuse() == Abuse::kNone);
 }
 
 TEST_CASE("floods of SETTINGS and PING") {

@@ -27,7 +27,7 @@ inline Lines lines_of(const Fields& fields) {
 struct Request final : http::h2::ServerStream {
   RequestHead text;
   int requests = 0;
-  int too_large = 0;
+  int too_large = 0, too_many = 0;
   int ends = 0;
   int drains = 0;
   int closes = 0;
@@ -43,7 +43,7 @@ struct Request final : http::h2::ServerStream {
     length = body;
     if (on_request) on_request();
   }
-  void head_too_large() override { ++too_large; }
+  void head_too_large(bool fields) override { ++(fields ? too_many : too_large); }
   void body(Bytes chunk) override {
     content.append(as_text(chunk));
     if (on_body) on_body();

@@ -332,16 +332,40 @@ TEST_CASE("heads that say there is no body end their stream") {
   head.fields.clear();
   head.status = 204;
   server.connection->respond(3, head, {});
-  head.status = 200;
-  server.connection->respond(5, head, {Kind::kKnown, 0});
-  server.connection->body_end(5, {});
   const auto frames = server.take();
-  REQUIRE(frames.size() == 3);
+  REQUIRE(frames.size() == 2);
   CHECK(frames[0].lines == Lines{{":status", "200"}, {"content-length", "77"}});
   CHECK(frames[1].lines == Lines{{":status", "204"}});
-  CHECK(frames[2].lines == Lines{{":status", "200"}, {"content-length", "0"}});
   for (const Frame& frame : frames) CHECK(frame.ends_stream());
-  CHECK(server.closes() == 3);
+  CHECK(server.closes() == 2);
+}
+
+TEST_CASE("a body of no bytes ends with its end, and may have trailers") {
+  TestServer server;
+  server.greet();
+  server.give(headers(1, get(), kEndStream) + headers(3, get(), kEndStream));
+  ResponseHead head;
+  head.status = 200;
+  Fields trailers;
+  trailers.add("grpc-status", "0");
+  server.connection->respond(1, head, {Kind::kKnown, 0});
+  server.connection->body_end(1, trailers);
+  server.connection->respond(3, head, {Kind::kKnown, 0});
+  server.connection->body_end(3, {});
+  const auto frames = server.take();
+  const auto first = of_type(frames, kHeaders, 1), second = of_type(frames, kHeaders, 3);
+  REQUIRE(first.size() == 2);
+  CHECK(first[0].lines == Lines{{":status", "200"}, {"content-length", "0"}});
+  CHECK(!first[0].ends_stream());
+  CHECK(first[1].lines == Lines{{"grpc-status", "0"}});
+  CHECK(first[1].ends_stream());
+  REQUIRE(second.size() == 1);
+  CHECK(second[0].lines == Lines{{":status", "200"}, {"content-length", "0"}});
+  const auto data = of_type(frames, kData, 3);
+  REQUIRE(data.size() == 1);
+  CHECK(data[0].payload.empty());
+  CHECK(data[0].ends_stream());
+  CHECK(server.closes() == 2);
 }
 
 TEST_CASE("interim responses come before the final one") {
@@ -467,7 +491,7 @@ TEST_CASE("a head beyond the limits is told once and its body dropped") {
   CHECK(of_type(server.take(), kData, 1).size() == 1);
   CHECK(server.at(1).closes == 1);
   server.give(headers(3, get("/", {{"a", "1"}, {"b", "1"}, {"c", "1"}, {"d", "1"}}), kEndStream));
-  CHECK(server.at(3).too_large == 1);
+  CHECK(server.at(3).too_many == 1);
   server.give(headers(5, get("/", {{"a", "1"}, {"b", "1"}, {"c", "1"}}), kEndStream));
   CHECK(server.at(5).requests == 1);
 }
