@@ -131,6 +131,9 @@ bool is_plain_http() { return is_http(ERR_peek_error()); }
 
 Error tls_error(const TlsFailure& failure, const TlsNotes& notes) {
   const unsigned long code = take_first_of_ssl();
+  if (notes.too_large) {
+    return {Code::kLimit, "a message of the client's handshake is too large"};
+  }
   if (notes.name_unknown) {
     return {Code::kNotFound, fmt::format("no certificate here is for {}", notes.name)};
   }

@@ -4,6 +4,7 @@
 
 #include "base/recycler.h"
 #include "net/tls.h"
+#include "net/tls_openssl.h"
 
 namespace postern::net {
 namespace {
@@ -19,7 +20,15 @@ struct Lending {
 };
 constinit thread_local Lending lending;
 
+// OpenSSL has a third more than the message; a certificate message may need as much.
+constexpr std::size_t kHandshakeBytesMax = 48U << 10;
+constinit thread_local HandshakeLimit* limit = nullptr;
+
 void* allocate(std::size_t size, const char*, int) {
+  if (size > kHandshakeBytesMax && size != kReadBufferBytes && limit != nullptr) {
+    limit->note();
+    return nullptr;
+  }
   SparseBlock* const block = lending.to;
   if (block == nullptr || size < kSslBytesMin) return take_memory(size);
   lending.to = nullptr;
@@ -40,6 +49,10 @@ void recycle_tls_memory() {
       [](void* memory, std::size_t size, const char*, int) { return resize_memory(memory, size); },
       release);
 }
+
+HandshakeLimit::HandshakeLimit() { limit = this; }
+
+HandshakeLimit::~HandshakeLimit() { limit = nullptr; }
 
 TlsMemory::TlsMemory() : block_(kSslBytesMax) {}
 

@@ -10,6 +10,22 @@
 
 namespace postern::net {
 
+/// While it lives, OpenSSL gets no more than 48 KiB at a time from this thread, but for its read
+/// buffer: a client may announce a ClientHello of 128 KiB, for which it would take 172 KiB at once.
+class HandshakeLimit {
+ public:
+  HandshakeLimit();
+  ~HandshakeLimit();
+  HandshakeLimit(const HandshakeLimit&) = delete;
+  HandshakeLimit& operator=(const HandshakeLimit&) = delete;
+
+  void note() { was_hit_ = true; }
+  bool was_hit() const { return was_hit_; }
+
+ private:
+  bool was_hit_ = false;
+};
+
 class TlsMemory {
  public:
   TlsMemory();

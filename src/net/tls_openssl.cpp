@@ -20,7 +20,6 @@ constexpr const char* kCiphers12 =
 constexpr const char* kCiphers13 =
     "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
 constexpr const char* kGroups = "X25519:P-256:X448:P-384";
-constexpr std::size_t kReadBufferBytes = 64U << 10;  // one recv fetches up to four records
 constexpr std::size_t kAlpnNameBytesMax = 255;
 
 using NamesPtr = std::unique_ptr<GENERAL_NAMES, OpensslFree<GENERAL_NAMES_free>>;

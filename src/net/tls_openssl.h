@@ -24,6 +24,8 @@ struct OpensslFree {
   }
 };
 
+inline constexpr std::size_t kReadBufferBytes = 64U << 10;  ///< one recv fetches up to four records
+
 using SslPtr = std::unique_ptr<SSL, OpensslFree<SSL_free>>;
 using SslCtxPtr = std::unique_ptr<SSL_CTX, OpensslFree<SSL_CTX_free>>;
 using X509Ptr = std::unique_ptr<X509, OpensslFree<X509_free>>;
@@ -34,6 +36,7 @@ struct TlsNotes {
   std::string name;           ///< SNI as it was sent
   std::string untrusted;      ///< why the peer's certificate is not trusted
   bool name_unknown = false;  ///< the SNI is none of our names
+  bool too_large = false;     ///< see HandshakeLimit
 };
 
 /// By way of the stream's BIO: application data of its own would cost each connection 100 bytes.

@@ -197,7 +197,7 @@ void SocketTlsStream::finish_connecting() {
 
 void SocketTlsStream::shake_hands() {
   forget_errors();
-  const int result = SSL_do_handshake(tls_.ssl());
+  const int result = do_handshake();
   if (result != 1) {
     const int reason = SSL_get_error(tls_.ssl(), result);
     handshake_writes_ = reason == SSL_ERROR_WANT_WRITE;
@@ -217,6 +217,14 @@ void SocketTlsStream::shake_hands() {
   reader_.connected();
   if (guard.gone() || state_ != State::kOpen) return;
   write_unsent();
+}
+
+int SocketTlsStream::do_handshake() {
+  if (server_ == nullptr) return SSL_do_handshake(tls_.ssl());
+  HandshakeLimit limit;
+  const int result = SSL_do_handshake(tls_.ssl());
+  notes_.too_large = limit.was_hit();
+  return result;
 }
 
 // What came with the request is read first: a close with unread bytes would reset the connection,

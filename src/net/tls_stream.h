@@ -71,6 +71,7 @@ class SocketTlsStream final : public TlsStream {
   void ready(int status, int events);
   void finish_connecting();
   void shake_hands();
+  int do_handshake();
   void answer_plain_http();
   void read_held();
   void read_chunk();

@@ -302,21 +302,36 @@ class HalfOpen(Case):
         self.assertEqual(gateway.curl(f"https://{HOST}/").body, b"own")
         self.assertEqual(gateway.metrics()[self.FULL] - before, 5)
 
+    @staticmethod
+    def announcing(size):
+        """The first record of a ClientHello of that many bytes."""
+        return b"\x16\x03\x01\x00\x04\x01" + size.to_bytes(3, "big")
+
     def test_they_need_little_memory(self):
         # At most 96 KiB each, buffers of the first moments aside; sanitizers keep books of their own.
-        each, hello = (96 << 10) if SLOW == 1 else (160 << 10) * SLOW, half_a_hello()
+        each = (96 << 10) if SLOW == 1 else (160 << 10) * SLOW
+        for hello in (half_a_hello(), self.announcing(36_000)):
+            gateway = self.gateway(header_timeout="10m")
+            connections = lambda gateway=gateway: gateway.metrics()["postern_gateway_connections"]
+            for count in (30, 800):
+                before = gateway.rss()
+                held = [self.half_open(gateway, hello) for _ in range(count)]
+                self.assertEqual(gateway.curl(f"https://{HOST}/").body, b"own")  # it has read what they said before
+                wait_until("them alone to be there", lambda count=count: connections() == count)
+                taken = (gateway.rss() - before) / count
+                for one in held:
+                    one.close()
+                wait_until("them to be gone", lambda: connections() == 0)
+            self.assertLess(taken, each)
+
+    def test_one_that_announces_too_much_is_ended(self):
         gateway = self.gateway(header_timeout="10m")
-        connections = lambda: gateway.metrics()["postern_gateway_connections"]
-        for count in (30, 800):
-            before = gateway.rss()
-            held = [self.half_open(gateway, hello) for _ in range(count)]
-            self.assertEqual(gateway.curl(f"https://{HOST}/").body, b"own")  # it has read what they said before
-            wait_until("them alone to be there", lambda count=count: connections() == count)
-            taken = (gateway.rss() - before) / count
-            for one in held:
-                one.close()
-            wait_until("them to be gone", lambda: connections() == 0)
-        self.assertLess(taken, each)
+        for size in (48_000, 131_072):
+            with self.half_open(gateway, self.announcing(size)) as one:
+                got, _ = read_all(one)
+                self.assertEqual(got[:1], b"\x15", got)  # an alert
+        gateway.wait_log("handshake_failed: .*a message of the client's handshake is too large")
+        self.assertEqual(gateway.curl(f"https://{HOST}/").body, b"own")
 
 
 class Workers(Case):
