@@ -74,7 +74,7 @@ void Backend::forget(const Waiting& waiting) { std::erase(waiting_, &waiting); }
 
 std::unique_ptr<Backend::Waiting> Backend::request(BackendEvents& events, const BackendWish& wish) {
   ++counts_.requests;
-  if (wish.http1_only && url_.scheme == http::BackendScheme::kH2c) {
+  if (wish.http1_only && !can_upgrade()) {
     events.backend_failed(BackendFailure::kNoUpgrade, "an upgrade to an h2c:// backend", false);
     return nullptr;
   }

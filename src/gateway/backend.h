@@ -77,6 +77,7 @@ class Backend final : public ConnectionOwner {
   const std::string& text() const { return text_; }
   RequestCounts::NameId name_id() const { return name_id_; }
   const http::BackendUrl& url() const { return url_; }
+  bool can_upgrade() const { return url_.scheme != http::BackendScheme::kH2c; }
   const http::HealthSettings& health() const { return health_; }
   /// How log lines name it: with the address, when it has a name of its own.
   std::string text_at(const Endpoint& address) const;

@@ -26,10 +26,14 @@ std::string_view reason_for(Bytes said, std::string_view fault) {
   return fault;
 }
 
+BackendFailure failure_for(std::string_view fault) {
+  const bool too_large = fault == http::h1::kTooManyFields || fault == http::h1::kHeadTooLong;
+  return too_large ? BackendFailure::kHeadTooLarge : BackendFailure::kMalformed;
+}
+
 class H1Backend final : public BackendSession, public BackendStream {
  public:
-  explicit H1Backend(BackendConnection& connection)
-      : connection_(connection), reader_(head_limits(connection.context().site->site->limits)) {}
+  explicit H1Backend(BackendConnection& connection) : connection_(connection) {}
 
   // BackendSession
   void serve(BackendEvents& events, bool reused) override;
@@ -89,7 +93,7 @@ void H1Backend::send_head(const http::RequestHead& head, http::BodyLength body) 
   chunked_ = body.kind == http::BodyLength::Kind::kUnknown;
   request_done_ = body.kind == http::BodyLength::Kind::kNone ||
                   (body.kind == http::BodyLength::Kind::kKnown && body.bytes == 0);
-  reader_.start(to_head_);
+  reader_.start(to_head_, head_limits(connection_.context().site->site->limits));
   net::Stream& stream = connection_.stream();
   sent_before_ = stream.sent_total();
   const MutableBytes room = output().room(stream, http::h1::request_size_max(head));
@@ -189,7 +193,8 @@ bool H1Backend::read_head(Bytes* input) {
       head_bytes_.assign(input->begin(), input->end());
       return false;
     case http::h1::Progress::kFault:
-      connection_.fail(BackendFailure::kMalformed, reason_for(*input, reader_.fault().reason));
+      connection_.fail(failure_for(reader_.fault().reason),
+                       reason_for(*input, reader_.fault().reason));
       return false;
     case http::h1::Progress::kDone:
       break;

@@ -76,8 +76,8 @@ class H2Backend final : public BackendSession {
  public:
   explicit H2Backend(BackendConnection& connection)
       : connection_(connection),
-        codec_(http::h2::ClientConnection::make(
-            backend_settings(connection.context().site->site->limits))),
+        settings_(backend_settings(connection.context().site->site->limits)),
+        codec_(http::h2::ClientConnection::make(settings_)),
         pump_(connection.context(), connection.stream(), *codec_) {
     pump_.schedule();  // the preface
   }
@@ -88,7 +88,9 @@ class H2Backend final : public BackendSession {
     streams_.push_back(std::make_unique<H2BackendStream>(*this, events, reused));
     events.backend_ready(*streams_.back());
   }
-  bool has_room() const override { return !over_ && !mute_ && codec_->has_room(); }
+  bool has_room() const override {
+    return !over_ && !mute_ && codec_->has_room() && has_limits_of_now();
+  }
   bool is_idle() const override { return streams_.empty(); }
   void received(Bytes chunk) override;
   void ended() override {
@@ -113,7 +115,15 @@ class H2Backend final : public BackendSession {
   const std::string& why() const { return why_; }
 
  private:
+  // A reload may have changed what it was made with.
+  bool has_limits_of_now() const {
+    const GatewayLimits& limits = connection_.context().site->site->limits;
+    return limits.header_bytes == settings_.header_bytes_max &&
+           limits.headers == settings_.fields_max;
+  }
+
   BackendConnection& connection_;
+  http::h2::Settings settings_;
   std::unique_ptr<http::h2::ClientConnection> codec_;
   FramePump<http::h2::ClientConnection> pump_;
   std::vector<std::unique_ptr<H2BackendStream>> streams_;
@@ -224,9 +234,11 @@ void H2BackendStream::closed(std::uint32_t error, bool unprocessed) {
     fail(owner_.lost(), owner_.why());
   } else if (refused_) {
     const std::string_view fault = owner_.codec().fault();
+    const bool too_large = error == kCancel && fault.empty();
     const std::string_view of_stream =
-        error == kCancel ? "the head of the response is too large" : "malformed response";
-    fail(BackendFailure::kMalformed, fault.empty() ? of_stream : fault);
+        too_large ? "the head of the response is too large" : "malformed response";
+    fail(too_large ? BackendFailure::kHeadTooLarge : BackendFailure::kMalformed,
+         fault.empty() ? of_stream : fault);
   } else {
     // That it failed within is no answer, however many it gave on this connection before.
     fail(error == kInternalError ? BackendFailure::kClosed : BackendFailure::kReset,

@@ -48,6 +48,8 @@ struct GatewayCounts {
   std::uint64_t malformed = 0;                       ///< 400 by the parser
   std::uint64_t head_too_large = 0;                  ///< 414, 431
   std::uint64_t too_many_fields = 0;                 ///< of these
+  std::uint64_t response_heads = 0;                  ///< 502: larger than a limit of ours
+  std::uint64_t response_fields = 0;                 ///< 502: of more fields than that
   std::uint64_t streams_refused = 0;                 ///< HTTP/2: REFUSED_STREAM
   std::uint64_t body_too_large = 0;                  ///< 413
   std::uint64_t header_timeouts = 0;                 ///< handshake or head took too long

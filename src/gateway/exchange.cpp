@@ -20,6 +20,18 @@ bool is_empty(http::BodyLength body) {
          (body.kind == http::BodyLength::Kind::kKnown && body.bytes == 0);
 }
 
+// As bits, for choose_backend(); none when all are so.
+std::uint64_t without_upgrades(std::span<const std::shared_ptr<Backend>> backends) {
+  std::uint64_t found = 0;
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < backends.size(); ++i) {
+    if (backends[i]->can_upgrade()) continue;
+    found |= std::uint64_t{1} << i;
+    ++count;
+  }
+  return count == backends.size() ? 0 : found;
+}
+
 bool is_idempotent(std::string_view method) {
   return method == "GET" || method == "HEAD" || method == "PUT" || method == "DELETE" ||
          method == "OPTIONS";
@@ -41,6 +53,7 @@ FailureText text_of(BackendFailure failure) {
     case BackendFailure::kClosed:
     case BackendFailure::kReset:
     case BackendFailure::kMalformed:
+    case BackendFailure::kHeadTooLarge:
     case BackendFailure::kUnprocessed:
       return {502, "The backend gave no valid answer."};
     default:
@@ -129,7 +142,9 @@ void Exchange::reject(ClientSide& client, const ClientInfo& info, std::string_vi
 
 void Exchange::ask_backend() {
   const auto& backends = site_->backends[match_.route->index];
-  const auto chosen = choose_backend(backends, settings().backends, context_.random.next(), tried_);
+  const std::uint64_t left_out = request_.protocol.empty() ? 0 : without_upgrades(backends);
+  const auto chosen =
+      choose_backend(backends, settings().backends, context_.random.next(), tried_ | left_out);
   if (!chosen) {
     const FailureText answer_text = text_of(last_failure_);
     const bool unwell = std::any_of(backends.begin(), backends.end(), [](const auto& backend) {
@@ -372,7 +387,6 @@ void Exchange::backend_drained() {
 bool Exchange::may_send_again(BackendFailure failure, bool reused) const {
   if (response_begun_ || body_sent_ || upgraded_ || attempts_ >= kAttemptsMax) return false;
   switch (failure) {
-    case BackendFailure::kNoUpgrade:
     case BackendFailure::kNoAddress:
     case BackendFailure::kRefused:
     case BackendFailure::kNotSpoken:
@@ -416,6 +430,9 @@ void Exchange::backend_failed(BackendFailure failure, std::string_view detail, b
   if (failure == BackendFailure::kClosed || failure == BackendFailure::kReset ||
       failure == BackendFailure::kMalformed) {
     ++context_.counts.aborted_by_backend;
+  } else if (failure == BackendFailure::kHeadTooLarge) {
+    GatewayCounts& counts = context_.counts;
+    ++(detail == http::h1::kTooManyFields ? counts.response_fields : counts.response_heads);
   }
   const FailureText answer_text = text_of(failure);
   fail(answer_text.status, answer_text.text, detail);

@@ -68,16 +68,17 @@ class BackendStream {
 
 enum class BackendFailure : std::uint8_t {
   kNone,
-  kNoUpgrade,    ///< its protocol can't be upgraded, or has no way to say this
-  kNoAddress,    ///< the name has no address
-  kRefused,      ///< not connected: refused, unreachable, TLS not agreed
-  kNotSpoken,    ///< reached, but TLS was not agreed on: not trusted, or no TLS at all
-  kTimeout,      ///< not connected in time
-  kBusy,         ///< a limit of ours: connections of one backend
-  kClosed,       ///< the connection ended before the response was complete
-  kReset,        ///< HTTP/2: it gave this one request up, for a reason that the request may have
-  kMalformed,    ///< not HTTP
-  kUnprocessed,  ///< the backend says that it did not look at the request, or it never left
+  kNoUpgrade,     ///< its protocol can't be upgraded, or has no way to say this
+  kNoAddress,     ///< the name has no address
+  kRefused,       ///< not connected: refused, unreachable, TLS not agreed
+  kNotSpoken,     ///< reached, but TLS was not agreed on: not trusted, or no TLS at all
+  kTimeout,       ///< not connected in time
+  kBusy,          ///< a limit of ours: connections of one backend
+  kClosed,        ///< the connection ended before the response was complete
+  kReset,         ///< HTTP/2: it gave this one request up, for a reason that the request may have
+  kMalformed,     ///< not HTTP
+  kHeadTooLarge,  ///< the head of the response is beyond our limits
+  kUnprocessed,   ///< the backend says that it did not look at the request, or it never left
 };
 
 /// What a backend tells an exchange; never from inside a call of the exchange, but for

@@ -16,8 +16,9 @@ enum class Progress : std::uint8_t {
   kFault,  ///< see fault(); the connection has to be closed
 };
 
-/// A fault that is counted apart.
+/// Faults that are counted apart.
 inline constexpr std::string_view kTooManyFields = "too many fields";
+inline constexpr std::string_view kHeadTooLong = "head too long";
 
 struct Fault {
   std::uint16_t status = 0;  ///< what to answer a client with; 502 for what a backend sent

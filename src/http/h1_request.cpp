@@ -108,7 +108,7 @@ Progress RequestReader::read_fields(std::string_view text) {
   const Progress progress = fields_.read(text);
   if (progress == Progress::kFault) return refuse(fields_.fault());
   if (progress == Progress::kMore && text.size() == limits_.header_bytes_max) {
-    return refuse({431, "head too long"});
+    return refuse({431, kHeadTooLong});
   }
   return progress;
 }

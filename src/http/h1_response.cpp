@@ -55,7 +55,7 @@ Progress ResponseReader::read(Bytes input, ResponseHead* head) {
     if (progress == Progress::kFault) return refuse(fields_.fault().reason);
   }
   if (progress == Progress::kMore && text.size() == limits_.header_bytes_max) {
-    return refuse("head too long");
+    return refuse(kHeadTooLong);
   }
   return progress == Progress::kDone ? finish(text, head) : progress;
 }

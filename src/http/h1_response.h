@@ -23,6 +23,10 @@ class ResponseReader {
   /// Before each head; after an interim response (1xx other than 101) too, for the next one.
   /// `to_head`: it answers a HEAD request, so there is no body (RFC 9112 section 6.3).
   void start(bool to_head);
+  void start(bool to_head, const HeadLimits& limits) {
+    limits_ = limits;
+    start(to_head);
+  }
 
   /// As RequestReader::read. Every fault is a 502.
   Progress read(Bytes input, ResponseHead* head);

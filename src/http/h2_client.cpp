@@ -199,7 +199,9 @@ void Client::response(Stream& stream, bool ends_stream) {
   if (ends_stream || bodyless) {
     body.kind = BodyLength::Kind::kNone;
   } else if (length_) {
-    body = {BodyLength::Kind::kKnown, *length_};
+    // Behind a body of no bytes there may be trailers; what says that it is empty ends with its
+    // head.
+    if (*length_ != 0) body = {BodyLength::Kind::kKnown, *length_};
     stream.counted = true;
     stream.left = *length_;
   }

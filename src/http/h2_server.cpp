@@ -281,7 +281,8 @@ void Server::respond(std::int32_t id, const ResponseHead& head, BodyLength body)
   Stream* const stream = Endpoint::streams().find(id);
   if (stream == nullptr || stream->over() || stream->responded) return;
   stream->responded = true;
-  const bool empty = body.kind == BodyLength::Kind::kNone;
+  const bool empty = body.kind == BodyLength::Kind::kNone ||
+                     (body.kind == BodyLength::Kind::kKnown && body.bytes == 0);
   stream->ended = empty;
   NameValues& list = NameValues::fresh();
   list.add_status(head.status);

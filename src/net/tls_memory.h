@@ -10,8 +10,9 @@
 
 namespace postern::net {
 
-/// While it lives, OpenSSL gets no more than 48 KiB at a time from this thread, but for its read
-/// buffer: a client may announce a ClientHello of 128 KiB, for which it would take 172 KiB at once.
+/// While it lives, OpenSSL gets no more than 48 KiB at a time from this thread, but for 64 KiB, its
+/// read buffer. A message of 36 KiB fits, for which it takes a third more: a client may announce a
+/// ClientHello of 128 KiB, for which it would take 172 KiB at once.
 class HandshakeLimit {
  public:
   HandshakeLimit();

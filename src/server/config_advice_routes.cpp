@@ -78,11 +78,17 @@ void warn_of_keys_without_effect(Reader& reader, const Node& node, const RouteSe
                    "health = { path = \"/healthz\" }, or remove it");
   }
   if (!route.redirect && !route.respond) return;
-  for (const std::string_view key : {"health", "timeouts"}) {
-    if (node.find(key) == nullptr) continue;
+  if (node.find("health") != nullptr) {
+    reader.warning(key_place(node, "health"),
+                   "gateway.route.health: without backends it has no effect; remove it");
+  }
+  const Node* const timeouts = node.find("timeouts");
+  for (const std::string_view key : {"request", "backend"}) {  // idle is for clients, too
+    if (timeouts == nullptr || timeouts->find(key) == nullptr) continue;
     reader.warning(
-        key_place(node, key),
-        fmt::format("gateway.route.{}: without backends it has no effect; remove it", key));
+        key_place(*timeouts, key),
+        fmt::format("gateway.route.timeouts.{}: without backends it has no effect; remove it",
+                    key));
   }
   const Node* filters = node.find("filters");
   if (filters == nullptr) return;

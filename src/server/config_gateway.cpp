@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "server/config_help.h"
+
 namespace postern::server {
 namespace {
 
@@ -227,6 +229,7 @@ constexpr std::array<Key<http::HealthSettings>, 2> kHealthKeys{{
 bool read_hostname(Reader& reader, const Node& node, std::string* out) {
   if (!read_text(reader, node, out)) return false;
   if (out->size() > 1 && out->ends_with('.')) out->pop_back();
+  *out = to_lower(std::move(*out));
   return true;
 }
 

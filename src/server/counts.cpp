@@ -161,6 +161,8 @@ void add(gateway::GatewayCounts* sum, const gateway::GatewayCounts& more) {
   sum->malformed += more.malformed;
   sum->head_too_large += more.head_too_large;
   sum->too_many_fields += more.too_many_fields;
+  sum->response_heads += more.response_heads;
+  sum->response_fields += more.response_fields;
   sum->streams_refused += more.streams_refused;
   sum->body_too_large += more.body_too_large;
   sum->header_timeouts += more.header_timeouts;

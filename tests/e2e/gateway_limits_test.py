@@ -72,8 +72,15 @@ class Limits(Case):
         self.backend.on("/many", answer([(f"X-{i}", "y") for i in range(60)]))
         self.backend.on("/long", answer([("X", "y" * 9000)]))
         self.backend.on("/within", answer([(f"X-{i}", "y" * 120) for i in range(40)]))
-        for path, status in (("/many", 502), ("/long", 502), ("/within", 200)):
-            self.assertEqual(self.gateway.curl(f"http://{HOST}{path}", check=False).status, status, path)
+        keys = ("header_bytes", "headers")
+        limits = [f'postern_limit_hits_total{{limit="gateway.limits.{key}"}}' for key in keys]
+        for path, counts in (("/many", (0, 1)), ("/long", (1, 0)), ("/within", (0, 0))):
+            for _ in range(4):  # none of it says that the backend is not well
+                before = self.gateway.metrics()
+                reply = self.gateway.curl(f"http://{HOST}{path}", check=False)
+                self.assertEqual(reply.status, 502 if any(counts) else 200, path)
+                now = self.gateway.metrics()
+                self.assertEqual(tuple(now[one] - before[one] for one in limits), counts, path)
 
     def test_limits_can_be_raised(self):
         """Of requests and responses, whose heads then are many CONTINUATION frames in HTTP/2."""
@@ -94,6 +101,18 @@ class Limits(Case):
                         self.assertEqual((got.status, dict(got.fields)["x-179"]), (200, "y" * 1500))
             for scheme, how in (("http", "--http1.1"), ("https", "--http2")):
                 self.assertEqual(gateway.curl(f"{scheme}://{HOST}/?{'x' * 50_000}", http=how).status, 200)
+
+    def test_a_reload_changes_them_for_connections_that_are_there(self):
+        many = [(f"x-{i}", "y") for i in range(60)]
+        with Backend() as backend, H2Backend() as other, Gateway(
+                route(backend), route(other, hosts=["h2.vanillax.me"]), limits={"headers": 50}) as gateway:
+            backend.on("/", lambda e: e.reply(fields=many))
+            other.done = lambda request: request.reply(fields=many)
+            urls = [f"http://{HOST}/", "http://h2.vanillax.me/"]
+            self.assertEqual([gateway.curl(url, check=False).status for url in urls], [502, 502])
+            gateway.limits = {"headers": 70}
+            gateway.change()
+            wait_until("the new limit", lambda: [gateway.curl(url, check=False).status for url in urls] == [200, 200])
 
     def test_streams_that_are_refused_are_counted(self):
         limit = 'postern_limit_hits_total{limit="gateway.limits.streams"}'

@@ -88,6 +88,18 @@ TEST_CASE("a response: interim head, head, body, trailers") {
   CHECK(client.connection->streams() == 0);
 }
 
+TEST_CASE("a response of no bytes may have trailers") {
+  TestClient client;
+  client.greet();
+  Exchange exchange;
+  client.start(&exchange);
+  CHECK(client.give(headers(1, {{":status", "200"}, {"content-length", "0"}})));
+  CHECK(exchange.length.kind == Kind::kUnknown);
+  CHECK(client.give(headers(1, {{"grpc-status", "0"}}, kEndStream)));
+  CHECK(exchange.ends == 1);
+  CHECK(exchange.trailers == Lines{{"grpc-status", "0"}});
+}
+
 TEST_CASE("responses without a body say so, whatever END_STREAM does") {
   for (const bool late : {false, true}) {
     CAPTURE(late);

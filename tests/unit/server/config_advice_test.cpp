@@ -217,7 +217,9 @@ TEST_CASE("keys without effect") {
              "gateway.route.health: without backends"));
   CHECK(says(listener() + route("redirect = { hostname = \"b.example\" }\n"
                                 "timeouts = { request = \"5s\" }"),
-             "gateway.route.timeouts: without backends"));
+             "gateway.route.timeouts.request: without backends"));
+  CHECK_FALSE(
+      says(listener() + route("respond = {}\ntimeouts = { idle = \"5s\" }"), "without backends"));
   for (const char* key :
        {"set_request_headers = { A = \"b\" }", "remove_request_headers = [\"A\"]"}) {
     const std::string filters = std::string("filters = { ") + key + " }";

@@ -447,6 +447,10 @@ TEST_CASE("what is wrong with a value of a route is said at the value") {
                 "[[gateway.route]]\nhostnames = [\"x.example\", \"a.*.example\"]\nrespond = {}\n")
             .starts_with("t.toml:6:27: gateway.route.hostnames: 'a.*.example' is not a host "
                          "name"));
+  CHECK(problem(std::string(kListener) +
+                "[[gateway.route]]\nhostnames = [\"x.example\", \"X.Example.\"]\nrespond = {}\n") ==
+        "t.toml:6:27: gateway.route.hostnames: 'X.Example.' is given twice, first at t.toml:6:14; "
+        "keep one of them");
   CHECK(problem(with_route("respond = {}\ntimeouts = { request = \"1s\", backend = \"2s\" }")) ==
         "t.toml:8:40: gateway.route.timeouts.backend: longer than timeouts.request, which ends "
         "both");
