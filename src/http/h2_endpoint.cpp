@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "http/h1_chunked.h"
+#include "http/h2_options.h"
 
 namespace postern::http::h2 {
 namespace {
@@ -14,52 +15,19 @@ namespace {
 constexpr std::size_t kFrameHeaderBytes = 9;
 // Less room than this is not worth a DATA frame that is not the last one.
 constexpr std::size_t kDataBytesMin = 1024;
-// Control frames that wait for a peer which does not read; a frame is some 150 bytes of memory.
-constexpr std::size_t kFramesQueuedMax = 1000;
-// A head so many times larger than allowed is no accident.
-constexpr std::size_t kHeaderBombFactor = 4;
 constexpr std::size_t kFieldOverhead = 32;  // RFC 9113 section 6.5.2
-constexpr std::size_t kContinuationsMin = 8;
-constexpr std::size_t kHeadBytesAdded = 64U << 10;
 // Frames without content that a DATA or HEADERS frame gives reason for: WINDOW_UPDATE of stream
 // and connection, and one to spare.
 constexpr unsigned kFramesAllowed = 3;
 // Streams opened before the peer knows how many it may have. A page with more than that is none.
 constexpr unsigned kRefusedMax = 1000;
-constexpr std::size_t kStreamShare = 4;            // a stream has at most this part of the window
-constexpr std::size_t kFrameBytesMax = 16U << 10;  // RFC 9113 section 4.2; we ask for no more
+constexpr std::size_t kStreamShare = 4;  // a stream has at most this part of the window
 
 // NGHTTP2_HD_MAX_NV, which nghttp2 does not tell apart.
 std::string_view reason_of(std::uint32_t code) {
   return code == NGHTTP2_COMPRESSION_ERROR
              ? "COMPRESSION_ERROR: not HPACK, or a field of more than 64 KiB"
              : nghttp2_http2_strerror(code);
-}
-
-struct OptionsFree {
-  void operator()(nghttp2_option* options) const { nghttp2_option_del(options); }
-};
-using Options = std::unique_ptr<nghttp2_option, OptionsFree>;
-
-Options make_options(std::size_t header_bytes_max) {
-  nghttp2_option* made = nullptr;
-  nghttp2_option_new(&made);
-  Options options(made);
-  nghttp2_option_set_no_auto_window_update(made, 1);
-  nghttp2_option_set_no_closed_streams(made, 1);
-  nghttp2_option_set_max_outbound_ack(made, kFramesQueuedMax);
-  nghttp2_option_set_max_settings(made, 32);
-  nghttp2_option_set_max_deflate_dynamic_table_size(made, 4096);
-  nghttp2_option_set_peer_max_concurrent_streams(made, 100);
-  // What is too large by no more than kHeaderBombFactor gets an answer.
-  nghttp2_option_set_max_continuations(
-      made, kContinuationsMin + kHeaderBombFactor * header_bytes_max / kFrameBytesMax);
-  // What one side may say is said to the other, with what we add; nghttp2 reckons with the worst.
-  nghttp2_option_set_max_send_header_block_length(made, kHeadBytesAdded + 2 * header_bytes_max);
-  // AbuseMeter counts these by the caller's clock.
-  nghttp2_option_set_stream_reset_rate_limit(made, UINT32_MAX, UINT32_MAX);
-  nghttp2_option_set_builtin_recv_extension_type(made, NGHTTP2_PRIORITY_UPDATE);
-  return options;
 }
 
 Abuse abuse_of(std::ptrdiff_t result) {
