@@ -1,6 +1,8 @@
 #include "server/config_advice_routes.h"
 
 #include <algorithm>
+#include <set>
+#include <string>
 
 #include <fmt/format.h>
 
@@ -43,6 +45,19 @@ void warn_of_unused_certificates(Reader& reader, const Document& document) {
                    fmt::format("tls.certificate '{}' is used by no listener with https; name it in "
                                "certificates of a [[gateway.listener]], or remove it",
                                name));
+  }
+}
+
+void warn_of_keys_of_https(Reader& reader, const Document& document) {
+  for (const auto& [node, listener] : document.listeners) {
+    if (listener.tcp != 0 || listener.https != 0) continue;
+    for (const std::string_view key : {"alpn", "quic"}) {
+      const Node* value = node->find(key);
+      if (value == nullptr || value->text == "ignore") continue;
+      reader.warning(
+          value->place,
+          fmt::format("gateway.listener.{}: without https it has no effect; remove it", key));
+    }
   }
 }
 
@@ -261,6 +276,20 @@ void warn_of_own_backends(Reader& reader, const OwnListeners& listeners, const N
   }
 }
 
+void warn_of_backends_twice(Reader& reader, const Node& node, const RouteSettings& route) {
+  const Node* backends = node.find("backends");
+  if (backends == nullptr) return;
+  std::set<std::string> seen;
+  for (std::size_t i = 0; i < route.backends.size() && i < backends->items.size(); ++i) {
+    const std::string url = route.backends[i].url.to_string();
+    if (seen.insert(url).second) continue;
+    reader.warning(backends->items[i].place,
+                   fmt::format("gateway.route.backends: {} stands here twice; remove one, and give "
+                               "the other a larger weight if it is to get more",
+                               url));
+  }
+}
+
 void warn_of_own_relays(Reader& reader, const OwnListeners& listeners, const Document& document) {
   for (std::size_t i = 0; i < document.listeners.size(); ++i) {
     const ListenerSettings& listener = document.config.listeners[i];
@@ -283,6 +312,7 @@ void warn_of_own_relays(Reader& reader, const OwnListeners& listeners, const Doc
 void advise_on_routes(Reader& reader, const Document& document) {
   warn_of_trusted_everybody(reader, document);
   warn_of_unused_certificates(reader, document);
+  warn_of_keys_of_https(reader, document);
   const OwnListeners own(document.config);
   warn_of_own_relays(reader, own, document);
   RedirectLoops loops(reader, document);
@@ -296,6 +326,7 @@ void advise_on_routes(Reader& reader, const Document& document) {
     warn_of_keys_without_effect(reader, node, route);
     if (route.redirect) loops.check(node, route);
     warn_of_own_backends(reader, own, node, route);
+    warn_of_backends_twice(reader, node, route);
   }
 }
 

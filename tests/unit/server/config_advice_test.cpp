@@ -234,6 +234,35 @@ TEST_CASE("keys without effect") {
                    "without backends"));
 }
 
+TEST_CASE("keys of https in a listener without it") {
+  const auto plain = [](const std::string& line) {
+    return "[[gateway.listener]]\nname = \"a\"\naddress = [\"127.0.0.1\"]\nhttp = 8080\nhttps = "
+           "0\n" +
+           line + "\n" + route("respond = {}");
+  };
+  CHECK(
+      says(plain("alpn = [\"h2\"]"), "t.toml:6:8: warning: gateway.listener.alpn: without https"));
+  CHECK(says(plain("quic = \"refuse\""), "t.toml:6:8: warning: gateway.listener.quic: without"));
+  CHECK_FALSE(says(plain("quic = \"ignore\""), "without https"));
+  CHECK_FALSE(says(plain(""), "without https"));
+  CHECK_FALSE(says(listener("alpn = [\"h2\"]\nquic = \"refuse\"") + route("respond = {}"),
+                   "without https"));
+}
+
+TEST_CASE("a backend that stands in a route twice") {
+  const auto warnings = [](const std::string& first, const std::string& second) {
+    return problems(listener() + route("backends = [{ url = \"" + first + "\" },\n{ url = \"" +
+                                       second + "\" }]"));
+  };
+  CHECK(warnings("http://x:80", "http://x")
+            .find("t.toml:15:1: warning: gateway.route.backends: http://x:80 stands here twice") !=
+        std::string::npos);
+  CHECK(warnings("https://x", "https://X:443").find("twice") != std::string::npos);
+  CHECK(warnings("http://x", "http://x:81").find("twice") == std::string::npos);
+  CHECK(warnings("http://x:443", "https://x").find("twice") == std::string::npos);
+  CHECK(warnings("http://x", "http://y").find("twice") == std::string::npos);
+}
+
 TEST_CASE("listeners on all addresses are in the way of those on one") {
   const std::string all =
       "[[gateway.listener]]\nname = \"b\"\naddress = [\"0.0.0.0\"]\n"
