@@ -264,4 +264,8 @@ bool LogLimit::allow(std::uint64_t now_ms, std::uint64_t* held_back) {
   return true;
 }
 
+std::string LogLimit::text(std::uint64_t held_back) {
+  return held_back == 0 ? "" : fmt::format("; {} more like this before", held_back);
+}
+
 }  // namespace postern

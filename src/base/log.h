@@ -93,6 +93,9 @@ class LogLimit {
   /// True when a line may be written now; then `*held_back` is how many were not since the last.
   bool allow(std::uint64_t now_ms, std::uint64_t* held_back);
 
+  /// For the end of the line: "; 3 more like this before", "" for none.
+  static std::string text(std::uint64_t held_back);
+
  private:
   std::uint64_t interval_ms_;
   std::atomic<std::uint64_t> next_ms_{0};

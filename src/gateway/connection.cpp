@@ -160,8 +160,8 @@ void Connection::log_failed_handshake(const Error& error) {
     log_debug("handshake_failed", "client {}: {}", info_.peer.text, error.detail);
     return;
   }
-  log_info("handshake_failed", "client {} on {}: {} ({} more not logged)", info_.peer.text,
-           local_.to_string(), error.detail, held_back);
+  log_info("handshake_failed", "client {} on {}: {}{}", info_.peer.text, local_.to_string(),
+           error.detail, LogLimit::text(held_back));
 }
 
 void Connection::check(std::uint64_t now_ms) {

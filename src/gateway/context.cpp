@@ -131,9 +131,9 @@ void Context::note_no_file(std::string_view backend) {
   std::uint64_t held_back = 0;
   if (!files_log.allow(loop.now_ms(), &held_back)) return;
   log_warning("files_short",
-              "{}: no file descriptor was left for a connection ({} more not logged); LimitNOFILE "
-              "of the service, or ulimit -Hn, gives more",
-              backend, held_back);
+              "{}: no file descriptor was left for a connection; LimitNOFILE of the service, or "
+              "ulimit -Hn, gives more{}",
+              backend, LogLimit::text(held_back));
 }
 
 std::string_view Context::date() {

@@ -28,9 +28,9 @@ std::string Exchange::claimed_address() {
       const std::string_view value = request_.fields.value(settings.client_ip_header);
       log_warning("client_ip_header",
                   "{} of the trusted proxy {} is '{}', which is not one address: {} stands for the "
-                  "client ({} more not logged)",
+                  "client{}",
                   settings.client_ip_header, info_->peer.text, value.substr(0, kClaimLogged),
-                  claim.address.to_string(), held_back);
+                  claim.address.to_string(), LogLimit::text(held_back));
     }
   }
   return claim.address.to_string();
@@ -70,8 +70,8 @@ void Exchange::refuse_loop() {
   if (context_.loop_log.allow(now_ms(), &held_back)) {
     log_warning("backend_loop",
                 "{}: requests for '{}' come back to this gateway: a backend of this route leads to "
-                "it ({} more not logged)",
-                settings().source, host_->host(), held_back);
+                "it{}",
+                settings().source, host_->host(), LogLimit::text(held_back));
   }
   answer(508, "The backend of this request leads back to this gateway.", "backend loop");
 }

@@ -148,9 +148,8 @@ bool Gateway::Impl::is_full() {
   std::uint64_t held_back = 0;
   if (full_log.allow(context.loop.now_ms(), &held_back)) {
     log_warning("gateway_full",
-                "{} connections: a client was refused ({} more not logged); "
-                "gateway.limits.connections is the limit",
-                before, held_back);
+                "{} connections: a client was refused; gateway.limits.connections is the limit{}",
+                before, LogLimit::text(held_back));
   }
   return true;
 }

@@ -347,8 +347,8 @@ void H2Session::note_abuse() {
   ++context().counts.h2_abuse[std::min(kind, http::h2::kAbuseKinds - 1)];
   std::uint64_t held_back = 0;
   if (!context().abuse_log.allow(context().loop.now_ms(), &held_back)) return;
-  log_warning("http2_abuse", "client {}: {}: {} ({} more not logged)", connection_.info().peer.text,
-              http::h2::abuse_name(codec_->abuse()), codec_->fault(), held_back);
+  log_warning("http2_abuse", "client {}: {}: {}{}", connection_.info().peer.text,
+              http::h2::abuse_name(codec_->abuse()), codec_->fault(), LogLimit::text(held_back));
 }
 
 void H2Session::pump() {

@@ -180,16 +180,15 @@ void Forwarder::Impl::refuse(const dns::ImageBuffer& failure, std::uint64_t* cou
   refusal = &failure;
   std::uint64_t held_back = 0;
   if (!full_log.allow(loop.now_ms(), &held_back)) return;
-  log_warning("forward_full", "{}; {} more like this", failure.view().ede_text, held_back);
+  log_warning("forward_full", "{}{}", failure.view().ede_text, LogLimit::text(held_back));
 }
 
 void Forwarder::Impl::store(const Fetch& fetch, const dns::ImageView& answer) {
   cache->put(fetch.question.key(), static_cast<std::uint32_t>(loop.now_ms() / 1000), answer);
   std::uint64_t held_back = 0;
   if (!answer.head.failure || !failure_log.allow(loop.now_ms(), &held_back)) return;
-  log_warning("forward_failed", "{} {}: {}; {} more like this",
-              dns::name_text(fetch.question.name.name()), dns::type_text(fetch.question.type),
-              answer.ede_text, held_back);
+  log_warning("forward_failed", "{} {}: {}{}", dns::name_text(fetch.question.name.name()),
+              dns::type_text(fetch.question.type), answer.ede_text, LogLimit::text(held_back));
 }
 
 void Forwarder::Impl::finished(Fetch& fetch) {

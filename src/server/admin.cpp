@@ -199,8 +199,8 @@ void AdminServer::refuse(const Endpoint& peer) {
   ++refused_;
   std::uint64_t held_back = 0;
   if (!refused_log_.allow(loop_.now_ms(), &held_back)) return;
-  log_warning("admin_refused", "a connection of {} and {} before it: {} are open, the limit",
-              peer.to_string(), held_back, connections_.size());
+  log_warning("admin_refused", "a connection of {}: {} are open, the limit{}", peer.to_string(),
+              connections_.size(), LogLimit::text(held_back));
 }
 
 void AdminServer::close_later(std::uint64_t id) {

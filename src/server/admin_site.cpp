@@ -154,8 +154,8 @@ std::optional<AdminReply> AdminSite::denial(const AdminRequest& request) {
   std::uint64_t held_back = 0;
   const bool tried = access != AdminAccess::kTokenWanted || !request.authorization.empty();
   if (tried && denied_log_.allow(loop_.now_ms(), &held_back)) {
-    log_warning("admin_denied", "{} {} of {}, and {} before it", request.method, request.path,
-                request.peer.to_string(), held_back);
+    log_warning("admin_denied", "{} {} of {}{}", request.method, request.path,
+                request.peer.to_string(), LogLimit::text(held_back));
   }
   switch (access) {
     case AdminAccess::kTokenWanted: {

@@ -65,8 +65,9 @@ void QueryTap::Sinks::failed(const RotatingFile& file) {
   const int error = errno;
   std::uint64_t held_back = 0;
   if (!failure_log.allow(monotonic_ms(), &held_back)) return;
-  log_error("query_log_failed", "{}: {}; lines are lost until that is better", file.settings().path,
-            std::generic_category().message(error));
+  log_error("query_log_failed", "{}: {}; lines are lost until that is better{}",
+            file.settings().path, std::generic_category().message(error),
+            LogLimit::text(held_back));
 }
 
 void QueryTap::Sinks::add_frame(DnstapType type, const QueryRing::Entry& entry) {

@@ -30,4 +30,19 @@ TEST_CASE("a JSON string has no controls, and keeps UTF-8") {
   CHECK(json("\xff") == R"("\u00ff")");
 }
 
+TEST_CASE("a limit lets one line through in a while and says how many it held back") {
+  LogLimit limit(60'000);
+  std::uint64_t held_back = 99;
+  REQUIRE(limit.allow(5'000, &held_back));
+  CHECK(held_back == 0);
+  CHECK(LogLimit::text(held_back).empty());
+  for (const std::uint64_t now_ms : {5'000U, 5'001U, 64'999U}) {
+    CHECK_FALSE(limit.allow(now_ms, &held_back));
+  }
+  REQUIRE(limit.allow(65'000, &held_back));
+  CHECK(LogLimit::text(held_back) == "; 3 more like this before");
+  REQUIRE(limit.allow(200'000, &held_back));
+  CHECK(held_back == 0);
+}
+
 }  // namespace postern
