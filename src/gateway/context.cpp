@@ -118,6 +118,7 @@ Context::Context(net::Loop& the_loop, HostResolver& the_resolver, SharedByWorker
     : loop(the_loop),
       resolver(the_resolver),
       shared(the_shared),
+      memory(the_shared.memory),
       access_log(the_loop),
       output(the_loop),
       graveyard(the_loop),
@@ -125,6 +126,17 @@ Context::Context(net::Loop& the_loop, HostResolver& the_resolver, SharedByWorker
       frames(net::Loop::kChunkBytes) {}
 
 Context::~Context() = default;
+
+void Context::note_memory_short(std::size_t times) {
+  counts.memory_short += times;
+  std::uint64_t held_back = 0;
+  if (!memory_log.allow(loop.now_ms(), &held_back)) return;
+  log_warning(
+      "memory_short",
+      "the requests under way have {} MiB, the limit: new ones are refused, and bodies given "
+      "up that nobody takes; clients that open many and do not read are the likely cause{}",
+      site->site->memory_max >> 20, LogLimit::text(held_back));
+}
 
 void Context::note_no_file(std::string_view backend) {
   shared.files_short_until_ms.store(loop.now_ms() + kFilesShortMs, std::memory_order_relaxed);

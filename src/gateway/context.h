@@ -14,6 +14,7 @@
 #include "gateway/access_log.h"
 #include "gateway/counts.h"
 #include "gateway/host_resolver.h"
+#include "gateway/memory_budget.h"
 #include "gateway/request_counts.h"
 #include "gateway/shared.h"
 #include "gateway/site.h"
@@ -127,6 +128,8 @@ struct Context {
   void give_back(std::unique_ptr<Exchange> exchange);
   void collect_ended();
 
+  /// So many requests were refused or given up, since memory is short.
+  void note_memory_short(std::size_t times);
   /// No file descriptor was left for a connection to this backend.
   void note_no_file(std::string_view backend);
   /// That was not long ago, in any worker.
@@ -143,6 +146,7 @@ struct Context {
   HostResolver& resolver;
   SharedByWorkers& shared;
   std::shared_ptr<const WorkerSite> site;
+  MemoryBudget memory;
   GatewayCounts counts;
   RequestCounts requests;
   AccessLog access_log;
@@ -152,7 +156,7 @@ struct Context {
   ClientNotes* notes = nullptr;
   StrayClients ech_tried;
   LogLimit abuse_log{10'000}, handshake_log{10'000}, claim_log{10'000}, loop_log{10'000};
-  LogLimit files_log{10'000};
+  LogLimit files_log{10'000}, memory_log{10'000};
   std::vector<std::unique_ptr<Exchange>> idle_exchanges;
   /// Over, but maybe still on the call stack: idle from the next turn on.
   std::vector<std::unique_ptr<Exchange>> ended_exchanges;

@@ -38,6 +38,7 @@ struct GatewayCounts {
   std::uint64_t exhausted = 0;            ///< rests from accepting: no descriptors or memory left
   std::uint64_t connections_refused = 0;  ///< [gateway.limits] connections was reached
   std::uint64_t no_file = 0;              ///< for a connection to a backend: requests, TCP clients
+  std::uint64_t memory_short = 0;         ///< requests refused or given up for want of memory
   std::uint64_t waiting_full = 0;         ///< requests: too many wait for a connection already
   std::uint64_t handshakes_full = 0, handshakes_resumed = 0;
   std::uint64_t handshakes_failed = 0, unknown_sni = 0;
@@ -63,6 +64,7 @@ struct GatewayCounts {
   std::uint64_t alt_svc_cleared = 0;    ///< responses whose backend offered HTTP/3, which went
   std::uint64_t client_ip_invalid = 0;  ///< client_ip_header of a trusted proxy is no address
   std::uint64_t in_flight = 0;          ///< requests, now
+  std::uint64_t memory = 0;             ///< that they hold, bytes
   std::vector<BackendCounts> backends;
   std::vector<RequestSeries> requests;
   std::vector<RouteTimes> routes;

@@ -15,6 +15,10 @@ constexpr unsigned kAttemptsMax = 3;
 constexpr unsigned kInterimsMax = 100;
 constexpr std::uint64_t kInterimsMs = 1'000;
 constexpr std::size_t kMemoryKeptBytes = 16U << 10;
+// Of a request under way, both sides together, without its fields and bodies.
+constexpr std::size_t kRequestBytes = 6U << 10;
+constexpr std::string_view kMemoryShort = "The gateway has no memory left for this request.";
+
 bool is_empty(http::BodyLength body) {
   return body.kind == http::BodyLength::Kind::kNone ||
          (body.kind == http::BodyLength::Kind::kKnown && body.bytes == 0);
@@ -63,12 +67,16 @@ FailureText text_of(BackendFailure failure) {
 
 }  // namespace
 
-Exchange::Exchange(Context& context) : context_(context) {}
+Exchange::Exchange(Context& context) : HeldBytes(context.memory), context_(context) {}
 
-Exchange::~Exchange() { leave_backend(); }
+Exchange::~Exchange() {
+  leave_backend();
+  context_.memory.give_back(charged_);
+}
 
 void Exchange::clear() {
   leave_backend();
+  context_.memory.give_back(std::exchange(charged_, 0));
   client_ = nullptr;
   info_ = nullptr;
   listener_ = nullptr;
@@ -118,12 +126,32 @@ void Exchange::begin(ClientSide& client, const ClientInfo& info, std::string_vie
   request_done_ = is_empty(body);
   request_done_ms_ = active_ms_;
   settle_upgrade();
-  if (!is_sane() || redirect_to_https() || !set_own_fields()) return;
+  if (!has_memory() || !is_sane() || redirect_to_https() || !set_own_fields()) return;
   if (!find_route() || answer_by_route()) return;
   filter_request();
   if (over()) return;
   start_timer();
   ask_backend();
+}
+
+bool Exchange::has_memory() {
+  std::size_t bytes = kRequestBytes;
+  for (const http::Field& field : request_.fields) bytes += field.name.size() + field.value.size();
+  context_.memory.take(bytes);
+  charged_ += bytes;
+  if (!context_.memory.is_short()) return true;
+  context_.note_memory_short(1);
+  answer(503, kMemoryShort, "memory short");
+  return false;
+}
+
+void Exchange::give_up_held() {
+  if (!over()) fail(503, kMemoryShort, "memory short");
+}
+
+void Exchange::give_up_unread() {
+  unread_ = true;
+  give_up_held();
 }
 
 void Exchange::refuse(ClientSide& client, const ClientInfo& info, std::string_view protocol,
@@ -180,15 +208,17 @@ void Exchange::request_body(Bytes chunk) {
   const bool tunnel_waits = !request_.protocol.empty() && !upgraded_;
   if (stream_ == nullptr || tunnel_waits) {
     pending_.insert(pending_.end(), chunk.begin(), chunk.end());
+    hold(pending_.size());
     if (!std::exchange(request_stopped_, true)) client_->stop_request();
     return;
   }
   body_sent_ = true;
   stream_->send_body(chunk);
   if (stream_ == nullptr) return;
-  if (stream_->unsent() > kBodyHeldBytes && !std::exchange(request_stopped_, true)) {
-    client_->stop_request();
-  }
+  const std::size_t unsent = stream_->unsent();
+  if (unsent <= kBodyHeldBytes) return;
+  hold(unsent);
+  if (!std::exchange(request_stopped_, true)) client_->stop_request();
 }
 
 void Exchange::request_end(const http::Fields& trailers) {
@@ -218,6 +248,7 @@ void Exchange::send_pending() {
   if (!pending_.empty()) {
     const std::vector<std::uint8_t> body = std::exchange(pending_, {});
     body_sent_ = true;
+    hold(0);
     stream_->send_body(body);
     if (stream_ == nullptr) return;
   }
@@ -362,9 +393,10 @@ void Exchange::response_body(Bytes chunk) {
   context_.counts.bytes_sent += chunk.size();
   client_->send_body(chunk);
   if (over() || stream_ == nullptr) return;
-  if (client_->unsent() > kBodyHeldBytes && !std::exchange(response_stopped_, true)) {
-    stream_->stop_response();
-  }
+  const std::size_t unsent = client_->unsent();
+  if (unsent <= kBodyHeldBytes) return;
+  client_->hold(unsent);
+  if (!std::exchange(response_stopped_, true)) stream_->stop_response();
 }
 
 // What was upgraded goes on until the client has finished as well.
@@ -378,6 +410,7 @@ void Exchange::response_end(const http::Fields& trailers) {
 
 void Exchange::backend_drained() {
   touch();
+  hold(0);
   if (over() || stream_ == nullptr) return;
   if (std::exchange(request_stopped_, false)) client_->resume_request();
 }
@@ -440,6 +473,7 @@ void Exchange::backend_failed(BackendFailure failure, std::string_view detail, b
 
 void Exchange::leave_backend() {
   waiting_.reset();
+  hold(0);
   if (stream_ != nullptr) std::exchange(stream_, nullptr)->release();
 }
 

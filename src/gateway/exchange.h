@@ -44,7 +44,7 @@ struct H1Input {
   http::h1::BodyReader body;
 };
 
-class Exchange final : public BackendEvents {
+class Exchange final : public BackendEvents, private HeldBytes {
  public:
   explicit Exchange(Context& context);
   ~Exchange() override;
@@ -84,6 +84,8 @@ class Exchange final : public BackendEvents {
   void check_idle(std::uint64_t now_ms);
   /// 0: none
   std::uint64_t idle_limit_ms() const;
+  /// Ends it: its client takes nothing of the response, and memory is short.
+  void give_up_unread();
   /// It ended since its client took nothing of what there was for it.
   bool was_unread() const { return unread_; }
   bool is_upgraded() const { return upgraded_; }
@@ -105,9 +107,13 @@ class Exchange final : public BackendEvents {
   void request_returned(Bytes body) override;
   void backend_failed(BackendFailure failure, std::string_view detail, bool reused) override;
 
+  // HeldBytes
+  void give_up_held() override;
+
  private:
   void start(ClientSide& client, const ClientInfo& info, std::string_view protocol);
   std::string claimed_address();
+  bool has_memory();
   bool is_sane();
   bool read_host();
   bool redirect_to_https();
@@ -199,7 +205,8 @@ class Exchange final : public BackendEvents {
   std::uint64_t active_ms_ = 0, request_done_ms_ = 0;
   std::uint64_t begun_us_ = 0, first_byte_us_ = 0;
   std::uint64_t received_ = 0, sent_ = 0;
-  std::size_t unsent_ = 0;  // to both sides, when it was last looked at
+  std::size_t charged_ = 0;  // to the memory budget
+  std::size_t unsent_ = 0;   // to both sides, when it was last looked at
   std::uint64_t watched_ms_ = 0;
   DeliveryWatch client_watch_, backend_watch_;
   std::string failure_;

@@ -3,7 +3,8 @@
 //
 // Bodies are pushed: who has bytes hands them over and the receiver takes all of them. The receiver
 // says how much it could not send on yet (unsent()), the exchange stops the giver in between, so
-// that at most kBodyHeldBytes and one chunk are kept for each direction.
+// that at most kBodyHeldBytes and one chunk are kept for each direction. What is kept is counted
+// (memory_budget.h) and may have to be given up.
 #pragma once
 
 #include <cstddef>
@@ -12,6 +13,7 @@
 
 #include "base/address.h"
 #include "base/bytes.h"
+#include "gateway/memory_budget.h"
 #include "http/head.h"
 #include "net/stream.h"
 
@@ -26,10 +28,10 @@ inline const http::Fields& no_fields() {
   return none;
 }
 
-/// What an exchange does to its client.
-class ClientSide {
+/// What an exchange does to its client. Holds what of the response could not be sent on yet.
+class ClientSide : public HeldBytes {
  public:
-  virtual ~ClientSide() = default;
+  using HeldBytes::HeldBytes;
   virtual void send_interim(const http::ResponseHead& head) = 0;
   /// The final head, once; a 101 makes both bodies streams of bytes without an end of their own.
   virtual void send_head(const http::ResponseHead& head, http::BodyLength body) = 0;

@@ -66,7 +66,11 @@ std::uint64_t Exchange::idle_limit_ms() const {
 
 // Somebody reads slowly of what is held back.
 void Exchange::note_unsent() {
-  const std::size_t unsent = client_->unsent() + (stream_ == nullptr ? 0 : stream_->unsent());
+  const std::size_t to_client = client_->unsent();
+  const std::size_t to_backend = stream_ == nullptr ? 0 : stream_->unsent();
+  client_->hold(to_client);
+  hold(pending_.size() + to_backend);
+  const std::size_t unsent = to_client + to_backend;
   const bool less = unsent + DeliveryWatch::kAtLeastBytes <= unsent_;
   if (less) touch();
   if (less || unsent > unsent_) unsent_ = unsent;

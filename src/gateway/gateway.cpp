@@ -113,6 +113,7 @@ void Gateway::Impl::adopt(std::shared_ptr<const Site> site) {
     next->route_names.push_back(context.requests.name_id(name));
   }
   relay.configure(*next->site);
+  context.memory.set_max(next->site->memory_max);
   context.site = std::move(next);
 }
 
@@ -211,6 +212,8 @@ void Gateway::Impl::sweep() {
   for (std::size_t i = connections.size(); i > 0; --i) {
     if (i <= connections.size()) connections[i - 1]->check(now);
   }
+  const std::size_t given_up = context.memory.sweep(now);
+  if (given_up != 0) context.note_memory_short(given_up);
   for (const auto& [key, backend] : backends) backend->sweep(now);
   for (const auto& [key, backend] : backends) backend->open_late();
   drop_unused_backends();
@@ -339,6 +342,7 @@ GatewayCounts Gateway::counts() const {
   counts.quic_limited = impl_->quic.counts.limited;
   for (const auto& [key, backend] : impl_->backends) counts.backends.push_back(backend->counts());
   counts.in_flight = impl_->context.exchanges;
+  counts.memory = impl_->context.memory.used();
   counts.requests = impl_->context.requests.series();
   counts.routes = impl_->context.requests.times();
   counts.tcp_connections = relay.connections;

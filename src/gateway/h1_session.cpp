@@ -29,7 +29,8 @@ std::size_t size_to_keep(Bytes input) {
 class H1Session final : public Session, public ClientSide {
  public:
   explicit H1Session(Connection& connection)
-      : connection_(connection),
+      : ClientSide(connection.context().memory),
+        connection_(connection),
         idle_since_ms_(now_ms()),
         deadline_ms_(idle_since_ms_ + header_timeout_ms()) {}
   ~H1Session() override { give_back(); }
@@ -38,6 +39,7 @@ class H1Session final : public Session, public ClientSide {
   void received(Bytes chunk) override;
   void ended() override;
   void drained() override {
+    hold(0);
     if (in_exchange()) {
       exchange_->client_drained();
     } else {
@@ -59,6 +61,9 @@ class H1Session final : public Session, public ClientSide {
   void resume_request() override;
   void distrust() override { keep_alive_ = false; }
   void finished(bool cut) override;
+
+  // HeldBytes
+  void give_up_held() override;
 
  private:
   Context& context() const { return connection_.context(); }
@@ -245,6 +250,7 @@ void H1Session::check(std::uint64_t now_ms) {
     exchange_->check_idle(now_ms);
     return;
   }
+  hold(unsent());
   if (shutting_down_ && exchange_ == nullptr && ahead_.empty() &&
       now_ms >= idle_since_ms_ + kShutDownIdleMs) {
     connection_.close_gently();
@@ -353,6 +359,15 @@ void H1Session::finished(bool cut) {
   deadline_ms_ = idle_since_ms_ + kKeptIdleMs;
   connection_.stream().resume();
   process_ahead();
+}
+
+// What was complete is in the connection's buffer alone.
+void H1Session::give_up_held() {
+  if (in_exchange()) {
+    exchange_->give_up_unread();
+  } else {
+    connection_.close();
+  }
 }
 
 void H1Session::give_back() {

@@ -40,6 +40,7 @@ class H2Stream final : public http::h2::ServerStream, public ClientSide, public 
   void body(Bytes chunk) override;
   void body_end(const http::Fields& trailers) override;
   void drained() override {
+    hold(0);
     if (exchange_ != nullptr) exchange_->client_drained();
   }
   void closed(std::uint32_t error) override;
@@ -55,6 +56,9 @@ class H2Stream final : public http::h2::ServerStream, public ClientSide, public 
   void resume_request() override;
   void distrust() override {}
   void finished(bool cut) override;
+
+  // HeldBytes
+  void give_up_held() override;
 
   void leave(std::string_view why);
   void check(std::uint64_t now_ms);
@@ -133,7 +137,8 @@ class H2Session final : public Session, public http::h2::ServerEvents {
 // --- one stream
 
 H2Stream::H2Stream(H2Session& session, std::int32_t id)
-    : session_(session),
+    : ClientSide(session.context().memory),
+      session_(session),
       id_(id),
       exchange_(session.context().take_exchange()),
       opened_ms_(session.context().loop.now_ms()) {}
@@ -171,6 +176,7 @@ void H2Stream::body_end(const http::Fields& trailers) {
 
 void H2Stream::closed(std::uint32_t error) {
   gone_ = true;
+  hold(0);
   if (!head_done_ && error != 0) {
     ++session_.context().counts.malformed;
     if (exchange_ != nullptr) {
@@ -274,6 +280,7 @@ void H2Stream::check(std::uint64_t now_ms) {
 
 void H2Stream::check_stalled(std::uint64_t now_ms) {
   const std::size_t left = unsent();
+  hold(left);
   if (left != std::exchange(left_, left) ||
       watch_.look(carrier(), now_ms - moved_ms_, stalled_max_ms_)) {
     moved_ms_ = now_ms;
@@ -281,6 +288,13 @@ void H2Stream::check_stalled(std::uint64_t now_ms) {
   }
   if (gone_ || now_ms < moved_ms_ + stalled_max_ms_) return;
   ++session_.context().counts.idle_timeouts;
+  session_.codec().reset_stalled(id_);
+  session_.schedule();
+}
+
+void H2Stream::give_up_held() {
+  if (gone_) return;
+  if (exchange_ != nullptr) return exchange_->give_up_unread();
   session_.codec().reset_stalled(id_);
   session_.schedule();
 }

@@ -32,7 +32,8 @@ struct Served {
 
 struct Site {
   GatewayLimits limits;
-  int fd_end = net::kNoFdEnd;  ///< of backends: descriptors from here on are for others
+  std::size_t memory_max = SIZE_MAX;  ///< that requests under way may hold, bytes
+  int fd_end = net::kNoFdEnd;         ///< of backends: descriptors from here on are for others
   bool log_requests = true;
   std::vector<std::string> ech_public_names{"cloudflare-ech.com"};
   std::vector<http::RouteSettings> routes;

@@ -147,6 +147,8 @@ void add(gateway::GatewayCounts* sum, const gateway::GatewayCounts& more) {
   sum->exhausted += more.exhausted;
   sum->connections_refused += more.connections_refused;
   sum->no_file += more.no_file;
+  sum->memory_short += more.memory_short;
+  sum->memory += more.memory;
   sum->waiting_full += more.waiting_full;
   sum->handshakes_full += more.handshakes_full;
   sum->handshakes_resumed += more.handshakes_resumed;

@@ -62,6 +62,7 @@ void add_limits(MetricsPage* page, const WorkerCounts& counts, const ServerState
        {"gateway.limits.header_timeout", gateway.header_timeouts},
        {"gateway.route.limits.body", gateway.body_too_large},
        {"gateway_h2_abuse", std::accumulate(abuse.begin() + 1, abuse.end(), std::uint64_t{0})},
+       {"gateway_memory", gateway.memory_short},
        {"gateway_backend_waiting", gateway.waiting_full},
        {"gateway_quic_replies", gateway.quic_limited},
        {"file_descriptors", counts.tcp.exhausted + gateway.exhausted + gateway.no_file},

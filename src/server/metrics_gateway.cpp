@@ -29,6 +29,7 @@ void add_requests(MetricsPage* page, const GatewayCounts& counts) {
   page->add(metric("postern_gateway_received_requests_total"),
             {{"http/1.1", counts.requests_h1}, {"h2", counts.requests_h2}});
   page->add(metric("postern_gateway_requests_in_flight"), counts.in_flight);
+  page->add(metric("postern_gateway_requests_memory_bytes"), counts.memory);
   MetricSeries requests(metric("postern_gateway_requests_total"));
   for (const gateway::RequestSeries& one : counts.requests) {
     for (std::size_t i = 0; i < kClasses.size(); ++i) {

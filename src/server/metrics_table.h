@@ -165,6 +165,8 @@ inline constexpr auto kMetricsTable = [] {
       {"postern_gateway_received_requests_total", kCounter,
        "Requests whose head was read, by protocol", "protocol"},
       {"postern_gateway_requests_in_flight", kGauge, "Requests under way now", ""},
+      {"postern_gateway_requests_memory_bytes", kGauge,
+       "Memory that requests under way hold now, with bodies that wait for their receiver", ""},
       {"postern_gateway_requests_total", kCounter,
        "Requests that ended, by the class of the response's status (none: there was no "
        "response), route (none: no route) and the backend that was asked last (none: "

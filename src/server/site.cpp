@@ -106,6 +106,7 @@ std::shared_ptr<gateway::Site> new_site(const Config& config) {
   site->limits.connections =
       std::min(site->limits.connections, connections_within(open_files_max()));
   site->fd_end = backend_fd_end(open_files_max());
+  site->memory_max = requests_memory(usable_memory());
   site->log_requests = config.server.log.requests;
   site->ech_public_names = config.ech_public_names;
   site->routes = config.routes;

@@ -25,6 +25,7 @@ namespace postern::server {
 namespace {
 
 constexpr std::uint64_t kOpenFilesWanted = 1U << 20;
+constexpr std::uint64_t kRequestsMemoryLeast = 32U << 20;
 
 std::string system_message() { return std::error_code(errno, std::generic_category()).message(); }
 
@@ -36,34 +37,50 @@ std::string file_line(const std::string& path) {
 }
 
 // Of quota and period in microseconds; 0: no limit ("max" in v2, -1 in v1).
-unsigned processors_of(std::istream& words) {
+std::uint64_t processors_of(std::istream& words) {
   std::int64_t quota = 0;
   std::int64_t period = 0;
   if (!(words >> quota >> period) || quota <= 0 || period <= 0) return 0;
-  return static_cast<unsigned>((quota + period - 1) / period);
+  return static_cast<std::uint64_t>((quota + period - 1) / period);
 }
 
-unsigned quota_v2(const std::string& directory) {
+std::uint64_t quota_v2(const std::string& directory) {
   std::ifstream words(directory + "/cpu.max");
   return processors_of(words);
 }
 
-unsigned quota_v1(const std::string& directory) {
+std::uint64_t quota_v1(const std::string& directory) {
   std::istringstream words(file_line(directory + "/cpu.cfs_quota_us") + " " +
                            file_line(directory + "/cpu.cfs_period_us"));
   return processors_of(words);
 }
 
-unsigned lesser_limit(unsigned a, unsigned b) {
+// 0: no limit.
+std::uint64_t lesser_limit(std::uint64_t a, std::uint64_t b) {
   return a == 0 || b == 0 ? std::max(a, b) : std::min(a, b);
 }
 
+std::uint64_t bytes_in(const std::string& path) {
+  std::ifstream words(path);
+  std::uint64_t bytes = 0;
+  return words >> bytes ? bytes : 0;  // "max"
+}
+
+std::uint64_t memory_v2(const std::string& directory) {
+  return lesser_limit(bytes_in(directory + "/memory.max"), bytes_in(directory + "/memory.high"));
+}
+
+std::uint64_t memory_v1(const std::string& directory) {
+  return bytes_in(directory + "/memory.limit_in_bytes");
+}
+
+using LimitIn = std::uint64_t (*)(const std::string& directory);
+
 // The limit may stand at any level above; in a container the root shows the container's own.
-unsigned quota_up_from(std::string path, const std::string& mount,
-                       unsigned (*quota_in)(const std::string& directory)) {
-  unsigned least = 0;
+std::uint64_t limit_up_from(std::string path, const std::string& mount, LimitIn limit_in) {
+  std::uint64_t least = 0;
   for (;;) {
-    least = lesser_limit(least, quota_in(mount + path));
+    least = lesser_limit(least, limit_in(mount + path));
     if (path.empty()) return least;
     path.resize(path.rfind('/') == std::string::npos ? 0 : path.rfind('/'));
   }
@@ -75,6 +92,30 @@ bool has_word(const std::string& list, std::string_view word) {
     if (one == word) return true;
   }
   return false;
+}
+
+// Lines "0::/system.slice/postern.service" (v2), "4:cpu,cpuacct:/docker/1f" (v1); cgroups(7).
+std::uint64_t cgroup_limit(const std::string& membership, const std::string& mount,
+                           const std::string& controller, LimitIn in_v2, LimitIn in_v1) {
+  std::ifstream lines(membership);
+  std::uint64_t least = 0;
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t first = line.find(':');
+    const std::size_t second = line.find(':', first + 1);
+    if (first == std::string::npos || second == std::string::npos) continue;
+    const std::string controllers = line.substr(first + 1, second - first - 1);
+    const std::string path = line.substr(second + 1);
+    if (controllers.empty()) {
+      least = lesser_limit(least, limit_up_from(path, mount, in_v2));
+    } else if (has_word(controllers, controller)) {
+      least =
+          lesser_limit(least, limit_up_from(path, fmt::format("{}/{}", mount, controllers), in_v1));
+      if (controllers == controller) continue;
+      least =
+          lesser_limit(least, limit_up_from(path, fmt::format("{}/{}", mount, controller), in_v1));
+    }
+  }
+  return least;
 }
 
 unsigned affinity_processors() {
@@ -118,31 +159,32 @@ Result<void> keep_bind_capability() {
 
 }  // namespace
 
-// Lines "0::/system.slice/postern.service" (v2), "4:cpu,cpuacct:/docker/1f" (v1); cgroups(7).
 unsigned quota_processors(const std::string& membership, const std::string& mount) {
-  std::ifstream lines(membership);
-  unsigned least = 0;
-  for (std::string line; std::getline(lines, line);) {
-    const std::size_t first = line.find(':');
-    const std::size_t second = line.find(':', first + 1);
-    if (first == std::string::npos || second == std::string::npos) continue;
-    const std::string controllers = line.substr(first + 1, second - first - 1);
-    const std::string path = line.substr(second + 1);
-    if (controllers.empty()) {
-      least = lesser_limit(least, quota_up_from(path, mount, quota_v2));
-    } else if (has_word(controllers, "cpu")) {
-      least = lesser_limit(least,
-                           quota_up_from(path, fmt::format("{}/{}", mount, controllers), quota_v1));
-      if (controllers == "cpu") continue;
-      least = lesser_limit(least, quota_up_from(path, mount + "/cpu", quota_v1));
-    }
-  }
-  return least;
+  return static_cast<unsigned>(cgroup_limit(membership, mount, "cpu", quota_v2, quota_v1));
 }
 
 unsigned usable_processors() {
-  return lesser_limit(affinity_processors(),
-                      quota_processors("/proc/self/cgroup", "/sys/fs/cgroup"));
+  return static_cast<unsigned>(
+      lesser_limit(affinity_processors(), quota_processors("/proc/self/cgroup", "/sys/fs/cgroup")));
+}
+
+std::uint64_t cgroup_memory(const std::string& membership, const std::string& mount) {
+  return cgroup_limit(membership, mount, "memory", memory_v2, memory_v1);
+}
+
+std::uint64_t usable_memory() {
+  const auto pages = static_cast<std::uint64_t>(std::max(0L, ::sysconf(_SC_PHYS_PAGES)));
+  const auto page_bytes = static_cast<std::uint64_t>(std::max(0L, ::sysconf(_SC_PAGESIZE)));
+  rlimit limit{};
+  const bool limited = ::getrlimit(RLIMIT_RSS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+  const std::uint64_t of_process = limited ? limit.rlim_cur : 0;
+  return lesser_limit(lesser_limit(pages * page_bytes, of_process),
+                      cgroup_memory("/proc/self/cgroup", "/sys/fs/cgroup"));
+}
+
+std::size_t requests_memory(std::uint64_t memory) {
+  if (memory == 0) return SIZE_MAX;
+  return static_cast<std::size_t>(std::max(memory / 4, kRequestsMemoryLeast));
 }
 
 std::uint64_t raise_open_files() {

@@ -1,7 +1,8 @@
-// What the process takes from the system it runs on: processors, file descriptors, the user it runs
-// as. Main thread, at start.
+// What the process takes from the system it runs on: processors, memory, file descriptors, the user
+// it runs as. Main thread, at start.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -16,6 +17,18 @@ unsigned usable_processors();
 /// What the CPU quota of a cgroup and of those above it allows, rounded up; 0: no limit.
 /// `membership` is /proc/self/cgroup, `mount` is /sys/fs/cgroup.
 unsigned quota_processors(const std::string& membership, const std::string& mount);
+
+/// Memory that this process may use, bytes: the machine's, cut to what its cgroup (v1 or v2:
+/// memory.max, memory.high) and its RLIMIT_RSS allow, which the system itself does not enforce. 0:
+/// not known.
+std::uint64_t usable_memory();
+
+/// As quota_processors(), of memory in bytes.
+std::uint64_t cgroup_memory(const std::string& membership, const std::string& mount);
+
+/// How much of so much memory the requests under way in the gateway may hold: a quarter, 32 MiB at
+/// least.
+std::size_t requests_memory(std::uint64_t memory);
 
 /// Raises the limit of open files to what the system allows; the new limit.
 std::uint64_t raise_open_files();

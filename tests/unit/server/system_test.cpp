@@ -41,6 +41,34 @@ TEST_CASE("in a container the quota of cgroup v1 stands at the root of the mount
   CHECK(quota_processors(self, folder.path("sys")) == 4);
 }
 
+TEST_CASE("a cgroup's memory is what the least of its limits says, at any level") {
+  const Folder folder;
+  const std::string self = folder.write("self", "0::/system.slice/postern.service\n");
+  CHECK(cgroup_memory(self, folder.path("sys")) == 0);
+  folder.write("sys/system.slice/postern.service/memory.max", "max\n");
+  CHECK(cgroup_memory(self, folder.path("sys")) == 0);
+  folder.write("sys/system.slice/memory.max", "1073741824\n");
+  CHECK(cgroup_memory(self, folder.path("sys")) == 1U << 30);
+  folder.write("sys/system.slice/postern.service/memory.high", "268435456\n");
+  CHECK(cgroup_memory(self, folder.path("sys")) == 256U << 20);
+}
+
+TEST_CASE("of cgroup v1 it is the limit of the memory controller") {
+  const Folder folder;
+  const std::string self =
+      folder.write("self", "9:cpu,cpuacct:/docker/1f\n5:memory:/docker/1f\n0::/docker/1f\n");
+  folder.write("sys/cpu,cpuacct/docker/1f/memory.limit_in_bytes", "1\n");
+  folder.write("sys/memory/docker/1f/memory.limit_in_bytes", "536870912\n");
+  CHECK(cgroup_memory(self, folder.path("sys")) == 512U << 20);
+}
+
+TEST_CASE("requests may hold a quarter of the memory") {
+  CHECK(requests_memory(std::uint64_t{8} << 30) == 2U << 30);
+  CHECK(requests_memory(64U << 20) == 32U << 20);
+  CHECK(requests_memory(0) == std::numeric_limits<std::size_t>::max());
+  CHECK(usable_memory() > 64U << 20);
+}
+
 TEST_CASE("whether a user is there") {
   CHECK(has_user("root"));
   CHECK_FALSE(has_user("nobody-of-that-name"));

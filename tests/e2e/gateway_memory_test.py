@@ -1,0 +1,151 @@
+"""What requests under way may hold of the memory, when many receivers take nothing."""
+
+import contextlib
+import socket
+import threading
+
+from h2.settings import SettingCodes
+from hyperframe.frame import SettingsFrame
+
+from gateway_backends import Backend
+from gateway_h2_client import Http2
+from gateway_lab import HOST, Gateway, read_until, route
+from lab import BINARY, SLOW, Case, wait_until
+
+MIB = 1 << 20
+HELD = "postern_gateway_requests_memory_bytes"
+HITS = 'postern_limit_hits_total{limit="gateway_memory"}'
+ENHANCE_YOUR_CALM = 11
+DEAF = "deaf.vanillax.me"
+
+
+class DeafBackend:
+    """Of HTTP/2 without TLS: takes requests, but nothing of their bodies."""
+
+    def __init__(self):
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"h2c://127.0.0.1:{self.socket.getsockname()[1]}"
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=self.serve, args=(self.socket.accept()[0],), daemon=True).start()
+
+    def serve(self, connection):
+        with connection, contextlib.suppress(OSError):
+            own = SettingsFrame(settings={SettingCodes.INITIAL_WINDOW_SIZE: 0,
+                                          SettingCodes.MAX_CONCURRENT_STREAMS: 1000})
+            connection.sendall(own.serialize() + SettingsFrame(flags=["ACK"]).serialize())
+            while connection.recv(65536):
+                pass
+
+    def stop(self):
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+
+
+class Memory(Case):
+    """With 128 MiB for the process, of which requests have a quarter."""
+
+    def setUp(self):
+        self.backend = Backend()
+        self.addCleanup(self.backend.stop)
+        self.backend.on("/large", lambda e: e.reply(body=bytes(1_000_000)))
+        self.backend.on("/book", lambda e: e.reply(body=bytes(4 * MIB)))
+        self.backend.on("/huge", lambda e: e.reply(body=bytes(30 * MIB)))
+        deaf = DeafBackend()
+        self.addCleanup(deaf.stop)
+        self.gateway = Gateway(route(self.backend), route(deaf, hosts=[DEAF]), binary="/usr/bin/prlimit")
+        self.gateway.arguments = [f"--rss={128 * MIB}", BINARY, "run", "-c", str(self.gateway.config_path)]
+        self.addCleanup(self.gateway.__exit__, None, None, None)
+        self.gateway.start()
+        self.held = contextlib.ExitStack()
+        self.addCleanup(self.held.close)
+
+    def hits(self):
+        return self.gateway.metrics()[HITS]
+
+    def client(self, **options):
+        return self.held.enter_context(Http2(self.gateway, **options))
+
+    def stall(self, connections, meanwhile):
+        """Clients with 100 streams each, whose windows stay closed."""
+        clients = []
+        for _ in range(connections):
+            clients.append(self.client(settings={SettingCodes.INITIAL_WINDOW_SIZE: 0}))
+            for _ in range(100):
+                clients[-1].open(path="/large")
+            meanwhile()
+        return clients
+
+    def is_served(self):
+        return self.gateway.curl(f"https://{HOST}/", check=False).status == 200
+
+    def test_who_does_not_read_goes_and_the_others_are_served(self):
+        before = self.gateway.rss()
+        reader = self.client(window=65535)
+        reader.reading = False
+        read = reader.open(path="/book")
+        # The system's buffers hold as much as they may before the gateway has to.
+        deaf = self.held.enter_context(socket.socket())
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.connect(("127.0.0.1", self.gateway.http_port))
+        deaf.sendall(f"GET /huge HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+        read_until(deaf, b"\r\n\r\n")
+
+        def read_slowly():
+            reader.protocol.increment_flow_control_window(8192)
+            reader.protocol.increment_flow_control_window(8192, read)
+            reader.flush()
+            reader.read(seconds=0.1 / SLOW)
+            return True
+
+        clients = self.stall(12, read_slowly)
+        wait_until("requests refused, or bodies given up", lambda: read_slowly() and self.hits() > 0, 15)
+        self.gateway.wait_log("memory_short: the requests under way have 32 MiB, the limit")
+        if SLOW == 1:  # sanitizers keep what was freed
+            self.assertLess(self.gateway.rss() - before, 64 * MIB)
+        wait_until("others to be served", lambda: read_slowly() and self.is_served(), 15)
+        self.assertLess(self.gateway.metrics()[HELD], 33 * MIB)
+        # Those that have waited longest went first, in HTTP/1.1 too, and can see that it is not all.
+        # Whoever reads slowly is not one of them.
+        reader.protocol.increment_flow_control_window(1 << 30)
+        reader.protocol.increment_flow_control_window(1 << 30, read)
+        reader.reading = True
+        reader.flush()
+        self.assertEqual(len(reader.finish(read, 30).body), 4 * MIB)
+        self.assertLess(self.rest_of(deaf), 30 * MIB)
+        wait_until("the worst connections to end", lambda: self.gateway.metrics()[
+            'postern_gateway_h2_closed_total{reason="stalled"}'] > 0, 15)
+        self.assertTrue(clients[0].read(lambda: clients[0].closed))
+        self.assertEqual(clients[0].goaway, ENHANCE_YOUR_CALM)
+        self.assertRegex(self.gateway.access("path=/large"), "failure=\"?memory short")
+        self.held.close()
+        wait_until("all memory back", lambda: self.gateway.metrics()[HELD] < 2 * MIB)
+
+    def rest_of(self, connection):
+        size = 0
+        with contextlib.suppress(ConnectionResetError):
+            while chunk := connection.recv(1 << 20):
+                size += len(chunk)
+        return size
+
+    def test_uploads_that_a_backend_does_not_take(self):
+        clients = []
+        for _ in range(8):
+            clients.append(self.client())
+            for _ in range(100):
+                stream = clients[-1].open(path="/", authority=DEAF, method="PUT", end=False)
+                clients[-1].data(stream, bytes(64_000))
+        wait_until("some refused, or given up", lambda: self.hits() > 0, 15)
+        wait_until("others to be served", self.is_served, 15)
+        self.assertLess(self.gateway.metrics()[HELD], 33 * MIB)
+        refused = [one for client in clients for one in self.done(client)]
+        self.assertGreater(len(refused), 100)
+        self.assertEqual({one.status for one in refused}, {503})
+        self.assertIn(b"no memory left", refused[0].body)
+
+    def done(self, client):
+        client.read(seconds=0.5 / SLOW)
+        return [one for one in client.streams.values() if one.done]
