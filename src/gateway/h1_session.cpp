@@ -33,7 +33,10 @@ class H1Session final : public Session, public ClientSide {
         connection_(connection),
         idle_since_ms_(now_ms()),
         deadline_ms_(idle_since_ms_ + header_timeout_ms()) {}
-  ~H1Session() override { give_back(); }
+  ~H1Session() override {
+    context().memory.give_back(ahead_.size());
+    give_back();
+  }
 
   // Session
   void received(Bytes chunk) override;
@@ -142,6 +145,7 @@ void H1Session::process_ahead() {
          (!in_exchange() || tunnel_ || !body_reader().done())) {
     if (ahead_.size() > kAheadBytesMax) connection_.stream().resume();
     const std::vector<std::uint8_t> input = std::exchange(ahead_, {});
+    context().memory.give_back(input.size());
     process(input);
   }
   close_if_ended();
@@ -169,6 +173,7 @@ void H1Session::resume_request() {
 
 void H1Session::keep_ahead(Bytes input) {
   ahead_.insert(ahead_.end(), input.begin(), input.end());
+  context().memory.take(input.size());
   if (ahead_.size() > kAheadBytesMax) connection_.stream().pause();
 }
 

@@ -73,6 +73,8 @@ constexpr auto kEvents = std::to_array<LogEvent>({
      "Look at what reads the log; log less."},
     {"log_limited", "warning", "There were too many lines of one event, so some were not written.",
      "Look at the lines of that event before it."},
+    {"memory_limit", "info",
+     "The process may use too little memory for all connections that are allowed.", ""},
     {"memory_short", "warning",
      "The gateway's requests hold as much memory as they may; new ones are refused.",
      "Look who has many requests under way and does not read; give the process more memory."},

@@ -127,6 +127,13 @@ void log_served(const Snapshot& snapshot) {
   const std::uint32_t wanted = config.gateway_limits.connections;
   const std::uint32_t held_to = snapshot.site().limits.connections;
   if (held_to == wanted) return;
+  if (held_to < connections_within(open_files_max())) {
+    log_info("memory_limit",
+             "{} connections at most in place of {} (gateway.limits.connections): this process may "
+             "use {} MiB",
+             held_to, wanted, usable_memory() >> 20);
+    return;
+  }
   log_info("open_files",
            "{} connections at most in place of {} (gateway.limits.connections): this process may "
            "open {} files; LimitNOFILE of the service, or ulimit -Hn, gives it more",

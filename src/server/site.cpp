@@ -104,7 +104,8 @@ std::shared_ptr<gateway::Site> new_site(const Config& config) {
   auto site = std::make_shared<gateway::Site>();
   site->limits = config.gateway_limits;
   site->limits.connections =
-      std::min(site->limits.connections, connections_within(open_files_max()));
+      std::min({site->limits.connections, connections_within(open_files_max()),
+                connections_in_memory(usable_memory())});
   site->fd_end = backend_fd_end(open_files_max());
   site->memory_max = requests_memory(usable_memory());
   site->log_requests = config.server.log.requests;

@@ -26,6 +26,7 @@ namespace {
 
 constexpr std::uint64_t kOpenFilesWanted = 1U << 20;
 constexpr std::uint64_t kRequestsMemoryLeast = 32U << 20;
+constexpr std::uint64_t kIdleConnectionBytes = 16U << 10;
 
 std::string system_message() { return std::error_code(errno, std::generic_category()).message(); }
 
@@ -206,6 +207,12 @@ std::uint64_t open_files_max() {
 
 std::uint32_t connections_within(std::uint64_t open_files) {
   return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(open_files / 8 * 5, 1, UINT32_MAX));
+}
+
+std::uint32_t connections_in_memory(std::uint64_t memory) {
+  if (memory == 0) return UINT32_MAX;
+  return static_cast<std::uint32_t>(
+      std::clamp<std::uint64_t>(memory / 4 / kIdleConnectionBytes, 64, UINT32_MAX));
 }
 
 int backend_fd_end(std::uint64_t open_files) {

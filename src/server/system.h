@@ -37,6 +37,9 @@ std::uint64_t open_files_max();
 /// How many clients of the gateway may have one of so many files: three eighths are left for what
 /// they want of backends, and for the nameserver.
 std::uint32_t connections_within(std::uint64_t open_files);
+/// The same of so much memory: idle ones, of which each has 16 KiB at most, take a quarter of it;
+/// 64 at least.
+std::uint32_t connections_in_memory(std::uint64_t memory);
 /// The first descriptor that no connection to a backend may have: an eighth is left for the rest.
 int backend_fd_end(std::uint64_t open_files);
 

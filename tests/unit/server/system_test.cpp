@@ -69,6 +69,13 @@ TEST_CASE("requests may hold a quarter of the memory") {
   CHECK(usable_memory() > 64U << 20);
 }
 
+TEST_CASE("idle connections have a quarter of the memory") {
+  CHECK(connections_in_memory(std::uint64_t{1} << 30) == 16'384);
+  CHECK(connections_in_memory(128U << 20) == 2'048);
+  CHECK(connections_in_memory(1U << 20) == 64);
+  CHECK(connections_in_memory(0) == std::numeric_limits<std::uint32_t>::max());
+}
+
 TEST_CASE("whether a user is there") {
   CHECK(has_user("root"));
   CHECK_FALSE(has_user("nobody-of-that-name"));
