@@ -11,7 +11,9 @@ namespace {
 
 constexpr std::uint64_t kLingerMs = 2000;       // a client that sends nothing more
 constexpr std::uint64_t kLingerMaxMs = 30'000;  // one that goes on with its upload
-constexpr std::uint64_t kUnreadMs = 600'000;    // a client that reads nothing of what was sent
+// That goes on: OpenSSL's buffers, and what the client had us make room for.
+constexpr std::size_t kHandshakeBytes = 64U << 10;
+constexpr std::uint64_t kUnreadMs = 600'000;  // a client that reads nothing of what was sent
 
 bool contains_name(const std::vector<std::string>& names, std::string_view name) {
   return std::any_of(names.begin(), names.end(),
@@ -40,7 +42,8 @@ Result<std::unique_ptr<Connection>> Connection::accept(Context& context, Connect
 
 Connection::Connection(Context& context, Connections& owner, const Endpoint& peer,
                        const Endpoint& local, const Served& served)
-    : context_(context),
+    : HeldBytes(context.memory),
+      context_(context),
       owner_(owner),
       info_(http::Peer(peer.ip, served.listener->settings.forwarded)),
       local_(local),
@@ -78,10 +81,12 @@ Result<void> Connection::open(net::Fd fd, const Endpoint& peer) {
 }
 
 void Connection::connected() {
+  hold(0);
   const auto& tls = static_cast<const net::TlsStream&>(*stream_);
   info_.sni = tls.sni();
   count_handshake(tls);
-  session_ = tls.alpn() == "h2" ? make_h2_session(*this) : make_h1_session(*this);
+  frames_ = tls.alpn() == "h2";
+  session_ = frames_ ? make_h2_session(*this) : make_h1_session(*this);
   if (shut_down_) session_->shut_down();
 }
 
@@ -131,6 +136,7 @@ void Connection::ended() {
 
 void Connection::drained() {
   if (closed_ || session_ == nullptr) return;
+  hold(0);
   if (lingering_) {
     deadline_ms_ = context_.loop.now_ms() + kLingerMs;
     if (input_ended_) close();
@@ -167,10 +173,8 @@ void Connection::log_failed_handshake(const Error& error) {
 void Connection::check(std::uint64_t now_ms) {
   if (closed_) return;
   if (session_ == nullptr) {
-    if (now_ms < deadline_ms_) return;
-    ++context_.counts.header_timeouts;
-    ++context_.counts.handshakes_failed;
-    close();
+    if (static_cast<const net::TlsStream&>(*stream_).has_begun()) hold(kHandshakeBytes);
+    if (now_ms >= deadline_ms_) give_up_handshake();
     return;
   }
   const std::uint64_t sent = stream_->sent_total();
@@ -182,9 +186,23 @@ void Connection::check(std::uint64_t now_ms) {
   if (lingering_) {
     check_lingering(now_ms);
   } else {
+    if (frames_) hold(stream_->unsent());
     session_->check(now_ms);
     if (!closing()) rest_if_idle(read);
   }
+}
+
+void Connection::give_up_handshake() {
+  ++context_.counts.header_timeouts;
+  ++context_.counts.handshakes_failed;
+  close();
+}
+
+void Connection::give_up_held() {
+  if (closed_) return;
+  if (session_ == nullptr) return give_up_handshake();
+  if (!lingering_) session_->failed("memory short");
+  close();
 }
 
 void Connection::rest_if_idle(bool moved) {
@@ -195,6 +213,7 @@ void Connection::rest_if_idle(bool moved) {
 
 // As long as the client goes on reading, what was sent is waited for.
 void Connection::check_lingering(std::uint64_t now_ms) {
+  hold(stream_->unsent());
   if (stream_->unsent() == 0) {
     if (now_ms >= deadline_ms_) close();
   } else if (unread_too_long(now_ms)) {
@@ -240,6 +259,7 @@ void Connection::cut() {
 
 void Connection::close() {
   if (std::exchange(closed_, true)) return;
+  hold(0);
   context_.output.forget(*stream_);
   if (stream_->unsent() > 0) stream_->reset_on_close();  // what is cut must not look complete
   stream_->pause();
@@ -249,6 +269,7 @@ void Connection::close() {
 void Connection::close_gently(bool uploads) {
   if (closing()) return;
   lingering_ = true;
+  session_->lingers();
   context_.output.flush(*stream_);
   deadline_ms_ = context_.loop.now_ms() + kLingerMs;
   lingering_max_ms_ = uploads ? context_.loop.now_ms() + kLingerMaxMs : 0;

@@ -11,6 +11,7 @@
 #include "gateway/context.h"
 #include "gateway/delivery_watch.h"
 #include "gateway/exchange.h"
+#include "gateway/memory_budget.h"
 #include "net/socket.h"
 #include "net/stream.h"
 #include "net/tls.h"
@@ -32,6 +33,8 @@ class Session {
   virtual void check(std::uint64_t now_ms) = 0;
   /// End it gracefully: requests under way finish.
   virtual void shut_down() = 0;
+  /// What is left to send is the connection's.
+  virtual void lingers() {}
   /// Nothing came or left for a while: what is not needed until then may go.
   virtual void rest() {}
 };
@@ -46,7 +49,7 @@ class Connections {
 /// So long a client is waited for that broke the rules, or goes on sending: see read_within().
 inline constexpr std::uint64_t kBrokenUnreadMs = 60'000;
 
-class Connection final : public net::StreamReader {
+class Connection final : public net::StreamReader, private HeldBytes {
  public:
   static Result<std::unique_ptr<Connection>> accept(Context& context, Connections& owner,
                                                     net::Fd fd, const Endpoint& peer,
@@ -95,6 +98,9 @@ class Connection final : public net::StreamReader {
   Result<void> open(net::Fd fd, const Endpoint& peer);
   void count_handshake(const net::TlsStream& tls);
   void note_ech(std::string_view sni);
+  void give_up_held() override;
+  std::uint64_t moved() const override { return stream_->acknowledged_total(); }
+  void give_up_handshake();
   void log_failed_handshake(const Error& error);
   void check_lingering(std::uint64_t now_ms);
   void rest_if_idle(bool moved);
@@ -104,6 +110,7 @@ class Connection final : public net::StreamReader {
   ClientInfo info_;
   Endpoint local_;
   bool closed_ = false, lingering_ = false, shut_down_ = false;
+  bool frames_ = false;                 // HTTP/2: what waits is not of one response
   bool input_ended_ = false;            // the client has said all
   std::uint64_t deadline_ms_;           // of the handshake, of lingering
   bool received_ = false;               // since the last check

@@ -118,7 +118,13 @@ Context::Context(net::Loop& the_loop, HostResolver& the_resolver, SharedByWorker
     : loop(the_loop),
       resolver(the_resolver),
       shared(the_shared),
-      memory(the_shared.memory),
+      relieve_memory(the_loop,
+                     [this] {
+                       if (const std::size_t gone = memory.relieve(); gone != 0) {
+                         note_memory_short(gone);
+                       }
+                     }),
+      memory(the_shared.memory, [this] { relieve_memory.schedule(); }),
       access_log(the_loop),
       output(the_loop),
       graveyard(the_loop),
@@ -133,9 +139,10 @@ void Context::note_memory_short(std::size_t times) {
   if (!memory_log.allow(loop.now_ms(), &held_back)) return;
   log_warning(
       "memory_short",
-      "the requests under way have {} MiB, the limit: new ones are refused, and bodies given "
-      "up that nobody takes; clients that open many and do not read are the likely cause{}",
-      site->site->memory_max >> 20, LogLimit::text(held_back));
+      "requests under way hold {} MiB in this worker, of {} in all that are planned: those are "
+      "given up on which nothing moves, and too many new ones refused; look for clients that "
+      "open many and do not read or finish them{}",
+      memory.used() >> 20, site->site->memory_max >> 20, LogLimit::text(held_back));
 }
 
 void Context::note_no_file(std::string_view backend) {
@@ -183,12 +190,12 @@ void Context::give_back(std::unique_ptr<Exchange> exchange) {
   collect_exchanges.schedule();
 }
 
-void Context::collect_ended() {
-  for (std::unique_ptr<Exchange>& exchange : ended_exchanges) {
+void Context::collect_ended(std::size_t first) {
+  for (std::size_t i = first; i < ended_exchanges.size(); ++i) {
     if (idle_exchanges.size() == kExchangesKeptMax) break;
-    idle_exchanges.push_back(std::move(exchange));
+    idle_exchanges.push_back(std::move(ended_exchanges[i]));
   }
-  ended_exchanges.clear();
+  ended_exchanges.resize(std::min(first, ended_exchanges.size()));
 }
 
 }  // namespace postern::gateway

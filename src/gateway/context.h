@@ -126,7 +126,8 @@ struct Context {
   /// An exchange from those that wait to be used again.
   std::unique_ptr<Exchange> take_exchange();
   void give_back(std::unique_ptr<Exchange> exchange);
-  void collect_ended();
+  /// Those from `first` on can be used again: they are not on the call stack any more.
+  void collect_ended(std::size_t first = 0);
 
   /// So many requests were refused or given up, since memory is short.
   void note_memory_short(std::size_t times);
@@ -146,6 +147,7 @@ struct Context {
   HostResolver& resolver;
   SharedByWorkers& shared;
   std::shared_ptr<const WorkerSite> site;
+  net::Deferred relieve_memory;
   MemoryBudget memory;
   GatewayCounts counts;
   RequestCounts requests;

@@ -16,7 +16,7 @@ constexpr unsigned kInterimsMax = 100;
 constexpr std::uint64_t kInterimsMs = 1'000;
 constexpr std::size_t kMemoryKeptBytes = 16U << 10;
 // Of a request under way, both sides together, without its fields and bodies.
-constexpr std::size_t kRequestBytes = 6U << 10;
+constexpr std::size_t kRequestBytes = 5U << 10;
 constexpr std::string_view kMemoryShort = "The gateway has no memory left for this request.";
 
 bool is_empty(http::BodyLength body) {
@@ -71,12 +71,13 @@ Exchange::Exchange(Context& context) : HeldBytes(context.memory), context_(conte
 
 Exchange::~Exchange() {
   leave_backend();
-  context_.memory.give_back(charged_);
+  context_.memory.give_back(taken_);
 }
 
 void Exchange::clear() {
   leave_backend();
-  context_.memory.give_back(std::exchange(charged_, 0));
+  context_.memory.give_back(std::exchange(taken_, 0));
+  charged_ = 0;
   client_ = nullptr;
   info_ = nullptr;
   listener_ = nullptr;
@@ -135,23 +136,32 @@ void Exchange::begin(ClientSide& client, const ClientInfo& info, std::string_vie
 }
 
 bool Exchange::has_memory() {
-  std::size_t bytes = kRequestBytes;
-  for (const http::Field& field : request_.fields) bytes += field.name.size() + field.value.size();
-  context_.memory.take(bytes);
-  charged_ += bytes;
-  if (!context_.memory.is_short()) return true;
+  const std::size_t bytes = kRequestBytes + head_bytes();
+  const bool room = context_.memory.has_room(bytes);
+  charged_ = bytes;
+  hold_request();
+  if (room) return true;
   context_.note_memory_short(1);
   answer(503, kMemoryShort, "memory short");
   return false;
 }
 
-void Exchange::give_up_held() {
-  if (!over()) fail(503, kMemoryShort, "memory short");
+// It can be given up when it is large, or when a peer is waited for, but not for the answer alone.
+void Exchange::hold_request() {
+  const bool goes = !request_done_ || charged_ > MemoryBudget::kSmallBytes;
+  context_.memory.give_back(std::exchange(taken_, 0));
+  hold(pending_.size() + (stream_ == nullptr ? 0 : stream_->unsent()) + (goes ? charged_ : 0));
+  if (goes) return;
+  taken_ = charged_;
+  context_.memory.take(taken_);
 }
 
-void Exchange::give_up_unread() {
-  unread_ = true;
-  give_up_held();
+std::uint64_t Exchange::moved() const {
+  return received_ + sent_ + (stream_ == nullptr ? 0 : stream_->carrier().acknowledged_total());
+}
+
+void Exchange::give_up_held() {
+  if (!over()) fail(503, kMemoryShort, "memory short");
 }
 
 void Exchange::refuse(ClientSide& client, const ClientInfo& info, std::string_view protocol,
@@ -208,7 +218,7 @@ void Exchange::request_body(Bytes chunk) {
   const bool tunnel_waits = !request_.protocol.empty() && !upgraded_;
   if (stream_ == nullptr || tunnel_waits) {
     pending_.insert(pending_.end(), chunk.begin(), chunk.end());
-    hold(pending_.size());
+    hold_request();
     if (!std::exchange(request_stopped_, true)) client_->stop_request();
     return;
   }
@@ -217,7 +227,7 @@ void Exchange::request_body(Bytes chunk) {
   if (stream_ == nullptr) return;
   const std::size_t unsent = stream_->unsent();
   if (unsent <= kBodyHeldBytes) return;
-  hold(unsent);
+  hold_request();
   if (!std::exchange(request_stopped_, true)) client_->stop_request();
 }
 
@@ -235,8 +245,10 @@ void Exchange::request_end(const http::Fields& trailers) {
   // It may have to be sent, or once more.
   if (trailers.size() != 0) {
     trailers_ = std::make_unique<http::OwnedFields>(trailers);
+    charged_ += trailers_->arena.bytes();
     http::remove_claims(trailers_->fields, listener_->settings.forwarded);
   }
+  hold_request();
   if (waits) {
     request_end_pending_ = true;
     return;
@@ -248,7 +260,6 @@ void Exchange::send_pending() {
   if (!pending_.empty()) {
     const std::vector<std::uint8_t> body = std::exchange(pending_, {});
     body_sent_ = true;
-    hold(0);
     stream_->send_body(body);
     if (stream_ == nullptr) return;
   }
@@ -410,8 +421,8 @@ void Exchange::response_end(const http::Fields& trailers) {
 
 void Exchange::backend_drained() {
   touch();
-  hold(0);
   if (over() || stream_ == nullptr) return;
+  hold_request();
   if (std::exchange(request_stopped_, false)) client_->resume_request();
 }
 
@@ -437,6 +448,7 @@ bool Exchange::may_send_again(BackendFailure failure, bool reused) const {
 void Exchange::request_returned(Bytes body) {
   pending_.assign(body.begin(), body.end());
   body_sent_ = false;
+  hold_request();
 }
 
 void Exchange::backend_failed(BackendFailure failure, std::string_view detail, bool reused) {

@@ -1,7 +1,7 @@
 // One request and its response, between a client's side and a backend's. All that the gateway
-// decides about a request is decided here, in the order of exchange.cpp's begin(): sanity, redirect
-// to https, route, limits, fields, backend; then both bodies are passed on as they come. Belongs to
-// its client's side; used again for later requests. Loop thread only.
+// decides about a request is decided here, in the order of exchange.cpp's begin(): memory, sanity,
+// redirect to https, route, limits, fields, backend; then both bodies are passed on as they come.
+// Belongs to its client's side; used again for later requests. Loop thread only.
 #pragma once
 
 #include <cstddef>
@@ -55,6 +55,8 @@ class Exchange final : public BackendEvents, private HeldBytes {
   http::RequestHead& request() { return request_; }
   /// Memory for what request() refers to. Kept between requests.
   std::vector<std::uint8_t>& memory() { return memory_; }
+  /// Of what request() refers to.
+  std::size_t head_bytes() const { return memory_.size() + request_.arena.bytes(); }
   /// For who reads HTTP/1.1. Kept between requests; not reset by clear().
   H1Input& h1_input() {
     if (h1_input_ == nullptr) h1_input_ = std::make_unique<H1Input>();
@@ -84,8 +86,6 @@ class Exchange final : public BackendEvents, private HeldBytes {
   void check_idle(std::uint64_t now_ms);
   /// 0: none
   std::uint64_t idle_limit_ms() const;
-  /// Ends it: its client takes nothing of the response, and memory is short.
-  void give_up_unread();
   /// It ended since its client took nothing of what there was for it.
   bool was_unread() const { return unread_; }
   bool is_upgraded() const { return upgraded_; }
@@ -107,10 +107,12 @@ class Exchange final : public BackendEvents, private HeldBytes {
   void request_returned(Bytes body) override;
   void backend_failed(BackendFailure failure, std::string_view detail, bool reused) override;
 
-  // HeldBytes
+  // HeldBytes: for the client's side as well
   void give_up_held() override;
 
  private:
+  std::uint64_t moved() const override;
+  void hold_request();
   void start(ClientSide& client, const ClientInfo& info, std::string_view protocol);
   std::string claimed_address();
   bool has_memory();
@@ -205,8 +207,8 @@ class Exchange final : public BackendEvents, private HeldBytes {
   std::uint64_t active_ms_ = 0, request_done_ms_ = 0;
   std::uint64_t begun_us_ = 0, first_byte_us_ = 0;
   std::uint64_t received_ = 0, sent_ = 0;
-  std::size_t charged_ = 0;  // to the memory budget
-  std::size_t unsent_ = 0;   // to both sides, when it was last looked at
+  std::size_t charged_ = 0, taken_ = 0;  // of the memory budget; taken_ is what is not held
+  std::size_t unsent_ = 0;               // to both sides, when it was last looked at
   std::uint64_t watched_ms_ = 0;
   DeliveryWatch client_watch_, backend_watch_;
   std::string failure_;

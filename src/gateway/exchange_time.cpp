@@ -69,7 +69,7 @@ void Exchange::note_unsent() {
   const std::size_t to_client = client_->unsent();
   const std::size_t to_backend = stream_ == nullptr ? 0 : stream_->unsent();
   client_->hold(to_client);
-  hold(pending_.size() + to_backend);
+  hold_request();
   const std::size_t unsent = to_client + to_backend;
   const bool less = unsent + DeliveryWatch::kAtLeastBytes <= unsent_;
   if (less) touch();

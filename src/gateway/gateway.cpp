@@ -212,6 +212,7 @@ void Gateway::Impl::sweep() {
   for (std::size_t i = connections.size(); i > 0; --i) {
     if (i <= connections.size()) connections[i - 1]->check(now);
   }
+  context.graveyard.empty();  // what has just ended holds nothing
   const std::size_t given_up = context.memory.sweep(now);
   if (given_up != 0) context.note_memory_short(given_up);
   for (const auto& [key, backend] : backends) backend->sweep(now);

@@ -52,6 +52,7 @@ class H1Session final : public Session, public ClientSide {
   void failed(std::string_view why) override { leave(why); }
   void check(std::uint64_t now_ms) override;
   void shut_down() override { shutting_down_ = true; }
+  void lingers() override { hold(0); }
 
   // ClientSide
   void send_interim(const http::ResponseHead& head) override;
@@ -67,6 +68,7 @@ class H1Session final : public Session, public ClientSide {
 
   // HeldBytes
   void give_up_held() override;
+  std::uint64_t moved() const override;
 
  private:
   Context& context() const { return connection_.context(); }
@@ -118,7 +120,11 @@ void H1Session::received(Bytes chunk) {
 
 void H1Session::process(Bytes input) {
   if (std::exchange(processing_, true)) return;
+  // Thousands of requests fit into one chunk: those that are answered at once take turns with one
+  // exchange. Whatever ended before may be what called this.
+  const std::size_t ended = context().ended_exchanges.size();
   while (!input.empty() && !connection_.closing()) {
+    context().collect_ended(ended);
     if (tunnel_) {
       exchange_->request_body(input);
       break;
@@ -255,7 +261,7 @@ void H1Session::check(std::uint64_t now_ms) {
     exchange_->check_idle(now_ms);
     return;
   }
-  hold(unsent());
+  hold(unsent() + (exchange_ == nullptr ? 0 : exchange_->head_bytes()));
   if (shutting_down_ && exchange_ == nullptr && ahead_.empty() &&
       now_ms >= idle_since_ms_ + kShutDownIdleMs) {
     connection_.close_gently();
@@ -366,13 +372,18 @@ void H1Session::finished(bool cut) {
   process_ahead();
 }
 
-// What was complete is in the connection's buffer alone.
+// What waits may be the end of an answer before this one.
 void H1Session::give_up_held() {
-  if (in_exchange()) {
-    exchange_->give_up_unread();
+  if (in_exchange() && exchange_->responded()) {
+    exchange_->give_up_held();
   } else {
+    leave("memory short");
     connection_.close();
   }
+}
+
+std::uint64_t H1Session::moved() const {
+  return carrier().acknowledged_total() + (exchange_ == nullptr ? 0 : exchange_->head_bytes());
 }
 
 void H1Session::give_back() {

@@ -22,6 +22,8 @@ constexpr std::uint64_t kGoAwayMs = 1'000;  // between the two steps
 // says.
 constexpr std::uint64_t kUnwantedMs = 2'000;
 constexpr std::size_t kUnwantedBytes = 64U << 10;
+// Of a stream whose response is there, but not with the client, without its fields and body.
+constexpr std::size_t kAnsweredBytes = 3U << 10;
 constexpr std::size_t kPumpBytes = 16U << 10;  // a chunk worth a system call of its own
 constexpr std::uint32_t kInternalError = 2;    // RFC 9113 section 7
 constexpr std::uint32_t kNoError = 0, kCancel = 8;
@@ -59,6 +61,7 @@ class H2Stream final : public http::h2::ServerStream, public ClientSide, public 
 
   // HeldBytes
   void give_up_held() override;
+  std::uint64_t moved() const override;
 
   void leave(std::string_view why);
   void check(std::uint64_t now_ms);
@@ -81,7 +84,8 @@ class H2Stream final : public http::h2::ServerStream, public ClientSide, public 
   std::uint64_t moved_ms_ = 0;  // when some of a complete response left, or was taken
   DeliveryWatch watch_;
   std::uint64_t stalled_max_ms_ = kStalledMs;
-  std::size_t left_ = 0;           // of it, then
+  std::size_t left_ = 0;  // of it, then
+  std::size_t response_head_bytes_ = 0;
   std::uint64_t answered_ms_ = 0;  // when the exchange was over
   std::size_t unwanted_ = 0;       // bytes of the request that came after that
 };
@@ -146,6 +150,7 @@ H2Stream::H2Stream(H2Session& session, std::int32_t id)
 void H2Stream::request(http::BodyLength length) {
   ++session_.context().counts.requests_h2;
   head_done_ = true;
+  hold(0);
   request_done_ = length.kind == http::BodyLength::Kind::kNone;
   exchange_->begin(*this, session_.connection().info(), "h2", length);
 }
@@ -214,6 +219,9 @@ void H2Stream::send_interim(const http::ResponseHead& head) {
 }
 
 void H2Stream::send_head(const http::ResponseHead& head, http::BodyLength body) {
+  for (const http::Field& field : head.fields) {
+    response_head_bytes_ += field.name.size() + field.value.size();
+  }
   session_.codec().respond(id_, head, body);
   session_.schedule();
 }
@@ -272,6 +280,7 @@ void H2Stream::check(std::uint64_t now_ms) {
     exchange_->check_idle(now_ms);
     return;
   }
+  hold(exchange_->head_bytes());
   if (now_ms < opened_ms_ + session_.context().site->site->limits.header_timeout_ms) return;
   // Nothing else can come before the rest of this head (RFC 9113 section 6.10).
   ++session_.context().counts.header_timeouts;
@@ -280,7 +289,7 @@ void H2Stream::check(std::uint64_t now_ms) {
 
 void H2Stream::check_stalled(std::uint64_t now_ms) {
   const std::size_t left = unsent();
-  hold(left);
+  hold(kAnsweredBytes + response_head_bytes_ + left);
   if (left != std::exchange(left_, left) ||
       watch_.look(carrier(), now_ms - moved_ms_, stalled_max_ms_)) {
     moved_ms_ = now_ms;
@@ -294,9 +303,16 @@ void H2Stream::check_stalled(std::uint64_t now_ms) {
 
 void H2Stream::give_up_held() {
   if (gone_) return;
-  if (exchange_ != nullptr) return exchange_->give_up_unread();
-  session_.codec().reset_stalled(id_);
+  if (!head_done_) return session_.connection().close();  // nothing else can come before the rest
+  if (exchange_ != nullptr) return exchange_->give_up_held();
+  session_.codec().reset(id_, kInternalError);
   session_.schedule();
+}
+
+// What its own window holds up waits for that alone.
+std::uint64_t H2Stream::moved() const {
+  if (gone_ || !session_.codec().has_window(id_)) return 0;
+  return carrier().acknowledged_total();
 }
 
 // --- the connection

@@ -1,33 +1,90 @@
 #include "gateway/memory_budget.h"
 
-#include <utility>
-
 namespace postern::gateway {
 
-void MemoryBudget::append(HeldBytes& held) {
-  held.since_ms_ = now_ms_;
-  held.before_ = last_;
-  held.after_ = nullptr;
-  (last_ == nullptr ? first_ : last_->after_) = &held;
-  last_ = &held;
+using State = HeldBytes::State;
+
+// The first look is only for the second.
+bool HeldBytes::still_moves() {
+  const std::uint64_t before = std::exchange(moved_, moved());
+  return !std::exchange(looked_, true) || moved_ >= before + taken_least();
 }
 
-void MemoryBudget::remove(HeldBytes& held) {
-  (held.before_ == nullptr ? first_ : held.before_->after_) = held.after_;
-  (held.after_ == nullptr ? last_ : held.after_->before_) = held.before_;
+void MemoryBudget::Line::append(HeldBytes& held) {
+  held.before_ = last;
+  held.after_ = nullptr;
+  (last == nullptr ? first : last->after_) = &held;
+  last = &held;
+}
+
+void MemoryBudget::Line::remove(HeldBytes& held) {
+  (held.before_ == nullptr ? first : held.before_->after_) = held.after_;
+  (held.after_ == nullptr ? last : held.after_->before_) = held.before_;
+}
+
+void MemoryBudget::append(HeldBytes& held, HeldBytes::State state) {
+  held.since_ms_ = now_ms_;
+  held.state_ = state;
+  line(state).append(held);
+}
+
+void MemoryBudget::look(Line& line) {
+  for (unsigned looks = 0; looks < kLooksMax; ++looks) {
+    if (line.first == nullptr || now_ms_ < line.first->since_ms_ + kLookMs) return;
+    HeldBytes& held = *line.first;
+    const bool first_look = !held.looked_;
+    const bool moves = held.still_moves();
+    line.remove(held);
+    append(held, first_look ? held.state_ : moves ? State::kMoves : State::kStuck);
+  }
+}
+
+void MemoryBudget::give_up(HeldBytes& held) {
+  held.hold(0);
+  held.looked_ = false;
+  held.state_ = State::kNew;
+  held.give_up_held();
+}
+
+std::size_t MemoryBudget::give_up_stuck(std::size_t down_to) {
+  std::size_t given_up = 0;
+  Line& stuck = line(State::kStuck);
+  while (stuck.first != nullptr && is_beyond(down_to)) {
+    HeldBytes& held = *stuck.first;
+    if (held.still_moves()) {
+      stuck.remove(held);
+      append(held, State::kMoves);
+      continue;
+    }
+    give_up(held);
+    ++given_up;
+  }
+  return given_up;
 }
 
 std::size_t MemoryBudget::sweep(std::uint64_t now_ms) {
   now_ms_ = now_ms;
-  all_ += used_ - std::exchange(told_, used_);
-  others_ = all_ - told_;
-  std::size_t given_up = 0;
-  while (is_short() && first_ != nullptr && now_ms >= first_->since_ms_ + kTakesNothingMs) {
-    HeldBytes& held = *first_;
-    held.hold(0);
-    held.give_up_held();
+  tell();
+  look(line(State::kNew));
+  look(line(State::kMoves));
+  const std::size_t given_up = give_up_stuck(max_);
+  tell();
+  return given_up;
+}
+
+std::size_t MemoryBudget::relieve() {
+  tell();
+  if (!is_beyond(full_bytes_)) return 0;
+  const std::size_t down_to = full_bytes_ - full_bytes_ / 64;  // there is to be room for a few
+  std::size_t given_up = give_up_stuck(down_to);
+  while (is_beyond(down_to)) {
+    HeldBytes* const newest = line(State::kNew).last;
+    HeldBytes* const next = newest != nullptr ? newest : line(State::kMoves).first;
+    if (next == nullptr) break;
+    give_up(*next);
     ++given_up;
   }
+  tell();
   return given_up;
 }
 

@@ -368,6 +368,11 @@ std::size_t Endpoint::unsent(std::int32_t id) const {
   return stream == nullptr ? 0 : stream->unsent();
 }
 
+bool Endpoint::has_window(std::int32_t id) const {
+  return nghttp2_session_get_remote_window_size(session_) > 0 &&
+         nghttp2_session_get_stream_remote_window_size(session_, id) > 0;
+}
+
 void Endpoint::consumed(std::int32_t id, std::size_t bytes) {
   Stream* const stream = streams_.find(id);
   if (stream == nullptr) return;

@@ -39,6 +39,7 @@ class Endpoint {
   void keep(std::int32_t id);
   void body_end(std::int32_t id, const Fields& trailers);
   std::size_t unsent(std::int32_t id) const;
+  bool has_window(std::int32_t id) const;
   void consumed(std::int32_t id, std::size_t bytes);
   void reset(Stream& stream, std::uint32_t error);
   /// Not from inside a call of nghttp2: the connection may be over.

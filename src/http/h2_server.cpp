@@ -85,6 +85,7 @@ class Server final : public ServerConnection, private Endpoint {
     Endpoint::body_end(stream, trailers);
   }
   std::size_t unsent(std::int32_t stream) const override { return Endpoint::unsent(stream); }
+  bool has_window(std::int32_t stream) const override { return Endpoint::has_window(stream); }
   void reset(std::int32_t stream, std::uint32_t error) override;
   void reset_stalled(std::int32_t stream) override;
   void stop_request(std::int32_t stream) override;

@@ -85,6 +85,8 @@ class ServerConnection {
   /// END_STREAM, with trailers when there are any.
   virtual void body_end(std::int32_t stream, const Fields& trailers) = 0;
   virtual std::size_t unsent(std::int32_t stream) const = 0;
+  /// The client would take more of this stream's body (RFC 9113 section 5.2).
+  virtual bool has_window(std::int32_t stream) const = 0;
   /// RST_STREAM; what is unsent is dropped. closed() follows when it was collected or at once.
   virtual void reset(std::int32_t stream, std::uint32_t error) = 0;
   /// The same, with CANCEL: the client takes nothing of the response. Too many of these are abuse.

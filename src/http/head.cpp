@@ -23,6 +23,7 @@ bool same_text(const char* a, const char* b, std::size_t size) {
 
 char* TextArena::take(std::size_t size) {
   if (size > kBlockBytes) {
+    large_bytes_ += size;
     return large_.emplace_back(std::make_unique<char[]>(size)).get();
   }
   if (!blocks_.empty() && kBlockBytes - used_ < size) {
@@ -54,6 +55,7 @@ std::string_view TextArena::join(std::span<const std::string_view> parts) {
 
 void TextArena::clear() {
   large_.clear();
+  large_bytes_ = 0;
   block_ = 0;
   used_ = 0;
 }

@@ -28,6 +28,10 @@ class TextArena {
   /// The parts one after the other as one text.
   std::string_view join(std::span<const std::string_view> parts);
   void clear();
+  /// Memory in use.
+  std::size_t bytes() const {
+    return large_bytes_ + (blocks_.empty() ? 0 : (block_ + 1) * kBlockBytes);
+  }
 
  private:
   static constexpr std::size_t kBlockBytes = 1024;
@@ -37,6 +41,7 @@ class TextArena {
   std::vector<std::unique_ptr<char[]>> large_;   // one text each; freed by clear()
   std::size_t block_ = 0;                        // the one in use
   std::size_t used_ = 0;                         // of it
+  std::size_t large_bytes_ = 0;
 };
 
 struct Field {

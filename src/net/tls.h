@@ -116,6 +116,8 @@ class TlsStream : public Stream {
   virtual std::string_view version() const = 0;  ///< "TLSv1.3"
   virtual bool resumed() const = 0;
   virtual bool is_connected() const = 0;
+  /// Something of the handshake has come.
+  virtual bool has_begun() const = 0;
 };
 
 }  // namespace postern::net

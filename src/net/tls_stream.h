@@ -59,6 +59,7 @@ class SocketTlsStream final : public TlsStream {
   std::string_view version() const override;
   bool resumed() const override;
   bool is_connected() const override { return state_ == State::kOpen; }
+  bool has_begun() const override { return SSL_in_before(tls_.ssl()) == 0; }
 
  private:
   enum class State : std::uint8_t { kConnecting, kHandshake, kOpen, kBroken, kDead };

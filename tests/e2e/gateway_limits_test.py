@@ -709,6 +709,13 @@ class Log(Case):
                 whole, first = map(float, re.match(pattern, line).groups())
                 self.assertTrue(0 <= first <= whole < 5000 * SLOW, line)
 
+    def test_what_is_long_is_cut(self):
+        with Backend() as backend, self.gateway(backend, "json") as gateway:
+            path = "/word-long" + "x" * 3000
+            gateway.curl(f"https://{HOST}{path}", "-H", f"X-Request-Id: {'i' * 100}")
+            line = json.loads(gateway.access("/word-long"))
+            self.assertEqual((line["path"], line["request_id"]), (path[:1024] + "...", "i" * 100))
+
     def test_nobody_writes_lines_of_their_own_into_it(self):
         with Backend() as backend, self.gateway(backend, "text") as gateway:
             with Http2(gateway) as client:

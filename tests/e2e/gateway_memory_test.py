@@ -15,7 +15,6 @@ from lab import BINARY, SLOW, Case, wait_until
 MIB = 1 << 20
 HELD = "postern_gateway_requests_memory_bytes"
 HITS = 'postern_limit_hits_total{limit="gateway_memory"}'
-ENHANCE_YOUR_CALM = 11
 DEAF = "deaf.vanillax.me"
 
 
@@ -46,7 +45,7 @@ class DeafBackend:
 
 
 class Memory(Case):
-    """With 128 MiB for the process, of which requests have a quarter."""
+    """With 128 MiB for the process: 32 are planned for requests, and they may have 48."""
 
     def setUp(self):
         self.backend = Backend()
@@ -104,11 +103,12 @@ class Memory(Case):
 
         clients = self.stall(12, read_slowly)
         wait_until("requests refused, or bodies given up", lambda: read_slowly() and self.hits() > 0, 15)
-        self.gateway.wait_log("memory_short: the requests under way have 32 MiB, the limit")
+        self.gateway.wait_log("memory_short: requests under way hold .* of 32 in all that are planned")
         if SLOW == 1:  # sanitizers keep what was freed
-            self.assertLess(self.gateway.rss() - before, 64 * MIB)
-        wait_until("others to be served", lambda: read_slowly() and self.is_served(), 15)
-        self.assertLess(self.gateway.metrics()[HELD], 33 * MIB)
+            self.assertLess(self.gateway.rss() - before, 80 * MIB)
+        self.assertLess(self.gateway.metrics()[HELD], 49 * MIB)
+        self.assertTrue(self.is_served())
+        wait_until("less to be held", lambda: read_slowly() and self.gateway.metrics()[HELD] < 33 * MIB, 15)
         # Those that have waited longest went first, in HTTP/1.1 too, and can see that it is not all.
         # Whoever reads slowly is not one of them.
         reader.protocol.increment_flow_control_window(1 << 30)
@@ -117,10 +117,8 @@ class Memory(Case):
         reader.flush()
         self.assertEqual(len(reader.finish(read, 30).body), 4 * MIB)
         self.assertLess(self.rest_of(deaf), 30 * MIB)
-        wait_until("the worst connections to end", lambda: self.gateway.metrics()[
-            'postern_gateway_h2_closed_total{reason="stalled"}'] > 0, 15)
-        self.assertTrue(clients[0].read(lambda: clients[0].closed))
-        self.assertEqual(clients[0].goaway, ENHANCE_YOUR_CALM)
+        wait_until("some streams to be reset", lambda: clients[0].read(seconds=0.1) or any(
+            one.reset for one in clients[0].streams.values()), 15)
         self.assertRegex(self.gateway.access("path=/large"), "failure=\"?memory short")
         self.held.close()
         wait_until("all memory back", lambda: self.gateway.metrics()[HELD] == 0)
@@ -152,8 +150,9 @@ class Memory(Case):
                 stream = clients[-1].open(path="/", authority=DEAF, method="PUT", end=False)
                 clients[-1].data(stream, bytes(64_000))
         wait_until("some refused, or given up", lambda: self.hits() > 0, 15)
-        wait_until("others to be served", self.is_served, 15)
-        self.assertLess(self.gateway.metrics()[HELD], 33 * MIB)
+        self.assertLess(self.gateway.metrics()[HELD], 49 * MIB)
+        self.assertTrue(self.is_served())
+        wait_until("less to be held", lambda: self.gateway.metrics()[HELD] < 33 * MIB, 15)
         refused = [one for client in clients for one in self.done(client)]
         self.assertGreater(len(refused), 100)
         self.assertEqual({one.status for one in refused}, {503})
@@ -162,3 +161,72 @@ class Memory(Case):
     def done(self, client):
         client.read(seconds=0.5 / SLOW)
         return [one for one in client.streams.values() if one.done]
+
+    def test_requests_without_their_end_do_not_keep_the_others_out(self):
+        """Large fields, of which HPACK makes a few bytes each."""
+        big = [("x-fill", "v" * 3500)] * 17
+        for _ in range(8):
+            client = self.client()
+            for _ in range(100):
+                client.open(*big, ("content-length", "10"), method="POST", end=False)
+        last = self.client()
+        for _ in range(60):
+            last.open(("content-length", "10"), method="POST", end=False)
+        for _ in range(5):
+            self.assertTrue(self.is_served())
+        self.assertLess(self.gateway.metrics()[HELD], 49 * MIB)
+        self.assertGreater(self.hits(), 0)
+
+    def test_slow_readers_are_kept_while_others_do_not_read(self):
+        readers = [self.slow_reader() for _ in range(2)]
+        self.stall(12, lambda: None)
+        wait_until("memory to be short", lambda: self.hits() > 0, 15)
+        wait_until("those who do not read to be gone", lambda: self.gateway.metrics()[HELD] < 33 * MIB, 20)
+        for thread, failed in readers:
+            thread.join(2)
+            self.assertEqual((thread.is_alive(), failed), (True, []))
+
+    def slow_reader(self, a_second=150_000):
+        """One that takes /huge steadily, in a thread that lives until the end, and what went wrong."""
+        connection = self.held.enter_context(self.gateway.dial(tls=False))
+        connection.sendall(f"GET /huge HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+        over, failed = threading.Event(), []
+        self.addCleanup(over.set)
+
+        def read():
+            while not over.wait(0.1):
+                try:
+                    if not connection.recv(a_second // 10):
+                        return failed.append("the end came too soon")
+                except OSError as error:
+                    return failed.append(error)
+            return None
+
+        thread = threading.Thread(target=read, daemon=True)
+        thread.start()
+        return thread, failed
+
+    def test_answers_of_one_chunk_take_turns(self):
+        """Thousands of requests of 27 bytes for which there is no route."""
+        before = self.gateway.rss()
+        request = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+        for _ in range(10):
+            plain = self.held.enter_context(self.gateway.dial(tls=False))
+            plain.sendall(request * 2400)
+            self.assertIn(b" 404 ", plain.recv(4096))
+        if SLOW == 1:
+            self.assertLess(self.gateway.rss() - before, 10 * MIB)
+
+    def test_heads_and_handshakes_without_their_end_count(self):
+        fields = "".join(f"X-{i}: {'x' * 690}\r\n" for i in range(80))
+        for _ in range(20):
+            plain = self.held.enter_context(self.gateway.dial(tls=False))
+            plain.sendall(f"GET / HTTP/1.1\r\nHost: {HOST}\r\n{fields}".encode())
+        wait_until("heads to be counted", lambda: self.gateway.metrics()[HELD] > 20 * 55_000)
+        hello = bytes.fromhex("160301000f 0100 8ca0 0303") + bytes(9)  # 36,000 bytes are to come
+        for _ in range(20):
+            client = self.held.enter_context(socket.create_connection(("127.0.0.1", self.gateway.https_port)))
+            client.sendall(hello)
+        wait_until("handshakes to be counted", lambda: self.gateway.metrics()[HELD] > 20 * (55_000 + 60_000))
+        self.held.close()
+        wait_until("all memory back", lambda: self.gateway.metrics()[HELD] == 0)
