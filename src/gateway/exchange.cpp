@@ -76,6 +76,7 @@ Exchange::~Exchange() {
 
 void Exchange::clear() {
   leave_backend();
+  let_go();
   context_.memory.give_back(std::exchange(taken_, 0));
   charged_ = 0;
   client_ = nullptr;
@@ -146,9 +147,11 @@ bool Exchange::has_memory() {
   return false;
 }
 
-// It can be given up when it is large, or when a peer is waited for, but not for the answer alone.
+// It can be given up when it is large, or when the client is waited for: not for the answer, nor
+// when that has begun (a WebSocket, gRPC).
 void Exchange::hold_request() {
-  const bool goes = !request_done_ || charged_ > MemoryBudget::kSmallBytes;
+  const bool owed = !request_done_ && !responded_;
+  const bool goes = owed || charged_ > MemoryBudget::kSmallBytes;
   context_.memory.give_back(std::exchange(taken_, 0));
   hold(pending_.size() + (stream_ == nullptr ? 0 : stream_->unsent()) + (goes ? charged_ : 0));
   if (goes) return;

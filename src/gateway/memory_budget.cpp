@@ -40,9 +40,7 @@ void MemoryBudget::look(Line& line) {
 }
 
 void MemoryBudget::give_up(HeldBytes& held) {
-  held.hold(0);
-  held.looked_ = false;
-  held.state_ = State::kNew;
+  held.let_go();
   held.give_up_held();
 }
 

@@ -33,6 +33,14 @@ class HeldBytes {
 
   enum class State : std::uint8_t { kNew, kMoves, kStuck };
 
+ protected:
+  /// Nothing is held any more, and what comes has nothing to do with what was.
+  void let_go() {
+    hold(0);
+    looked_ = false;
+    state_ = State::kNew;
+  }
+
  private:
   friend class MemoryBudget;
   /// Grows with what the peer's system has taken, or has sent: what waits here is not all that is
@@ -57,8 +65,8 @@ class HeldBytes {
 
 class MemoryBudget {
  public:
-  static constexpr std::uint64_t kLookMs =
-      5'000;  ///< systems open their windows in steps of hundreds of kilobytes
+  /// Systems open their windows in steps of hundreds of kilobytes: a slow reader needs its time.
+  static constexpr std::uint64_t kLookMs = 5'000;
   static constexpr unsigned kLooksMax = 4'096;           ///< in one sweep
   static constexpr std::size_t kTakenBytes = 2U << 10;   ///< less is as nothing, and a 16th of it
   static constexpr std::size_t kSmallBytes = 16U << 10;  ///< of a request

@@ -177,7 +177,13 @@ class Memory(Case):
         self.assertLess(self.gateway.metrics()[HELD], 49 * MIB)
         self.assertGreater(self.hits(), 0)
 
-    def test_slow_readers_are_kept_while_others_do_not_read(self):
+    def test_slow_readers_and_idle_tunnels_are_kept_while_others_do_not_read(self):
+        self.backend.on("/socket", lambda e: (
+            e.send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n"),
+            e.connection.sendall(e.connection.recv(100))))
+        tunnel = self.held.enter_context(self.gateway.dial())
+        tunnel.sendall(f"GET /socket HTTP/1.1\r\nHost: {HOST}\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n".encode())
+        self.assertIn(b" 101 ", read_until(tunnel, b"\r\n\r\n"))
         readers = [self.slow_reader() for _ in range(2)]
         self.stall(12, lambda: None)
         wait_until("memory to be short", lambda: self.hits() > 0, 15)
@@ -185,6 +191,8 @@ class Memory(Case):
         for thread, failed in readers:
             thread.join(2)
             self.assertEqual((thread.is_alive(), failed), (True, []))
+        tunnel.sendall(b"still there?")
+        self.assertEqual(tunnel.recv(100), b"still there?")
 
     def slow_reader(self, a_second=150_000):
         """One that takes /huge steadily, in a thread that lives until the end, and what went wrong."""
