@@ -13,9 +13,8 @@
 namespace postern::net {
 namespace {
 
-constexpr int kReadsPerEventMax = 2;  // each up to 64 KiB: one fills the scratch memory, almost
-// Some cost 18 us (KeyUpdate): then it is somebody else's turn.
-constexpr int kEmptyRecordsMax = 128;
+constexpr int kReadsPerEventMax = 2;    // each up to 64 KiB: one fills the scratch memory, almost
+constexpr int kEmptyRecordsMax = 4096;  // what 64 KiB can hold
 constexpr std::size_t kUnsentKeptBytes = 16U << 10;  // memory that an idle stream may keep
 // A full record (RFC 8446 section 5.2), and a KeyUpdate and an alert before it.
 constexpr std::size_t kSealedRecordBytes = (16U << 10) + 256;

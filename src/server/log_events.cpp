@@ -76,7 +76,8 @@ constexpr auto kEvents = std::to_array<LogEvent>({
     {"memory_limit", "info",
      "The process may use too little memory for all connections that are allowed.", ""},
     {"memory_short", "warning",
-     "The gateway's requests hold as much memory as they may; new ones are refused.",
+     "The gateway's requests hold more memory than is planned: what is stuck goes, and new "
+     "ones may be refused.",
      "Look who has many requests under way and does not read; give the process more memory."},
     {"notify", "warning", "The service manager cannot be told how things stand.",
      "Look at NOTIFY_SOCKET and the sandbox of the service."},

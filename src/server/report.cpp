@@ -130,7 +130,7 @@ void log_served(const Snapshot& snapshot) {
   if (held_to < connections_within(open_files_max())) {
     log_info("memory_limit",
              "{} connections at most in place of {} (gateway.limits.connections): this process may "
-             "use {} MiB",
+             "use {} MiB; MemoryMax of the service, or memory.max of its cgroup, gives it more",
              held_to, wanted, usable_memory() >> 20);
     return;
   }
